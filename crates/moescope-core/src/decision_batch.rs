@@ -1,0 +1,212 @@
+//! Waist 1: router decisions as columns.
+
+use crate::{DecisionStats, Gating, LayerId};
+
+/// Router decisions of **one sample**, as columns of equal length.
+///
+/// A *decision* is one token at one MoE layer; its `top_k` experts are *assignments*.
+/// Rows are sorted by position, then layer.
+/// `None` means that the source of the decisions does not know the column; our engine fills every one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DecisionBatch {
+    num_experts: usize,
+    top_k: usize,
+    /// The token's place within its sample, `[rows]`.
+    pub position: Vec<u32>,
+    /// The model's layer numbering, `[rows]`.
+    pub layer: Vec<LayerId>,
+    /// The layer's number among MoE layers, `[rows]`.
+    pub moe_layer: Vec<u16>,
+    /// Chosen experts, heaviest first, ties to the lower id, `[rows × top_k]`.
+    pub selected_experts: Vec<u16>,
+    /// The factor that each chosen expert's output was multiplied by, `[rows × top_k]`.
+    pub routing_weights: Option<Vec<f32>>,
+    /// Probability mass of the chosen before normalisation, `[rows]`.
+    pub topk_mass: Option<Vec<f32>>,
+    /// Nats, of the distribution over all experts, `[rows]`.
+    pub entropy: Option<Vec<f32>>,
+    /// k-th minus (k+1)-th selection score, `[rows]`; NaN where every expert is chosen.
+    pub margin: Option<Vec<f32>>,
+    /// The (k+1)-th expert, `[rows]`; `u16::MAX` where every expert is chosen (NULL on disk).
+    pub runner_up: Option<Vec<u16>>,
+    /// ln Σ exp(logits), `[rows]`.
+    pub logsumexp: Option<Vec<f32>>,
+    /// Router logits, `[rows × num_experts]`.
+    pub router_logits: Option<Vec<f32>>,
+}
+
+impl DecisionBatch {
+    /// An empty batch whose optional columns will all be filled by [`Self::push_decision`].
+    #[must_use]
+    pub fn new(num_experts: usize, top_k: usize) -> Self {
+        Self {
+            num_experts,
+            top_k,
+            routing_weights: Some(Vec::new()),
+            topk_mass: Some(Vec::new()),
+            entropy: Some(Vec::new()),
+            margin: Some(Vec::new()),
+            runner_up: Some(Vec::new()),
+            logsumexp: Some(Vec::new()),
+            router_logits: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// An empty batch that knows only which experts were chosen, as most imports do.
+    #[must_use]
+    pub fn ids_only(num_experts: usize, top_k: usize) -> Self {
+        Self {
+            num_experts,
+            top_k,
+            ..Self::default()
+        }
+    }
+
+    /// Adds one decision and derives its numbers from the logits.
+    ///
+    /// `experts` and `weights` are `[top_k]` in any order (they are sorted here), `router_logits` is `[num_experts]`.
+    ///
+    /// # Panics
+    /// When the slices have other lengths, or the batch lacks the optional columns.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument per column of the row"
+    )]
+    pub fn push_decision(
+        &mut self,
+        position: u32,
+        layer: LayerId,
+        moe_layer: u16,
+        experts: &[u16],
+        weights: &[f32],
+        router_logits: &[f32],
+        gating: &Gating,
+    ) {
+        assert_eq!(experts.len(), self.top_k, "experts per decision");
+        assert_eq!(weights.len(), self.top_k, "weights per decision");
+        assert_eq!(router_logits.len(), self.num_experts, "logits per decision");
+        let stats = DecisionStats::from_logits(router_logits, experts, gating);
+        let column = "every optional column of a batch made by `new`";
+        self.position.push(position);
+        self.layer.push(layer);
+        self.moe_layer.push(moe_layer);
+        let start = self.selected_experts.len();
+        self.selected_experts.extend_from_slice(experts);
+        let all_weights = self.routing_weights.as_mut().expect(column);
+        all_weights.extend_from_slice(weights);
+        sort_by_weight(
+            &mut self.selected_experts[start..],
+            &mut all_weights[start..],
+        );
+        #[expect(clippy::cast_possible_truncation, reason = "recorded as f32")]
+        let narrow = |x: f64| x as f32;
+        self.topk_mass
+            .as_mut()
+            .expect(column)
+            .push(narrow(stats.topk_mass));
+        self.entropy
+            .as_mut()
+            .expect(column)
+            .push(narrow(stats.entropy));
+        self.margin
+            .as_mut()
+            .expect(column)
+            .push(narrow(stats.margin));
+        self.runner_up
+            .as_mut()
+            .expect(column)
+            .push(stats.runner_up.unwrap_or(u16::MAX));
+        self.logsumexp
+            .as_mut()
+            .expect(column)
+            .push(narrow(stats.logsumexp));
+        self.router_logits
+            .as_mut()
+            .expect(column)
+            .extend_from_slice(router_logits);
+    }
+
+    /// Experts per layer.
+    #[must_use]
+    pub fn num_experts(&self) -> usize {
+        self.num_experts
+    }
+
+    /// Experts per decision.
+    #[must_use]
+    pub fn top_k(&self) -> usize {
+        self.top_k
+    }
+
+    /// Number of decisions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.position.len()
+    }
+
+    /// Whether there is no decision.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.position.is_empty()
+    }
+
+    /// The chosen experts of decision `row`, `[top_k]`.
+    #[must_use]
+    pub fn experts(&self, row: usize) -> &[u16] {
+        &self.selected_experts[row * self.top_k..(row + 1) * self.top_k]
+    }
+
+    /// The weights of decision `row`, `[top_k]`, where they are known.
+    #[must_use]
+    pub fn weights(&self, row: usize) -> Option<&[f32]> {
+        self.routing_weights
+            .as_deref()
+            .map(|w| &w[row * self.top_k..(row + 1) * self.top_k])
+    }
+
+    /// The router logits of decision `row`, `[num_experts]`, where they are known.
+    #[must_use]
+    pub fn logits(&self, row: usize) -> Option<&[f32]> {
+        self.router_logits
+            .as_deref()
+            .map(|z| &z[row * self.num_experts..(row + 1) * self.num_experts])
+    }
+}
+
+/// Puts the heaviest expert first, ties to the lower id.
+fn sort_by_weight(experts: &mut [u16], weights: &mut [f32]) {
+    let mut pairs: Vec<(u16, f32)> = experts
+        .iter()
+        .copied()
+        .zip(weights.iter().copied())
+        .collect();
+    pairs.sort_by(|(ea, wa), (eb, wb)| wb.total_cmp(wa).then(ea.cmp(eb)));
+    for (slot, (expert, weight)) in pairs.into_iter().enumerate() {
+        experts[slot] = expert;
+        weights[slot] = weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn experts_are_sorted_by_weight_then_id() {
+        let mut batch = DecisionBatch::new(4, 3);
+        batch.push_decision(
+            0,
+            LayerId(2),
+            0,
+            &[3, 1, 0],
+            &[0.25, 0.5, 0.25],
+            &[0.0; 4],
+            &Gating::softmax_top_k(),
+        );
+        assert_eq!(batch.experts(0), &[1, 0, 3]);
+        assert_eq!(batch.weights(0), Some(&[0.5, 0.25, 0.25][..]));
+        assert_eq!(batch.runner_up.as_ref().unwrap()[0], 2);
+        assert_eq!(batch.len(), 1);
+    }
+}

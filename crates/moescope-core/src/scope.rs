@@ -1,0 +1,216 @@
+//! Which decisions a measurement counts.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CoreError, LayerId, Phase};
+
+/// The decisions to measure. The default is prefill only, without special or template tokens, all layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Layers, in the model's numbering.
+    pub layers: LayerSelection,
+    /// Prefill, decode, or both.
+    pub phase: PhaseSelection,
+    /// Whether special and template tokens count; they never do in the profiles.
+    pub include_special: bool,
+    /// Only documents with these labels; empty means all.
+    pub labels: Vec<String>,
+    /// Whether each token or each document has the same weight.
+    pub weighting: Weighting,
+}
+
+impl Scope {
+    /// The scope in words, as every result prints it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let special = if self.include_special {
+            "special tokens included"
+        } else {
+            "special and template tokens excluded"
+        };
+        let labels = if self.labels.is_empty() {
+            String::new()
+        } else {
+            format!(", only {}", self.labels.join(", "))
+        };
+        format!(
+            "{}, routed tokens, {special}, layers {}, {} weighting{labels}",
+            self.phase, self.layers, self.weighting
+        )
+    }
+}
+
+/// What has equal weight in a mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weighting {
+    /// Each token (long documents count more).
+    #[default]
+    Token,
+    /// Each document.
+    Document,
+}
+
+impl fmt::Display for Weighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Document => "document",
+        })
+    }
+}
+
+/// Prefill, decode, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseSelection {
+    /// Given text.
+    #[default]
+    Prefill,
+    /// Generated text.
+    Decode,
+    /// Both.
+    All,
+}
+
+impl PhaseSelection {
+    /// Whether a decision of this phase counts.
+    #[must_use]
+    pub fn contains(self, phase: Phase) -> bool {
+        match self {
+            Self::Prefill => phase == Phase::Prefill,
+            Self::Decode => phase == Phase::Decode,
+            Self::All => true,
+        }
+    }
+}
+
+impl fmt::Display for PhaseSelection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+            Self::All => "prefill and decode",
+        })
+    }
+}
+
+impl FromStr for PhaseSelection {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        match text {
+            "prefill" => Ok(Self::Prefill),
+            "decode" => Ok(Self::Decode),
+            "all" => Ok(Self::All),
+            other => Err(CoreError::Phase(other.to_owned())),
+        }
+    }
+}
+
+/// A set of layers such as `all` or `0,5-8`, in the model's numbering.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LayerSelection {
+    /// Every MoE layer.
+    #[default]
+    All,
+    /// Inclusive ranges.
+    Ranges(Vec<(u16, u16)>),
+}
+
+impl LayerSelection {
+    /// Whether the layer is in the set.
+    #[must_use]
+    pub fn contains(&self, layer: LayerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ranges(ranges) => ranges
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&layer.0)),
+        }
+    }
+}
+
+impl FromStr for LayerSelection {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        if text.trim() == "all" {
+            return Ok(Self::All);
+        }
+        let parse = |part: &str| {
+            let error = || CoreError::LayerSelection {
+                found: text.to_owned(),
+                part: part.to_owned(),
+            };
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: u16 = first.trim().parse().map_err(|_| error())?;
+            let last: u16 = last.trim().parse().map_err(|_| error())?;
+            if first <= last {
+                Ok((first, last))
+            } else {
+                Err(error())
+            }
+        };
+        Ok(Self::Ranges(
+            text.split(',').map(parse).collect::<Result<_, _>>()?,
+        ))
+    }
+}
+
+impl fmt::Display for LayerSelection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Ranges(ranges) => {
+                let parts: Vec<String> = ranges
+                    .iter()
+                    .map(|(first, last)| {
+                        if first == last {
+                            first.to_string()
+                        } else {
+                            format!("{first}-{last}")
+                        }
+                    })
+                    .collect();
+                f.write_str(&parts.join(","))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for LayerSelection {
+    type Error = CoreError;
+
+    fn try_from(text: String) -> Result<Self, CoreError> {
+        text.parse()
+    }
+}
+
+impl From<LayerSelection> for String {
+    fn from(selection: LayerSelection) -> Self {
+        selection.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_lists_read_and_print() {
+        let layers: LayerSelection = "0, 5-8".parse().unwrap();
+        assert_eq!(layers.to_string(), "0,5-8");
+        assert!(layers.contains(LayerId(6)) && !layers.contains(LayerId(4)));
+        assert!("8-5".parse::<LayerSelection>().is_err());
+        assert!("".parse::<LayerSelection>().is_err());
+        assert!("a".parse::<LayerSelection>().is_err());
+        assert_eq!(
+            "all".parse::<LayerSelection>().unwrap(),
+            LayerSelection::All
+        );
+    }
+}
