@@ -1,0 +1,328 @@
+//! Documents that are in memory: those of a running capture, and those of tests.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use moescope_core::{
+    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Sample, TokenRow,
+};
+
+use moescope_trace::Profile;
+
+use super::{
+    DecisionNeeds, DocumentDecisions, DocumentTensor, ProfileColumn, TraceData, is_in_phase,
+};
+use crate::AnalyticsError;
+
+/// One captured document in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemoryDocument {
+    /// The document's id and labels.
+    pub sample: Sample,
+    /// Its tokens, by position.
+    pub tokens: Vec<TokenRow>,
+    /// Its decisions, sorted by position, then layer; `None` where only sums are known.
+    pub decisions: Option<DecisionBatch>,
+    /// Its sums per layer and phase, over routed tokens that are neither special nor template.
+    pub profiles: Vec<Profile>,
+}
+
+impl MemoryDocument {
+    /// A document with its decisions, whose profiles are summed here.
+    ///
+    /// Sums that need weights or logits are left out where the decisions lack them.
+    #[must_use]
+    pub fn from_decisions(
+        model: &ModelSpec,
+        sample: Sample,
+        tokens: Vec<TokenRow>,
+        decisions: DecisionBatch,
+    ) -> Self {
+        let profiles = sum_profiles(model, &tokens, &decisions);
+        Self {
+            sample,
+            tokens,
+            decisions: Some(decisions),
+            profiles,
+        }
+    }
+}
+
+/// Sums the decisions of content tokens by layer and phase.
+fn sum_profiles(model: &ModelSpec, tokens: &[TokenRow], decisions: &DecisionBatch) -> Vec<Profile> {
+    let phases: HashMap<u32, Phase> = tokens
+        .iter()
+        .filter(|token| token.is_content())
+        .map(|token| (token.position, token.phase.unwrap_or(Phase::Prefill)))
+        .collect();
+    let mut rows: BTreeMap<(LayerId, Phase), Vec<usize>> = BTreeMap::new();
+    for row in 0..decisions.len() {
+        if let Some(phase) = phases.get(&decisions.position[row]) {
+            rows.entry((decisions.layer[row], *phase))
+                .or_default()
+                .push(row);
+        }
+    }
+    rows.into_iter()
+        .map(|((layer, phase), rows)| sum_rows(model, decisions, layer, phase, &rows))
+        .collect()
+}
+
+/// The profile of some decisions of one layer and phase.
+fn sum_rows(
+    model: &ModelSpec,
+    decisions: &DecisionBatch,
+    layer: LayerId,
+    phase: Phase,
+    rows: &[usize],
+) -> Profile {
+    let experts = decisions.num_experts();
+    let mut counts = vec![0; experts];
+    let zeros = || vec![0.0; experts];
+    let (mut weights, mut probabilities, mut logits, mut last) =
+        (zeros(), zeros(), zeros(), zeros());
+    for row in rows {
+        for (slot, expert) in decisions.experts(*row).iter().enumerate() {
+            counts[usize::from(*expert)] += 1;
+            if let Some(row_weights) = decisions.weights(*row) {
+                weights[usize::from(*expert)] += f64::from(row_weights[slot]);
+            }
+        }
+        if let Some(row_logits) = decisions.logits(*row) {
+            last = DecisionStats::probabilities(row_logits, &model.gating);
+            for expert in 0..experts {
+                probabilities[expert] += last[expert];
+                logits[expert] += f64::from(row_logits[expert]);
+            }
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "profiles are kept as f32")]
+    let narrow = |sums: Vec<f64>| sums.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+    let has_logits = decisions.router_logits.is_some();
+    let has_weights = decisions.routing_weights.is_some();
+    Profile {
+        layer,
+        moe_layer: decisions.moe_layer[rows[0]],
+        phase,
+        n_tokens: u32::try_from(rows.len()).expect("positions are 32-bit"),
+        counts,
+        weight_sum: has_weights.then(|| narrow(weights)),
+        prob_sum: has_logits.then(|| narrow(probabilities)),
+        logit_sum: has_logits.then(|| narrow(logits)),
+        last_prob: has_logits.then(|| narrow(last)),
+    }
+}
+
+/// Checks that everything fits the model, so that later code may index without asking.
+pub(super) fn check(model: &ModelSpec, documents: &[MemoryDocument]) -> Result<(), AnalyticsError> {
+    let experts = usize::from(model.num_experts);
+    let error = |id: &str, reason: String| {
+        Err(AnalyticsError::Malformed {
+            table: "documents",
+            reason: format!("document '{id}': {reason}"),
+            path: "(in memory)".into(),
+        })
+    };
+    if model.num_experts == 0 || !(1..=model.num_experts).contains(&model.top_k) {
+        return error(
+            "",
+            "the model chooses no expert, or more than it has".to_owned(),
+        );
+    }
+    if !model.moe_layers.is_sorted_by(|a, b| a < b) {
+        return error(
+            "",
+            "the model's layers are not in ascending order".to_owned(),
+        );
+    }
+    for document in documents {
+        let id = &document.sample.id;
+        for profile in &document.profiles {
+            let sums = [
+                &profile.weight_sum,
+                &profile.prob_sum,
+                &profile.logit_sum,
+                &profile.last_prob,
+            ];
+            if profile.counts.len() != experts
+                || sums.into_iter().flatten().any(|sum| sum.len() != experts)
+            {
+                return error(id, format!("a profile does not have {experts} experts"));
+            }
+            if model.moe_layers.binary_search(&profile.layer).is_err() {
+                return error(id, format!("layer {} is no MoE layer", profile.layer));
+            }
+        }
+        if let Some(batch) = &document.decisions {
+            if batch.num_experts() != experts || batch.top_k() != usize::from(model.top_k) {
+                return error(id, "decisions of another number of experts".to_owned());
+            }
+            if batch
+                .selected_experts
+                .iter()
+                .any(|e| usize::from(*e) >= experts)
+            {
+                return error(id, format!("an expert id is not below {experts}"));
+            }
+            if batch
+                .layer
+                .iter()
+                .any(|l| model.moe_layers.binary_search(l).is_err())
+            {
+                return error(id, "a decision at a layer that is no MoE layer".to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn tensor(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    column: ProfileColumn,
+    phase: PhaseSelection,
+    metric: &str,
+) -> Result<DocumentTensor, AnalyticsError> {
+    let width = column.width(usize::from(data.model().num_experts));
+    let rows = documents.iter().map(|d| d.profiles.len()).sum();
+    let mut tensor = DocumentTensor::zeros(
+        documents.len(),
+        data.layers().len(),
+        width,
+        rows,
+        Path::new("(in memory)"),
+    )?;
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        for profile in &document.profiles {
+            if !phase.contains(profile.phase) {
+                continue;
+            }
+            let layer = data
+                .layer_index(profile.layer)
+                .expect("layers were checked");
+            let missing = || column.missing(metric);
+            let sum = |sum: &Option<Vec<f32>>| -> Result<Vec<f64>, AnalyticsError> {
+                let sum = sum.as_ref().ok_or_else(missing)?;
+                Ok(sum.iter().map(|x| f64::from(*x)).collect())
+            };
+            let values = match column {
+                ProfileColumn::Tokens => vec![f64::from(profile.n_tokens)],
+                ProfileColumn::Counts => profile.counts.iter().map(|c| f64::from(*c)).collect(),
+                ProfileColumn::WeightSum => sum(&profile.weight_sum)?,
+                ProfileColumn::ProbSum => sum(&profile.prob_sum)?,
+                ProfileColumn::LogitSum => sum(&profile.logit_sum)?,
+                ProfileColumn::LastProb => {
+                    // Decoding comes after prefill, so its last token is the last.
+                    let row = tensor.row_mut(index, layer);
+                    if profile.phase == Phase::Decode || row.iter().all(|x| *x == 0.0) {
+                        row.copy_from_slice(&sum(&profile.last_prob)?);
+                    }
+                    continue;
+                }
+            };
+            tensor.add(index, layer, values);
+        }
+    }
+    Ok(tensor)
+}
+
+pub(super) fn visit_decisions(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    needs: DecisionNeeds,
+    metric: &str,
+    visit: &mut dyn FnMut(DocumentDecisions<'_>) -> Result<(), AnalyticsError>,
+) -> Result<(), AnalyticsError> {
+    let missing = |what: &str| AnalyticsError::MissingInput {
+        metric: metric.to_owned(),
+        missing: what.to_owned(),
+        help: "capture with this toolkit".to_owned(),
+    };
+    for (number, document) in (0u32..).zip(documents) {
+        let batch = document
+            .decisions
+            .as_ref()
+            .ok_or_else(|| missing("decisions one by one (it holds sums only)"))?;
+        let counted_positions: HashMap<u32, bool> = document
+            .tokens
+            .iter()
+            .map(|token| (token.position, is_counted(token, needs)))
+            .collect();
+        let counted: Vec<bool> = batch
+            .position
+            .iter()
+            .map(|position| counted_positions.get(position).copied().unwrap_or(false))
+            .collect();
+        let layers: Vec<u16> = batch
+            .layer
+            .iter()
+            .map(|layer| {
+                let index = data.layer_index(*layer).expect("layers were checked");
+                u16::try_from(index).expect("layers are numbered in 16 bits")
+            })
+            .collect();
+        let needed = |is_needed: bool, column: &'static str, values: &Option<Vec<f32>>| match (
+            is_needed, values,
+        ) {
+            (true, None) => Err(missing(column)),
+            (true, Some(values)) => Ok(values.clone()),
+            (false, _) => Ok(Vec::new()),
+        };
+        visit(DocumentDecisions {
+            document: data
+                .index_of(number)
+                .expect("every document in memory was numbered"),
+            position: &batch.position,
+            layers: &layers,
+            counted: &counted,
+            top_k: batch.top_k(),
+            all_experts: &batch.selected_experts,
+            all_weights: &needed(needs.weights, "routing weights", &batch.routing_weights)?,
+            entropy: &needed(needs.entropy, "routing entropy", &batch.entropy)?,
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn token_counts(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    phase: PhaseSelection,
+    include_special: bool,
+    metric: &str,
+) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
+    let needs = DecisionNeeds {
+        weights: false,
+        entropy: false,
+        phase,
+        include_special,
+    };
+    let mut found = vec![Vec::new(); documents.len()];
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+        for token in document.tokens.iter().filter(|t| is_counted(t, needs)) {
+            let id = token.token_id.ok_or_else(|| AnalyticsError::MissingInput {
+                metric: metric.to_owned(),
+                missing: "token ids".to_owned(),
+                help: "capture with this toolkit".to_owned(),
+            })?;
+            *counts.entry(id).or_default() += 1;
+        }
+        found[index] = counts.into_iter().collect();
+    }
+    Ok(found)
+}
+
+fn is_counted(token: &TokenRow, needs: DecisionNeeds) -> bool {
+    token.is_routed
+        && is_in_phase(token.phase, needs.phase)
+        && (needs.include_special || token.is_content())
+}

@@ -1,0 +1,269 @@
+//! A trace as the metrics see it: documents with their labels, sums per document, and decisions in order.
+
+mod decisions;
+mod documents;
+mod memory;
+mod parquet;
+mod profiles;
+mod selection;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
+use moescope_trace::{ExpertsOrder, RoutingTrace};
+
+use crate::AnalyticsError;
+
+pub use documents::Document;
+pub use memory::MemoryDocument;
+
+pub(crate) use decisions::{DecisionNeeds, DocumentDecisions};
+pub(crate) use documents::GENRE;
+pub(crate) use profiles::{DocumentTensor, ProfileColumn};
+pub(crate) use selection::Selection;
+
+/// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
+pub struct TraceData {
+    model: ModelSpec,
+    layers: Vec<LayerId>,
+    order: ExpertsOrder,
+    /// Sorted by id, so that no result depends on the order in which documents were captured.
+    documents: Vec<Document>,
+    /// Index into `documents` by sample number.
+    by_sample: HashMap<u32, usize>,
+    source: Source,
+    /// A handful of entries, so a list is enough.
+    cache: Mutex<Vec<(CacheKey, Arc<DocumentTensor>)>>,
+}
+
+/// What a cached tensor holds: a column of the profiles, a phase, and whether special tokens count.
+type CacheKey = (ProfileColumn, PhaseSelection, bool);
+
+/// Where the rows are.
+enum Source {
+    Memory(Vec<MemoryDocument>),
+    Parquet(parquet::ParquetTrace),
+}
+
+impl TraceData {
+    /// Opens the trace in a folder and reads its samples.
+    ///
+    /// # Errors
+    /// When the folder is no trace, or its samples cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, AnalyticsError> {
+        Self::from_trace(&RoutingTrace::open(folder)?)
+    }
+
+    /// Reads the samples of an open trace; everything else is read when a metric asks for it.
+    ///
+    /// # Errors
+    /// When the samples cannot be read or two of them have one id.
+    pub fn from_trace(trace: &RoutingTrace) -> Result<Self, AnalyticsError> {
+        let (parquet, documents) = parquet::ParquetTrace::open(trace)?;
+        let manifest = trace.manifest();
+        Self::assemble(
+            manifest.model.clone(),
+            manifest.recorded_layers().to_vec(),
+            manifest.scores.experts_order,
+            documents,
+            Source::Parquet(parquet),
+        )
+    }
+
+    /// Takes documents that are in memory, such as those of a running capture.
+    ///
+    /// # Errors
+    /// When two documents have one id, or a profile or decision does not fit the model.
+    pub fn in_memory(
+        model: ModelSpec,
+        order: ExpertsOrder,
+        documents: Vec<MemoryDocument>,
+    ) -> Result<Self, AnalyticsError> {
+        memory::check(&model, &documents)?;
+        let described = (0u32..)
+            .zip(&documents)
+            .map(|(number, document)| Document::from_sample(number, &document.sample))
+            .collect();
+        let layers = model.moe_layers.clone();
+        Self::assemble(model, layers, order, described, Source::Memory(documents))
+    }
+
+    fn assemble(
+        model: ModelSpec,
+        layers: Vec<LayerId>,
+        order: ExpertsOrder,
+        mut documents: Vec<Document>,
+        source: Source,
+    ) -> Result<Self, AnalyticsError> {
+        documents.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = documents.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(AnalyticsError::Malformed {
+                table: "samples",
+                reason: format!("two samples have the id '{}'", pair[0].id),
+                path: source.folder().to_owned(),
+            });
+        }
+        let by_sample: HashMap<u32, usize> = documents
+            .iter()
+            .enumerate()
+            .map(|(index, document)| (document.sample, index))
+            .collect();
+        if by_sample.len() != documents.len() {
+            return Err(AnalyticsError::Malformed {
+                table: "samples",
+                reason: "two samples have the same number".to_owned(),
+                path: source.folder().to_owned(),
+            });
+        }
+        Ok(Self {
+            model,
+            layers,
+            order,
+            documents,
+            by_sample,
+            source,
+            cache: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The model that made the trace.
+    #[must_use]
+    pub fn model(&self) -> &ModelSpec {
+        &self.model
+    }
+
+    /// The layers whose decisions were recorded, ascending.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerId] {
+        &self.layers
+    }
+
+    /// Whether the first expert of a decision is the heaviest.
+    #[must_use]
+    pub fn experts_order(&self) -> ExpertsOrder {
+        self.order
+    }
+
+    /// Every document, sorted by id.
+    #[must_use]
+    pub fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// The values of a label column that occur, in display order.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub fn labels(&self, column: &str) -> Result<Vec<String>, AnalyticsError> {
+        documents::labels(&self.documents, column)
+    }
+
+    /// Every column that can label documents, sorted.
+    #[must_use]
+    pub fn label_columns(&self) -> Vec<String> {
+        documents::columns(&self.documents)
+    }
+
+    /// One column of the profiles over all documents and layers, `[documents, layers, columns]`.
+    ///
+    /// Kept for the next metric that asks for the same.
+    pub(crate) fn tensor(
+        &self,
+        column: ProfileColumn,
+        phase: PhaseSelection,
+        include_special: bool,
+        metric: &str,
+        progress: &dyn Progress,
+    ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
+        let key = (column, phase, include_special);
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tensor)) = cache().iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(tensor));
+        }
+        let tensor = Arc::new(if include_special {
+            profiles::from_decisions(self, column, phase, metric, progress)?
+        } else {
+            match &self.source {
+                Source::Memory(documents) => {
+                    memory::tensor(self, documents, column, phase, metric)?
+                }
+                Source::Parquet(trace) => trace.tensor(self, column, phase, metric, progress)?,
+            }
+        });
+        cache().push((key, Arc::clone(&tensor)));
+        Ok(tensor)
+    }
+
+    /// Shows every document's decisions, in order of shards and samples.
+    pub(crate) fn visit_decisions(
+        &self,
+        needs: DecisionNeeds,
+        metric: &str,
+        progress: &dyn Progress,
+        visit: &mut dyn FnMut(DocumentDecisions<'_>) -> Result<(), AnalyticsError>,
+    ) -> Result<(), AnalyticsError> {
+        match &self.source {
+            Source::Memory(documents) => {
+                memory::visit_decisions(self, documents, needs, metric, visit)
+            }
+            Source::Parquet(trace) => trace.visit_decisions(self, needs, metric, progress, visit),
+        }
+    }
+
+    /// How often each token id occurs in each document, `(id, count)` by ascending id; tokens out of scope do not count.
+    pub(crate) fn token_counts(
+        &self,
+        phase: PhaseSelection,
+        include_special: bool,
+        metric: &str,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
+        match &self.source {
+            Source::Memory(documents) => {
+                memory::token_counts(self, documents, phase, include_special, metric)
+            }
+            Source::Parquet(trace) => {
+                trace.token_counts(self, phase, include_special, metric, progress)
+            }
+        }
+    }
+
+    /// The place of a document among [`Self::documents`] by its sample number.
+    pub(crate) fn index_of(&self, sample: u32) -> Option<usize> {
+        self.by_sample.get(&sample).copied()
+    }
+
+    /// The place of a layer among [`Self::layers`].
+    pub(crate) fn layer_index(&self, layer: LayerId) -> Option<usize> {
+        self.layers.binary_search(&layer).ok()
+    }
+}
+
+impl Source {
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Memory(_) => Path::new("(in memory)"),
+            Self::Parquet(trace) => trace.folder(),
+        }
+    }
+}
+
+impl fmt::Debug for TraceData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceData")
+            .field("folder", &self.source.folder())
+            .field("documents", &self.documents.len())
+            .field("moe_layers", &self.model.moe_layers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a token of this phase counts; a source that does not know the phase gave text, which is prefill.
+pub(crate) fn is_in_phase(phase: Option<Phase>, selection: PhaseSelection) -> bool {
+    selection.contains(phase.unwrap_or(Phase::Prefill))
+}

@@ -1,0 +1,346 @@
+//! Which documents, layers and labels a request means, and what a reader must know of them.
+
+mod confounds;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use moescope_core::{Axis, AxisKind, Progress, Protocol};
+
+use super::{ProfileColumn, TraceData, documents};
+use crate::{AnalyticsError, MeasureRequest, stats::units::UnitTable};
+
+/// The documents of a request with their labels and units of resampling.
+///
+/// A unit is the part of a group that carries one label; almost always that is the whole group.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// Indices into the trace's documents, ascending.
+    pub(crate) documents: Vec<usize>,
+    /// Label names; two, in the order of the request, under a contrast.
+    pub(crate) labels: Vec<String>,
+    /// The label of each selected document.
+    pub(crate) label: Vec<usize>,
+    /// The unit of each selected document.
+    pub(crate) unit: Vec<usize>,
+    /// The label of each unit, ascending.
+    pub(crate) unit_label: Vec<usize>,
+    /// The group of each selected document.
+    pub(crate) group: Vec<usize>,
+    /// Number of groups.
+    pub(crate) groups: usize,
+    /// Indices into the trace's layers, ascending.
+    pub(crate) layers: Vec<usize>,
+    /// Counted tokens of each selected document (at the layer that has most).
+    pub(crate) tokens: Vec<f64>,
+    layer_labels: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Selection {
+    /// Finds what a request means in a trace.
+    pub(crate) fn new(
+        data: &TraceData,
+        request: &MeasureRequest,
+        metric: &str,
+        progress: &dyn Progress,
+    ) -> Result<Self, AnalyticsError> {
+        request.check()?;
+        let layers = select_layers(data, request)?;
+        let labels = select_labels(data, request)?;
+        check_resampling_column(data, request)?;
+        let scope = &request.scope;
+        let token_counts = data.tensor(
+            ProfileColumn::Tokens,
+            scope.phase,
+            scope.include_special,
+            metric,
+            progress,
+        )?;
+        let mut builder = Builder::default();
+        for (index, document) in data.documents().iter().enumerate() {
+            let Some(label) = document.label(&request.by) else {
+                builder.unlabelled += 1;
+                continue;
+            };
+            let Some(label) = labels.iter().position(|known| known == label) else {
+                continue;
+            };
+            let tokens = layers
+                .iter()
+                .map(|layer| token_counts.row(index, *layer)[0])
+                .fold(0.0, f64::max);
+            if tokens == 0.0 {
+                builder.empty += 1;
+                continue;
+            }
+            let group = document.label(&request.resample_by).unwrap_or(&document.id);
+            builder.rows.push(Row {
+                document: index,
+                label,
+                group: group.to_owned(),
+                tokens,
+            });
+        }
+        builder.finish(data, request, &labels, layers, metric)
+    }
+
+    /// Sums per unit: `fill` gives a document's row at a layer (indices into the trace's), `[columns]`.
+    pub(crate) fn unit_table(
+        &self,
+        columns: usize,
+        fill: impl Fn(usize, usize, &mut [f64]),
+    ) -> UnitTable {
+        let mut table = UnitTable::new(
+            self.labels.len(),
+            self.unit_label.clone(),
+            self.layers.len(),
+            columns,
+        );
+        let mut row = vec![0.0; columns];
+        for (place, layer) in self.layers.iter().enumerate() {
+            for (document, unit) in self.documents.iter().zip(&self.unit) {
+                row.fill(0.0);
+                fill(*document, *layer, &mut row);
+                for (sum, value) in table.row_mut(place, *unit).iter_mut().zip(&row) {
+                    *sum += value;
+                }
+            }
+        }
+        table
+    }
+
+    /// The axis of layers.
+    pub(crate) fn layer_axis(&self) -> Axis {
+        Axis::new(AxisKind::Layer, self.layer_labels.clone())
+    }
+
+    /// The axis of labels.
+    pub(crate) fn group_axis(&self) -> Axis {
+        Axis::new(AxisKind::Group, self.labels.clone())
+    }
+
+    /// The axis of documents, each with its label as class.
+    pub(crate) fn document_axis(&self, data: &TraceData) -> Axis {
+        let id = |index: &usize| data.documents()[*index].id.clone();
+        Axis {
+            kind: AxisKind::Document,
+            labels: self.documents.iter().map(id).collect(),
+            classes: Some(self.label.iter().map(|l| self.labels[*l].clone()).collect()),
+        }
+    }
+
+    /// Number of groups of each label.
+    pub(crate) fn groups_of_labels(&self) -> Vec<usize> {
+        let mut count = vec![0; self.labels.len()];
+        for label in &self.unit_label {
+            count[*label] += 1;
+        }
+        count
+    }
+
+    /// The protocol of this request so far: scope, sizes and notes.
+    pub(crate) fn protocol(&self, request: &MeasureRequest) -> Protocol {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sum of u32 counts"
+        )]
+        let n_tokens = self.tokens.iter().sum::<f64>() as u64;
+        Protocol {
+            scope: request.scope.describe(),
+            phase: match request.scope.phase {
+                moescope_core::PhaseSelection::All => "all".to_owned(),
+                other => other.to_string(),
+            },
+            by: request.by.clone(),
+            bias_correction: "none".to_owned(),
+            interval_method: "none".to_owned(),
+            resample_by: request.resample_by.clone(),
+            resamples: request.resamples,
+            seed: request.seed,
+            n_tokens,
+            n_documents: self.documents.len() as u64,
+            n_groups: self.groups as u64,
+            notes: self.notes.clone(),
+            ..Protocol::default()
+        }
+    }
+}
+
+/// A document that is in.
+struct Row {
+    document: usize,
+    label: usize,
+    group: String,
+    tokens: f64,
+}
+
+#[derive(Default)]
+struct Builder {
+    rows: Vec<Row>,
+    unlabelled: usize,
+    empty: usize,
+}
+
+impl Builder {
+    fn finish(
+        self,
+        data: &TraceData,
+        request: &MeasureRequest,
+        labels: &[String],
+        layers: Vec<usize>,
+        metric: &str,
+    ) -> Result<Selection, AnalyticsError> {
+        // A label whose documents are all empty has nothing to show.
+        let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
+        let mut notes = self.notes(request, labels, &used);
+        if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
+            return Err(AnalyticsError::TooLittle {
+                metric: metric.to_owned(),
+                found: format!(
+                    "{} of {} documents have tokens in scope ({})",
+                    self.rows.len(),
+                    data.documents().len(),
+                    request.scope.describe()
+                ),
+                help: "widen the scope, e.g. --phase all".to_owned(),
+            });
+        }
+        let place: BTreeMap<usize, usize> = used.iter().copied().zip(0..).collect();
+        let labels: Vec<String> = used.iter().map(|label| labels[*label].clone()).collect();
+        let label: Vec<usize> = self.rows.iter().map(|row| place[&row.label]).collect();
+        let groups: BTreeSet<&str> = self.rows.iter().map(|row| row.group.as_str()).collect();
+        let groups: BTreeMap<&str, usize> = groups.into_iter().zip(0..).collect();
+        let group: Vec<usize> = self
+            .rows
+            .iter()
+            .map(|row| groups[row.group.as_str()])
+            .collect();
+        let units: BTreeSet<(usize, usize)> =
+            label.iter().copied().zip(group.iter().copied()).collect();
+        let unit_label = units.iter().map(|(label, _)| *label).collect();
+        let units: BTreeMap<(usize, usize), usize> = units.into_iter().zip(0..).collect();
+        if units.len() > groups.len() {
+            notes.push(format!(
+                "{} of {} groups hold documents of several labels; their parts are resampled and permuted as if independent, which makes differences look less certain than they are",
+                units.len() - groups.len(),
+                groups.len()
+            ));
+        }
+        let documents: Vec<usize> = self.rows.iter().map(|row| row.document).collect();
+        notes.extend(confounds::notes(
+            data.documents(),
+            &documents,
+            &label,
+            &labels,
+            &request.by,
+        ));
+        Ok(Selection {
+            unit: label
+                .iter()
+                .zip(&group)
+                .map(|(label, group)| units[&(*label, *group)])
+                .collect(),
+            groups: groups.len(),
+            layer_labels: layers
+                .iter()
+                .map(|l| data.layers()[*l].to_string())
+                .collect(),
+            tokens: self.rows.iter().map(|row| row.tokens).collect(),
+            documents,
+            labels,
+            label,
+            unit_label,
+            group,
+            layers,
+            notes,
+        })
+    }
+
+    fn notes(
+        &self,
+        request: &MeasureRequest,
+        labels: &[String],
+        used: &BTreeSet<usize>,
+    ) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unlabelled > 0 {
+            notes.push(format!(
+                "{} documents without {} are left out",
+                self.unlabelled, request.by
+            ));
+        }
+        if self.empty > 0 {
+            notes.push(format!(
+                "{} documents without a token in scope are left out",
+                self.empty
+            ));
+        }
+        let gone: Vec<&str> = labels
+            .iter()
+            .enumerate()
+            .filter(|(label, _)| !used.contains(label))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        if !gone.is_empty() {
+            notes.push(format!("no token in scope: {}", gone.join(", ")));
+        }
+        notes
+    }
+}
+
+fn select_layers(data: &TraceData, request: &MeasureRequest) -> Result<Vec<usize>, AnalyticsError> {
+    let selection = &request.scope.layers;
+    let layers: Vec<usize> = data
+        .layers()
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| selection.contains(**layer))
+        .map(|(index, _)| index)
+        .collect();
+    if layers.is_empty() {
+        let available: Vec<String> = data.layers().iter().map(ToString::to_string).collect();
+        return Err(AnalyticsError::NoLayers {
+            selection: selection.to_string(),
+            available: available.join(","),
+        });
+    }
+    Ok(layers)
+}
+
+/// The labels to measure, in display order, or the two of the contrast in its order.
+fn select_labels(
+    data: &TraceData,
+    request: &MeasureRequest,
+) -> Result<Vec<String>, AnalyticsError> {
+    let available = data.labels(&request.by)?;
+    let wanted: Vec<String> = match &request.contrast {
+        Some((a, b)) => vec![a.clone(), b.clone()],
+        None => request.scope.labels.clone(),
+    };
+    if let Some(unknown) = wanted.iter().find(|label| !available.contains(label)) {
+        return Err(AnalyticsError::UnknownLabel {
+            label: unknown.clone(),
+            by: request.by.clone(),
+            available,
+        });
+    }
+    if request.contrast.is_some() {
+        return Ok(wanted);
+    }
+    Ok(available
+        .into_iter()
+        .filter(|label| wanted.is_empty() || wanted.contains(label))
+        .collect())
+}
+
+/// `group` may be absent everywhere, since it defaults to the id; any other column must exist.
+fn check_resampling_column(
+    data: &TraceData,
+    request: &MeasureRequest,
+) -> Result<(), AnalyticsError> {
+    if request.resample_by == "group" {
+        return Ok(());
+    }
+    documents::labels(data.documents(), &request.resample_by).map(|_| ())
+}

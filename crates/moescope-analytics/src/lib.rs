@@ -1,0 +1,42 @@
+//! Turns a routing trace into measurements that say how far they can be trusted.
+//!
+//! A [`Metric`] reads sums per document where sums suffice and decisions where order matters, and gives
+//! `moescope_core::Measurement`s: values with intervals from a bootstrap over groups, with permutation nulls,
+//! and with a protocol that names scope, unit, seed, confounds and power.
+//! This crate draws nothing and changes no trace.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use moescope_analytics::{MeasureRequest, TraceData, find, table};
+//! use moescope_core::NoProgress;
+//!
+//! let data = TraceData::open(Path::new("my-trace"))?;
+//! let found = find("mutual_information")?.measure(&data, &MeasureRequest::default(), &NoProgress)?;
+//! println!("{}", table(&found[0]));
+//! # Ok::<(), moescope_analytics::AnalyticsError>(())
+//! ```
+
+mod catalogue;
+mod data;
+mod error;
+mod fingerprint;
+mod inference;
+mod metric;
+mod metrics;
+mod request;
+mod stats;
+mod table;
+
+#[cfg(test)]
+mod oracle_tests;
+
+pub use catalogue::{catalogue, find, metrics_markdown};
+pub use data::{Document, MemoryDocument, TraceData};
+pub use error::AnalyticsError;
+pub use fingerprint::FingerprintKind;
+pub use metric::{About, Input, Metric};
+pub use moescope_trace::{ExpertsOrder, Profile};
+pub use request::MeasureRequest;
+pub use stats::information::LabelPrior;
+pub use table::{LongTable, long_table, table};

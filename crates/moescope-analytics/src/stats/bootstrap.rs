@@ -1,0 +1,236 @@
+//! The bootstrap over groups within label.
+
+use moescope_core::{Cancelled, Interval, Progress};
+use rayon::prelude::*;
+
+use super::{
+    correlation::mean,
+    interval::{IntervalMethod, expanded_tail, make_interval},
+    random::{self, Purpose},
+    statistic::Statistic,
+    units::UnitTable,
+};
+
+/// Fewer groups than this on a side give no interval: five values do not show how the sixth would fall.
+pub(crate) const FEWEST_GROUPS: usize = 5;
+
+/// How to resample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BootstrapConfig {
+    /// Resamples to draw.
+    pub(crate) resamples: u32,
+    /// Seed of the draws.
+    pub(crate) seed: u64,
+    /// Level of the intervals.
+    pub(crate) level: f64,
+    /// From resamples to interval.
+    pub(crate) method: IntervalMethod,
+}
+
+/// Intervals and standard errors of every value, `[layers × len]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Bootstrap {
+    /// `None` where a side has fewer than [`FEWEST_GROUPS`] groups or the value is undefined.
+    pub(crate) intervals: Vec<Option<Interval>>,
+    /// The quantiles of the resamples as they are, whatever the method.
+    pub(crate) percentiles: Vec<Option<Interval>>,
+    /// Standard deviation over resamples; NaN where there is no interval.
+    pub(crate) standard_errors: Vec<f64>,
+    /// Mean over resamples; NaN where there is no interval.
+    pub(crate) means: Vec<f64>,
+}
+
+/// Resamples groups with replacement within each label, and recomputes the statistic at every layer.
+///
+/// # Errors
+/// When cancelled.
+pub(crate) fn bootstrap(
+    table: &UnitTable,
+    statistic: &Statistic<'_>,
+    config: BootstrapConfig,
+    progress: &dyn Progress,
+) -> Result<Bootstrap, Cancelled> {
+    // The side with the fewest groups decides.
+    let fewest: Vec<usize> = (0..statistic.len)
+        .map(|value| {
+            let sides = (statistic.sides)(value);
+            let groups = (0..table.labels()).filter(|label| sides.contains(*label));
+            groups
+                .map(|label| table.of_label[label].len())
+                .min()
+                .unwrap_or(0)
+        })
+        .collect();
+    let has_interval: Vec<bool> = fewest
+        .iter()
+        .map(|groups| config.resamples > 0 && *groups >= FEWEST_GROUPS)
+        .collect();
+    let mut found = Bootstrap {
+        intervals: Vec::with_capacity(table.layers * statistic.len),
+        percentiles: Vec::new(),
+        standard_errors: Vec::new(),
+        means: Vec::new(),
+    };
+    if !has_interval.iter().any(|has| *has) {
+        let size = table.layers * statistic.len;
+        found.intervals = vec![None; size];
+        found.percentiles = vec![None; size];
+        found.standard_errors = vec![f64::NAN; size];
+        found.means = vec![f64::NAN; size];
+        return Ok(found);
+    }
+    let draws = draw_multiplicities(table, config);
+    for layer in 0..table.layers {
+        progress.report(layer as u64, table.layers as u64, "bootstrap over groups")?;
+        let observed = statistic.values(&table.sums(layer));
+        let resampled = resample_layer(table, statistic, layer, &draws);
+        let summaries: Vec<Summary> = (0..statistic.len)
+            .into_par_iter()
+            .map(|value| {
+                if !has_interval[value] {
+                    return Summary::default();
+                }
+                let column = resampled.iter().skip(value).step_by(statistic.len);
+                let tail = expanded_tail(config.level, fewest[value]);
+                summarize(
+                    column.copied().collect(),
+                    observed[value],
+                    tail,
+                    config.method,
+                )
+            })
+            .collect();
+        for summary in summaries {
+            found.intervals.push(summary.interval);
+            found.percentiles.push(summary.percentile);
+            found.standard_errors.push(summary.standard_error);
+            found.means.push(summary.mean);
+        }
+    }
+    Ok(found)
+}
+
+/// How often each unit is drawn in each resample, `[resamples, units]`.
+fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u32>> {
+    (0..config.resamples)
+        .into_par_iter()
+        .map(|resample| {
+            let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
+            let mut times = vec![0; table.units()];
+            for range in &table.of_label {
+                for _ in range.clone() {
+                    times[range.start + random::below(&mut rng, range.len())] += 1;
+                }
+            }
+            times
+        })
+        .collect()
+}
+
+/// The statistic of every resample, `[resamples × len]`.
+fn resample_layer(
+    table: &UnitTable,
+    statistic: &Statistic<'_>,
+    layer: usize,
+    draws: &[Vec<u32>],
+) -> Vec<f64> {
+    let mut values = vec![0.0; draws.len() * statistic.len];
+    values
+        .par_chunks_mut(statistic.len.max(1))
+        .zip(draws)
+        .for_each_init(
+            || vec![0.0; table.labels() * table.columns],
+            |sums, (values, times)| {
+                table.sum_into(layer, sums, |unit| times[unit], |unit| table.label[unit]);
+                (statistic.evaluate)(sums, values);
+            },
+        );
+    values
+}
+
+/// What the resamples of one value say.
+struct Summary {
+    interval: Option<Interval>,
+    percentile: Option<Interval>,
+    standard_error: f64,
+    mean: f64,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self {
+            interval: None,
+            percentile: None,
+            standard_error: f64::NAN,
+            mean: f64::NAN,
+        }
+    }
+}
+
+/// Sorts one value's resamples and reads its interval; no interval where a tenth of them is undefined.
+fn summarize(mut resamples: Vec<f64>, observed: f64, tail: f64, method: IntervalMethod) -> Summary {
+    let drawn = resamples.len();
+    resamples.retain(|x| x.is_finite());
+    if resamples.len() * 10 < drawn * 9 || resamples.len() < 2 {
+        return Summary::default();
+    }
+    resamples.sort_unstable_by(f64::total_cmp);
+    let Some(interval) = make_interval(&resamples, observed, method, tail) else {
+        return Summary::default();
+    };
+    let mean = mean(&resamples);
+    #[expect(clippy::cast_precision_loss, reason = "a number of resamples")]
+    let degrees = (resamples.len() - 1) as f64;
+    let variance = resamples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / degrees;
+    Summary {
+        interval: Some(interval),
+        percentile: make_interval(&resamples, observed, IntervalMethod::Percentile, tail),
+        standard_error: variance.sqrt(),
+        mean,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moescope_core::NoProgress;
+
+    use super::*;
+    use crate::stats::statistic::Sides;
+
+    /// One label whose units have the values given, and their mean as the statistic.
+    fn mean_of(values: &[f64], method: IntervalMethod) -> Bootstrap {
+        let mut table = UnitTable::new(1, vec![0; values.len()], 1, 2);
+        for (unit, value) in values.iter().enumerate() {
+            table.row_mut(0, unit).copy_from_slice(&[*value, 1.0]);
+        }
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|sums, out| out[0] = sums[0] / sums[1],
+            sides: &|_| Sides::One(0),
+        };
+        let config = BootstrapConfig {
+            resamples: 2000,
+            seed: 1,
+            level: 0.95,
+            method,
+        };
+        bootstrap(&table, &statistic, config, &NoProgress).unwrap()
+    }
+
+    #[test]
+    fn four_groups_have_no_interval_and_five_have_one() {
+        let found = mean_of(&[1.0, 2.0, 3.0, 4.0], IntervalMethod::Percentile);
+        assert_eq!(found.intervals, [None]);
+        let found = mean_of(&[1.0, 2.0, 3.0, 4.0, 5.0], IntervalMethod::Percentile);
+        assert!(found.intervals[0].is_some());
+    }
+
+    #[test]
+    fn standard_error_of_a_mean_is_sd_over_root_n() {
+        // 0..40: population sd = √((40² − 1)/12) = 11.543; over √40: 1.825.
+        let values: Vec<f64> = (0..40).map(f64::from).collect();
+        let found = mean_of(&values, IntervalMethod::Percentile);
+        assert!((found.standard_errors[0] - 1.825).abs() < 0.1);
+        assert!((found.means[0] - 19.5).abs() < 0.15);
+    }
+}

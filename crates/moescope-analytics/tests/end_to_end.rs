@@ -1,0 +1,121 @@
+//! A trace written to disk gives the same numbers as the same documents in memory.
+
+mod common;
+
+use common::{Synthetic, fails, quick};
+use moescope_analytics::{AnalyticsError, MeasureRequest, TraceData, catalogue, long_table};
+use moescope_core::{Measurement, NoProgress};
+use moescope_trace::{CaptureSummary, Manifest, SampleRecord, Scores, TraceWriter, WriterConfig};
+
+fn write(synthetic: Synthetic, folder: &std::path::Path) {
+    let model = synthetic.model();
+    let manifest = Manifest {
+        scores: Scores::of(&model.gating),
+        model,
+        compute_type: Some("f32".into()),
+        ..Manifest::default()
+    };
+    let mut writer = TraceWriter::create(folder, manifest, WriterConfig::default()).unwrap();
+    for (sample, document) in (0u32..).zip(synthetic.documents()) {
+        writer
+            .append(SampleRecord {
+                sample,
+                meta: document.sample,
+                num_prompt_tokens: Some(synthetic.tokens),
+                seed: None,
+                tokens: document.tokens,
+                decisions: document.decisions.unwrap(),
+            })
+            .unwrap();
+        if sample % 5 == 4 {
+            writer.end_batch().unwrap();
+        }
+    }
+    writer.end_batch().unwrap();
+    writer.finish(CaptureSummary::default()).unwrap();
+}
+
+fn everything(data: &TraceData, request: &MeasureRequest) -> Vec<Measurement> {
+    catalogue()
+        .iter()
+        .filter(|metric| metric.about().name != "fingerprint_map")
+        .flat_map(|metric| metric.measure(data, request, &NoProgress).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_written_trace_measures_like_its_documents_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace");
+    let synthetic = Synthetic::default();
+    write(synthetic, &path);
+    let data = TraceData::open(&path).unwrap();
+    assert_eq!(data.documents().len(), 18);
+    assert_eq!(data.labels("genre").unwrap(), ["abstract", "textbook"]);
+    let mut special = quick();
+    special.scope.include_special = true;
+    special.fingerprint = moescope_analytics::FingerprintKind::WeightShare;
+    let mut by_genre = quick();
+    by_genre.by = "genre".into();
+    for request in [quick(), special, by_genre] {
+        let (stored, memory) = (
+            everything(&data, &request),
+            everything(&synthetic.data(), &request),
+        );
+        assert_eq!(stored.len(), memory.len());
+        for (stored, memory) in stored.iter().zip(&memory) {
+            for (a, b) in stored.values.iter().zip(&memory.values) {
+                // Floats are stored with 11 significant bits.
+                assert!(
+                    (a - b).abs() < 2e-3 || a.is_nan() && b.is_nan(),
+                    "{}: {a} {b}",
+                    stored.metric
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_are_written_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace");
+    write(Synthetic::default(), &path);
+    let found = everything(&TraceData::open(&path).unwrap(), &quick());
+    let long = long_table(&found);
+    let values: usize = found.iter().map(|m| m.values.len()).sum();
+    assert_eq!(long.rows().len(), values);
+    let mut csv = Vec::new();
+    long.write_csv(&mut csv).unwrap();
+    assert_eq!(String::from_utf8(csv).unwrap().lines().count(), values + 1);
+    let parquet = folder.path().join("table.parquet");
+    long.write_parquet(&parquet).unwrap();
+    let bytes = std::fs::read(&parquet).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let nowhere = folder.path().join("no/such/folder.parquet");
+    assert!(matches!(
+        long.write_parquet(&nowhere),
+        Err(AnalyticsError::Polars { .. })
+    ));
+}
+
+#[test]
+fn damaged_tables_are_refused_without_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace");
+    write(Synthetic::default(), &path);
+    let data = TraceData::open(&path).unwrap();
+    // The same length, so that opening alone would not see it.
+    for table in ["profiles", "routing", "tokens"] {
+        let file = path.join(table).join("part-00000.parquet");
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, vec![0u8; bytes.len()]).unwrap();
+    }
+    assert!(fails(&data, "assignment_share", &quick()).contains("cannot read a table"));
+    assert!(
+        TraceData::open(folder.path())
+            .unwrap_err()
+            .to_string()
+            .contains("manifest.json")
+    );
+}

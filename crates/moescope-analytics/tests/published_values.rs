@@ -1,0 +1,166 @@
+//! Published routing counts of two models give the published values, to the printed digit.
+//!
+//! The counts lie outside the repository; without them the tests say so and pass.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{counted, measure, quick, sample};
+use moescope_analytics::{ExpertsOrder, MeasureRequest, TraceData};
+use moescope_core::LayerId;
+use serde_json::Value;
+
+const DOMAINS: [&str; 5] = ["arxiv", "book", "c4", "github", "wikipedia"];
+
+fn reference(file: &str) -> Option<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/reference")
+        .join(file);
+    let text = fs::read_to_string(path).ok()?;
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+/// One document per domain, layers 0, 7 and 15.
+fn trace(counts: &Value, model: &str, table: &str) -> TraceData {
+    let (experts, top_k) = match (model, table) {
+        ("mistral", "expert_counts") => (8, 2),
+        ("mistral", _) => (8, 1),
+        (_, "expert_counts") => (64, 8),
+        _ => (64, 1),
+    };
+    let mut spec = common::model(3, experts, top_k);
+    spec.moe_layers = [0, 7, 15].map(LayerId).to_vec();
+    spec.num_layers = 16;
+    let documents = DOMAINS
+        .iter()
+        .map(|domain| {
+            let layers: Vec<Vec<u32>> = (0..3)
+                .map(|layer| {
+                    let cells = &counts[model][table][domain][layer];
+                    (0..experts)
+                        .map(|e| {
+                            cells[e.to_string()]
+                                .as_u64()
+                                .map_or(0, |n| u32::try_from(n).unwrap())
+                        })
+                        .collect()
+                })
+                .collect();
+            counted(&spec, sample(domain, domain, domain), &layers)
+        })
+        .collect();
+    TraceData::in_memory(spec, ExpertsOrder::ByWeight, documents).unwrap()
+}
+
+fn request() -> MeasureRequest {
+    MeasureRequest {
+        permutations: 5,
+        ..quick()
+    }
+}
+
+#[track_caller]
+fn close(found: f64, expected: &Value, tolerance: f64) {
+    let expected = expected.as_f64().unwrap();
+    assert!(
+        (found - expected).abs() <= tolerance,
+        "found {found}, published {expected}"
+    );
+}
+
+#[test]
+fn counts_of_mixtral_and_olmoe_give_the_published_values() {
+    let (Some(counts), Some(published)) = (
+        reference("olmoe/expert_counts.json"),
+        reference("published_values.json"),
+    ) else {
+        println!("skipped: not present");
+        return;
+    };
+    let published = &published["olmoe_repo_counts"]["values"];
+    for model in ["mistral", "olmoe"] {
+        for table in ["expert_counts", "expert_counts_top1"] {
+            let data = trace(&counts, model, table);
+            let expected = &published[format!("{model}/{table}")];
+            let entropy = measure(&data, "load_entropy", &request()).remove(0);
+            let effective = measure(&data, "effective_experts", &request()).remove(0);
+            let share = measure(&data, "assignment_share", &request()).remove(0);
+            let information = measure(&data, "mutual_information", &request()).remove(0);
+            let nmi = measure(&data, "nmi", &request()).remove(0);
+            let jsd = measure(&data, "jsd", &request()).remove(0);
+            let place = |name: &str| jsd.axes[1].labels.iter().position(|l| l == name).unwrap();
+            for (l, layer) in ["layer0", "layer7", "layer15"].into_iter().enumerate() {
+                for domain in DOMAINS {
+                    let own = &expected[layer][domain];
+                    let d = place(domain);
+                    close(entropy.value(&[l, d]), &own["entropy_norm"], 5.1e-7);
+                    close(
+                        effective.value(&[l, d]),
+                        &own["effective_experts_expH"],
+                        5.1e-5,
+                    );
+                    let most = (0..share.axes[2].len())
+                        .map(|e| share.value(&[l, d, e]))
+                        .fold(0.0, f64::max);
+                    close(most, &own["max_share"], 5.1e-7);
+                }
+                let across = &expected[layer]["_across_domains"];
+                close(
+                    information.value(&[l, 0]),
+                    &across["MI_bits_uniform_prior"],
+                    5.1e-7,
+                );
+                close(nmi.value(&[l, 0]), &across["NMI_arith"], 5.1e-7);
+                let pairs = across["JSD_bits"].as_object().unwrap();
+                assert_eq!(pairs.len(), 10);
+                for (pair, expected) in pairs {
+                    let (a, b) = pair.split_once('|').unwrap();
+                    close(jsd.value(&[l, place(a), place(b)]), expected, 5.1e-7);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn olmoe_specializes_on_arxiv_as_its_paper_says() {
+    let Some(counts) = reference("olmoe/expert_counts.json") else {
+        println!("skipped: not present");
+        return;
+    };
+    let found = measure(
+        &trace(&counts, "olmoe", "expert_counts"),
+        "domain_specialization",
+        &request(),
+    )
+    .remove(0);
+    let place = |name: &str| found.axes[1].labels.iter().position(|l| l == name).unwrap();
+    // Percent, two digits: arXiv layer 0 expert 0 and layer 15 expert 17, Wikipedia layer 7 expert 27, GitHub layer 0 expert 21.
+    for (layer, domain, expert, percent) in [
+        (0, "arxiv", 0, 97.66),
+        (2, "arxiv", 17, 93.69),
+        (1, "wikipedia", 27, 84.76),
+        (0, "github", 21, 62.58),
+    ] {
+        let value = 100.0 * found.value(&[layer, place(domain), expert]);
+        assert!((value - percent).abs() < 0.005_1, "{domain}: {value}");
+    }
+    // Mixtral stays within 10.1 and 33.2 %, around 25 %.
+    let found = measure(
+        &trace(&counts, "mistral", "expert_counts"),
+        "domain_specialization",
+        &request(),
+    )
+    .remove(0);
+    let (least, most) = found
+        .values
+        .iter()
+        .fold((1.0f64, 0.0f64), |(low, high), v| {
+            (low.min(*v), high.max(*v))
+        });
+    assert!(
+        (100.0 * least - 10.1).abs() < 0.051 && (100.0 * most - 33.2).abs() < 0.051,
+        "{least} {most}"
+    );
+}

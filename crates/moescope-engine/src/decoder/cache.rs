@@ -1,0 +1,107 @@
+//! Keys and values of the tokens so far, for any number of sequences side by side.
+
+use burn::tensor::{Device, Tensor};
+
+use super::{MoeModel, Span};
+use crate::{
+    error::EngineError,
+    kernels::{CacheSpan, Kernels},
+};
+
+/// Keys and values of every layer. Each sequence owns a run of rows of its full capacity.
+#[derive(Debug)]
+pub struct KvCache {
+    device: Device,
+    /// First row of each sequence, and one past the last sequence's rows.
+    offsets: Vec<usize>,
+    lengths: Vec<usize>,
+    width: usize,
+    /// Per layer `[rows, kv_heads · D]`; absent before the first write.
+    keys: Vec<Option<Tensor<2>>>,
+    values: Vec<Option<Tensor<2>>>,
+}
+
+impl KvCache {
+    /// An empty cache; `capacities` are the most tokens that each sequence will hold.
+    #[must_use]
+    pub fn new(model: &MoeModel, capacities: &[usize]) -> Self {
+        let attention = &model.config.attention;
+        let mut offsets = vec![0];
+        for capacity in capacities {
+            offsets.push(offsets[offsets.len() - 1] + capacity);
+        }
+        Self {
+            device: model.device.clone(),
+            offsets,
+            lengths: vec![0; capacities.len()],
+            width: attention.kv_heads * attention.head_dim,
+            keys: vec![None; model.config.num_layers],
+            values: vec![None; model.config.num_layers],
+        }
+    }
+
+    /// Tokens of a sequence so far.
+    #[must_use]
+    pub fn len(&self, sequence: usize) -> usize {
+        self.lengths[sequence]
+    }
+
+    /// Whether no sequence holds a token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lengths.iter().all(|length| *length == 0)
+    }
+
+    /// The sequence's length and first row, if `more` tokens fit.
+    pub(super) fn place(
+        &self,
+        sequence: usize,
+        more: usize,
+    ) -> Result<(usize, usize), EngineError> {
+        let capacity = self.offsets[sequence + 1] - self.offsets[sequence];
+        let length = self.lengths[sequence];
+        if length + more > capacity {
+            return Err(EngineError::Execution(format!(
+                "sequence {sequence} would hold {} tokens, its cache has room for {capacity}",
+                length + more
+            )));
+        }
+        Ok((length, self.offsets[sequence]))
+    }
+
+    pub(super) fn advance(&mut self, spans: &[Span<'_>]) {
+        for span in spans {
+            self.lengths[span.sequence] += span.tokens.len();
+        }
+    }
+
+    /// Adds a layer's new keys and values and returns all of that layer's.
+    pub(super) fn write(
+        &mut self,
+        kernels: &dyn Kernels,
+        layer: usize,
+        keys: Tensor<2>,
+        values: Tensor<2>,
+        spans: &[CacheSpan],
+    ) -> (&Tensor<2>, &Tensor<2>) {
+        let rows = self.offsets[self.offsets.len() - 1];
+        let fills_all = keys.dims()[0] == rows && spans.iter().all(|span| span.token == span.row);
+        let (keys, values) = if fills_all {
+            (keys, values)
+        } else {
+            let empty = || Tensor::zeros([rows, self.width], &self.device);
+            let old = (
+                self.keys[layer].take().unwrap_or_else(empty),
+                self.values[layer].take().unwrap_or_else(empty),
+            );
+            (
+                kernels.write_cache(old.0, keys, spans),
+                kernels.write_cache(old.1, values, spans),
+            )
+        };
+        (
+            self.keys[layer].insert(keys),
+            self.values[layer].insert(values),
+        )
+    }
+}

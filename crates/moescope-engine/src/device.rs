@@ -1,0 +1,224 @@
+//! Where a model runs: chosen by name at run time, and always told to the user with the reason.
+
+use std::{fmt, str::FromStr};
+
+use burn::tensor::{Device, DeviceKind, DeviceType};
+
+use crate::{
+    error::EngineError,
+    kernels::{CpuKernels, Kernels, PlainKernels},
+};
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A real GPU if there is one, else the CPU; never a software adapter.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The best graphics adapter, a software one (llvmpipe) included.
+    Gpu,
+    /// The graphics adapter of this number in the list of adapters.
+    GpuNumber(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = EngineError;
+
+    fn from_str(text: &str) -> Result<Self, EngineError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            other => other
+                .strip_prefix("gpu:")
+                .and_then(|n| n.parse().ok())
+                .map(Self::GpuNumber)
+                .ok_or_else(|| {
+                    EngineError::Device(format!(
+                        "'{other}' is not a device; use auto, cpu, gpu or gpu:N"
+                    ))
+                }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu => f.write_str("gpu"),
+            Self::GpuNumber(number) => write!(f, "gpu:{number}"),
+        }
+    }
+}
+
+/// A device that is ready to compute, with its name and why it was chosen.
+#[derive(Clone, Debug)]
+pub struct ComputeDevice {
+    device: Device,
+    is_cpu: bool,
+    /// `cpu` or `gpu`.
+    pub kind: &'static str,
+    /// The processor's or adapter's name.
+    pub name: String,
+    /// Why this device, in a few words.
+    pub reason: String,
+}
+
+impl ComputeDevice {
+    /// Finds the device that was asked for.
+    ///
+    /// # Errors
+    /// When there is no such adapter; the error lists the ones there are.
+    pub fn open(choice: DeviceChoice) -> Result<Self, EngineError> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::cpu("asked for")),
+            DeviceChoice::Auto => Ok(adapters()
+                .into_iter()
+                .find(|adapter| !adapter.is_software)
+                .map_or_else(
+                    || Self::cpu("no hardware GPU was found"),
+                    |adapter| adapter.open("the first hardware GPU"),
+                )),
+            DeviceChoice::Gpu => {
+                let all = adapters();
+                let best = all
+                    .iter()
+                    .find(|adapter| !adapter.is_software)
+                    .or(all.first())
+                    .cloned();
+                best.map(|adapter| adapter.open("asked for")).ok_or_else(|| {
+                    EngineError::Device(
+                        "no graphics adapter was found; a Vulkan, Metal or DirectX 12 driver is needed \
+                         (software Vulkan: Debian's mesa-vulkan-drivers), or use --device cpu"
+                            .to_owned(),
+                    )
+                })
+            }
+            DeviceChoice::GpuNumber(number) => {
+                let all = adapters();
+                let names: Vec<&str> = all.iter().map(|adapter| adapter.name.as_str()).collect();
+                all.get(number)
+                    .cloned()
+                    .map(|adapter| adapter.open("asked for"))
+                    .ok_or_else(|| {
+                        EngineError::Device(format!(
+                            "there is no graphics adapter {number}; found {}: {}",
+                            names.len(),
+                            names.join(", ")
+                        ))
+                    })
+            }
+        }
+    }
+
+    fn cpu(reason: &str) -> Self {
+        Self {
+            device: Device::flex(),
+            is_cpu: true,
+            kind: "cpu",
+            name: cpu_name(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// The CPU with burn's operators only: slow, and the meaning of every kernel. For tests and comparisons.
+    #[must_use]
+    pub fn plain_cpu() -> Self {
+        Self {
+            is_cpu: false,
+            ..Self::cpu("burn operators on the CPU")
+        }
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Whether the CPU kernels with weights as stored are used.
+    pub(crate) fn is_cpu(&self) -> bool {
+        self.is_cpu
+    }
+
+    pub(crate) fn kernels(&self) -> Box<dyn Kernels> {
+        if self.is_cpu {
+            Box::new(CpuKernels::new())
+        } else {
+            Box::new(PlainKernels::new(&self.device))
+        }
+    }
+
+    /// Waits until everything queued is done.
+    ///
+    /// # Errors
+    /// When something queued has failed, out of memory for example.
+    pub fn sync(&self) -> Result<(), EngineError> {
+        self.device
+            .sync()
+            .map_err(|error| EngineError::Execution(error.to_string()))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Adapter {
+    device: Device,
+    name: String,
+    is_software: bool,
+}
+
+impl Adapter {
+    fn open(self, reason: &str) -> ComputeDevice {
+        ComputeDevice {
+            device: self.device,
+            is_cpu: false,
+            kind: "gpu",
+            name: self.name,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// All graphics adapters, hardware first.
+fn adapters() -> Vec<Adapter> {
+    let mut adapters: Vec<Adapter> = Device::enumerate(DeviceType::Wgpu)
+        .into_iter()
+        .map(|device| Adapter {
+            name: device
+                .identity()
+                .map_or_else(|| format!("{device:?}"), |identity| identity.name),
+            device,
+            is_software: false,
+        })
+        .collect();
+    if adapters.is_empty() {
+        // Software adapters are not enumerated; they must be asked for by kind, and asking panics where there is none.
+        let software = std::panic::catch_unwind(|| {
+            let device = Device::wgpu(DeviceKind::Cpu);
+            let name = device.identity().map(|identity| identity.name);
+            name.map(|name| Adapter {
+                device,
+                name,
+                is_software: true,
+            })
+        });
+        adapters.extend(software.ok().flatten());
+    }
+    adapters.sort_by_key(|adapter| adapter.is_software);
+    adapters
+}
+
+/// The processor's name as the system tells it.
+fn cpu_name() -> String {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            text.lines()
+                .find(|line| line.starts_with("model name"))
+                .and_then(|line| line.split_once(':'))
+                .map(|(_, name)| name.trim().to_owned())
+        })
+        .unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
+}

@@ -1,0 +1,162 @@
+//! Attention of each query over its own range of cached keys: causal, sliding, and ragged batches alike.
+
+use rayon::prelude::*;
+
+use super::{
+    output::SharedOut,
+    simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
+};
+use crate::kernels::{AttentionShape, KeyRange};
+
+/// Multiply-adds below which threads cost more than they bring.
+const SERIAL_BELOW: usize = 64 * 1024;
+
+/// `queries [n, heads · D]`, `keys` and `values [rows, kv_heads · D]`, one key range per query → `[n, heads · D]`.
+///
+/// Query head j reads kv head ⌊j / (heads / kv_heads)⌋. Softmax in f32 with the maximum subtracted.
+pub(crate) fn attention(
+    set: InstructionSet,
+    queries: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    ranges: &[KeyRange],
+    shape: AttentionShape,
+) -> Vec<f32> {
+    let AttentionShape {
+        heads,
+        kv_heads,
+        head_dim,
+        scale,
+    } = shape;
+    let group = heads / kv_heads;
+    let mut out = vec![0.0f32; queries.len()];
+    let shared = SharedOut::new(&mut out);
+    let longest = ranges.iter().map(KeyRange::len).max().unwrap_or(0);
+    let work = |scores: &mut Vec<f32>, index: usize| {
+        let (token, head) = (index / heads, index % heads);
+        let range = ranges[token];
+        scores.clear();
+        scores.resize(range.len(), 0.0);
+        // SAFETY: each (token, head) has its own place in the output.
+        let out = unsafe { shared.range(index * head_dim, head_dim) };
+        with_simd(
+            set,
+            OneHead {
+                query: &queries[index * head_dim..(index + 1) * head_dim],
+                keys: &keys[range.first * kv_heads * head_dim..range.end * kv_heads * head_dim],
+                values: &values[range.first * kv_heads * head_dim..range.end * kv_heads * head_dim],
+                stride: kv_heads * head_dim,
+                offset: head / group * head_dim,
+                scale,
+                scores,
+                out,
+            },
+        );
+    };
+    let multiply_adds: usize = ranges
+        .iter()
+        .map(|range| range.len() * heads * head_dim * 2)
+        .sum();
+    let all = ranges.len() * heads;
+    if multiply_adds < SERIAL_BELOW {
+        let mut scores = Vec::with_capacity(longest);
+        (0..all).for_each(|index| work(&mut scores, index));
+    } else {
+        (0..all)
+            .into_par_iter()
+            .for_each_init(|| Vec::with_capacity(longest), work);
+    }
+    out
+}
+
+struct OneHead<'a> {
+    query: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    stride: usize,
+    offset: usize,
+    scale: f32,
+    scores: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl SimdTask for OneHead<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self {
+            query,
+            keys,
+            values,
+            stride,
+            offset,
+            scale,
+            scores,
+            out,
+        } = self;
+        let mut max = f32::NEG_INFINITY;
+        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(stride)) {
+            // SAFETY: both slices hold head_dim values.
+            *score = unsafe { dot::<S>(query, &key[offset..offset + query.len()]) } * scale;
+            max = max.max(*score);
+        }
+        let mut sum = 0.0f32;
+        for score in scores.iter_mut() {
+            *score = (*score - max).exp();
+            sum += *score;
+        }
+        for (score, value) in scores.iter().zip(values.chunks_exact(stride)) {
+            // SAFETY: both slices hold head_dim values.
+            unsafe { add_scaled::<S>(out, &value[offset..offset + query.len()], *score / sum) };
+        }
+    }
+}
+
+/// # Safety
+/// The slices have the same length and the machine has `S`.
+#[inline(always)]
+pub(super) unsafe fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
+    let body = a.len() - a.len() % LANES;
+    unsafe {
+        let mut sums = S::zero();
+        let mut at = 0;
+        while at < body {
+            sums = S::fma(
+                S::load(a.as_ptr().add(at)),
+                S::load(b.as_ptr().add(at)),
+                sums,
+            );
+            at += LANES;
+        }
+        let mut tail = 0.0f32;
+        for t in body..a.len() {
+            tail = S::fma1(a[t], b[t], tail);
+        }
+        S::sum(sums) + tail
+    }
+}
+
+/// out += factor · v
+///
+/// # Safety
+/// The slices have the same length and the machine has `S`.
+#[inline(always)]
+unsafe fn add_scaled<S: Simd>(out: &mut [f32], v: &[f32], factor: f32) {
+    let body = out.len() - out.len() % LANES;
+    unsafe {
+        let factors = S::splat(factor);
+        let mut at = 0;
+        while at < body {
+            let to = out.as_mut_ptr().add(at);
+            S::store(
+                to,
+                S::fma(factors, S::load(v.as_ptr().add(at)), S::load(to)),
+            );
+            at += LANES;
+        }
+        for t in body..out.len() {
+            out[t] = S::fma1(factor, v[t], out[t]);
+        }
+    }
+}

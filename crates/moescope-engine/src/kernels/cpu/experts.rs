@@ -1,0 +1,289 @@
+//! The experts of one MoE layer: tokens gathered by expert, gate and up fused with the activation, never a dense mask.
+
+use rayon::prelude::*;
+
+use super::{matmul::block, output::SharedOut, rows::Rows, simd::InstructionSet};
+use crate::config::Activation;
+
+/// Rows of an expert's matrix per task: small enough to balance unequal experts over threads.
+const COLUMN_BLOCK: usize = 32;
+/// Gathered tokens per task, so that they stay in the second-level cache.
+const ROW_BLOCK: usize = 128;
+/// Multiply-adds below which threads cost more than they bring.
+const SERIAL_BELOW: usize = 64 * 1024;
+
+/// The three matrices of one expert: gate and up `[I, H]`, down `[H, I]`.
+#[derive(Clone, Copy)]
+pub(crate) struct ExpertRows<'a> {
+    pub(crate) gate: Rows<'a>,
+    pub(crate) up: Rows<'a>,
+    pub(crate) down: Rows<'a>,
+}
+
+/// Sizes of a layer's experts.
+#[derive(Clone, Copy)]
+pub(crate) struct ExpertSizes {
+    pub(crate) hidden: usize,
+    pub(crate) intermediate: usize,
+    pub(crate) top_k: usize,
+}
+
+/// A rectangle of one expert's product: some of its tokens times some of its rows.
+#[derive(Clone, Copy)]
+struct Task {
+    expert: usize,
+    first_row: usize,
+    rows: usize,
+    first_column: usize,
+    columns: usize,
+}
+
+/// `x [n, H]`, `selected [n × k]`, `weights [n × k]` → Σ over the k experts of weight · expert(x), `[n, H]`.
+///
+/// A token's experts are added in the order of its selection, so the result does not depend on the other tokens.
+pub(crate) fn experts(
+    set: InstructionSet,
+    x: &[f32],
+    selected: &[usize],
+    weights: &[f32],
+    experts: &[ExpertRows<'_>],
+    activation: Activation,
+    sizes: ExpertSizes,
+) -> Vec<f32> {
+    let ExpertSizes {
+        hidden,
+        intermediate,
+        top_k,
+    } = sizes;
+    // Assignments sorted by expert; `place[a]` is where assignment `a` of the input went.
+    let mut offsets = vec![0usize; experts.len() + 1];
+    for e in selected {
+        offsets[e + 1] += 1;
+    }
+    for e in 0..experts.len() {
+        offsets[e + 1] += offsets[e];
+    }
+    let mut next = offsets.clone();
+    let mut place = vec![0usize; selected.len()];
+    let mut gathered = vec![0.0f32; selected.len() * hidden];
+    for (assignment, e) in selected.iter().enumerate() {
+        let to = next[*e];
+        next[*e] += 1;
+        place[assignment] = to;
+        let token = assignment / top_k;
+        gathered[to * hidden..(to + 1) * hidden]
+            .copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
+    }
+
+    let mut inner = vec![0.0f32; selected.len() * intermediate];
+    let shared = SharedOut::new(&mut inner);
+    run(
+        tasks(&offsets, intermediate),
+        selected.len() * hidden * intermediate * 2,
+        |task| {
+            let rows = &gathered[task.first_row * hidden..(task.first_row + task.rows) * hidden];
+            let columns = task.first_column..task.first_column + task.columns;
+            let mut gate = vec![0.0f32; task.rows * task.columns];
+            block(
+                set,
+                rows,
+                experts[task.expert].gate,
+                hidden,
+                columns.clone(),
+                |i, j, value| {
+                    gate[i * task.columns + j] = value;
+                },
+            );
+            block(
+                set,
+                rows,
+                experts[task.expert].up,
+                hidden,
+                columns,
+                |i, j, value| {
+                    let product = activation.apply(gate[i * task.columns + j]) * value;
+                    // SAFETY: tasks cover disjoint rectangles of the inner activations.
+                    unsafe {
+                        shared.write(
+                            (task.first_row + i) * intermediate + task.first_column + j,
+                            product,
+                        )
+                    };
+                },
+            );
+        },
+    );
+
+    let mut outer = vec![0.0f32; selected.len() * hidden];
+    let shared = SharedOut::new(&mut outer);
+    run(
+        tasks(&offsets, hidden),
+        selected.len() * hidden * intermediate,
+        |task| {
+            let rows =
+                &inner[task.first_row * intermediate..(task.first_row + task.rows) * intermediate];
+            let columns = task.first_column..task.first_column + task.columns;
+            block(
+                set,
+                rows,
+                experts[task.expert].down,
+                intermediate,
+                columns,
+                |i, j, value| {
+                    // SAFETY: tasks cover disjoint rectangles of the outputs.
+                    unsafe {
+                        shared.write((task.first_row + i) * hidden + task.first_column + j, value)
+                    };
+                },
+            );
+        },
+    );
+
+    let mut out = vec![0.0f32; x.len()];
+    for (token, out) in out.chunks_mut(hidden).enumerate() {
+        for slot in 0..top_k {
+            let assignment = token * top_k + slot;
+            let (weight, from) = (weights[assignment], place[assignment] * hidden);
+            for (to, value) in out.iter_mut().zip(&outer[from..from + hidden]) {
+                *to += weight * value;
+            }
+        }
+    }
+    out
+}
+
+fn tasks(offsets: &[usize], width: usize) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (expert, pair) in offsets.windows(2).enumerate() {
+        for first_row in (pair[0]..pair[1]).step_by(ROW_BLOCK) {
+            for first_column in (0..width).step_by(COLUMN_BLOCK) {
+                tasks.push(Task {
+                    expert,
+                    first_row,
+                    rows: ROW_BLOCK.min(pair[1] - first_row),
+                    first_column,
+                    columns: COLUMN_BLOCK.min(width - first_column),
+                });
+            }
+        }
+    }
+    tasks
+}
+
+fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(Task) + Send + Sync) {
+    if multiply_adds < SERIAL_BELOW {
+        tasks.into_iter().for_each(work);
+    } else {
+        tasks.into_par_iter().for_each(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// The meaning, expert by expert and number by number.
+    fn oracle(
+        x: &[f32],
+        selected: &[usize],
+        weights: &[f32],
+        w: &[[Vec<f32>; 3]],
+        sizes: ExpertSizes,
+    ) -> Vec<f32> {
+        let ExpertSizes {
+            hidden,
+            intermediate,
+            top_k,
+        } = sizes;
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let mut out = vec![0.0; x.len()];
+        for (assignment, e) in selected.iter().enumerate() {
+            let token = assignment / top_k;
+            let row = &x[token * hidden..(token + 1) * hidden];
+            let inner: Vec<f32> = (0..intermediate)
+                .map(|i| {
+                    let g = dot(row, &w[*e][0][i * hidden..(i + 1) * hidden]);
+                    g / (1.0 + (-g).exp()) * dot(row, &w[*e][1][i * hidden..(i + 1) * hidden])
+                })
+                .collect();
+            for h in 0..hidden {
+                let value = dot(&inner, &w[*e][2][h * intermediate..(h + 1) * intermediate]);
+                out[token * hidden + h] += weights[assignment] * value;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn grouped_experts_agree_with_one_token_at_a_time() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        // Shapes with empty experts, one token, all experts chosen, odd widths.
+        for (n, num_experts, top_k, hidden, intermediate) in [
+            (1, 4, 1, 5, 7),
+            (9, 8, 2, 32, 24),
+            (40, 4, 4, 20, 36),
+            (3, 512, 10, 16, 8),
+            (300, 3, 2, 33, 40),
+        ] {
+            let mut random = |len: usize| -> Vec<f32> {
+                (0..len).map(|_| rng.random_range(-0.5f32..0.5)).collect()
+            };
+            let x = random(n * hidden);
+            let weights = random(n * top_k);
+            let matrices: Vec<[Vec<f32>; 3]> = (0..num_experts)
+                .map(|_| {
+                    [
+                        random(hidden * intermediate),
+                        random(hidden * intermediate),
+                        random(hidden * intermediate),
+                    ]
+                })
+                .collect();
+            let mut selected = Vec::new();
+            for _ in 0..n {
+                let mut ids: Vec<usize> = (0..num_experts).collect();
+                ids.shuffle(&mut rng);
+                selected.extend_from_slice(&ids[..top_k]);
+            }
+            let rows: Vec<ExpertRows<'_>> = matrices
+                .iter()
+                .map(|[g, u, d]| ExpertRows {
+                    gate: Rows::F32(g),
+                    up: Rows::F32(u),
+                    down: Rows::F32(d),
+                })
+                .collect();
+            let sizes = ExpertSizes {
+                hidden,
+                intermediate,
+                top_k,
+            };
+            let want = oracle(&x, &selected, &weights, &matrices, sizes);
+            for set in InstructionSet::available() {
+                let got = experts(set, &x, &selected, &weights, &rows, Activation::Silu, sizes);
+                for (a, b) in got.iter().zip(&want) {
+                    assert!((a - b).abs() < 1e-4, "{set:?}: {a} against {b}");
+                }
+                let last = &x[(n - 1) * hidden..];
+                let ids = &selected[(n - 1) * top_k..];
+                let alone = experts(
+                    set,
+                    last,
+                    ids,
+                    &weights[(n - 1) * top_k..],
+                    &rows,
+                    Activation::Silu,
+                    sizes,
+                );
+                assert_eq!(
+                    alone,
+                    got[(n - 1) * hidden..],
+                    "{set:?}: the last token alone"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Kernels for the CPU (burn's flex back end): weights as stored, all cores, results independent of the batch.
+#![expect(
+    unsafe_code,
+    reason = "vector instructions and disjoint writes from several threads"
+)]
+#![expect(
+    clippy::inline_always,
+    reason = "code must be inlined into the function that enables the instruction set"
+)]
+
+mod attention;
+mod experts;
+mod matmul;
+mod output;
+mod rows;
+mod simd;
+mod token_stats;
+pub(crate) use token_stats::token_stats;
+
+use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor};
+use burn_flex::{Flex, FlexTensor, Layout};
+use rayon::prelude::*;
+
+pub use self::simd::InstructionSet;
+use self::{
+    experts::{ExpertRows, ExpertSizes},
+    rows::Rows,
+};
+use super::{AttentionShape, CacheSpan, Kernels, KeyRange, RotaryAngles};
+use crate::{
+    config::{Activation, RouterConfig},
+    decoder::ExpertWeights,
+    probe::Routing,
+};
+
+/// Rows of logits that are alive at a time.
+const HEAD_ROWS: usize = 64;
+
+/// Kernels for tensors on the CPU.
+#[derive(Clone, Debug)]
+pub struct CpuKernels {
+    device: Device,
+    set: InstructionSet,
+}
+
+impl CpuKernels {
+    /// Kernels for the widest instruction set of this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            device: Device::flex(),
+            set: InstructionSet::detect(),
+        }
+    }
+
+    fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        let layout = Layout::contiguous(Shape::from(shape));
+        Tensor::from_primitive::<Flex>(FlexTensor::new(
+            Bytes::from_elems(values),
+            layout,
+            DType::F32,
+        ))
+    }
+}
+
+impl Default for CpuKernels {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The contiguous storage behind a float tensor.
+struct Storage(FlexTensor);
+
+impl Storage {
+    fn of<const D: usize>(tensor: &Tensor<D>) -> Self {
+        let tensor = tensor
+            .clone()
+            .try_into_primitive::<Flex>()
+            .expect("the decoder keeps every tensor on the device of its kernels");
+        Self(if tensor.is_contiguous() {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        })
+    }
+
+    fn f32(&self) -> &[f32] {
+        self.0
+            .as_slice::<f32>()
+            .expect("activations are contiguous f32")
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        if self.0.dtype() == DType::BF16 {
+            Rows::Bf16(
+                self.0
+                    .as_slice::<burn::tensor::bf16>()
+                    .expect("weights are contiguous"),
+            )
+        } else {
+            Rows::F32(self.f32())
+        }
+    }
+}
+
+impl Kernels for CpuKernels {
+    fn name(&self) -> String {
+        let set = match self.set {
+            InstructionSet::Portable => "portable",
+            InstructionSet::Avx2 => "avx2",
+            InstructionSet::Avx512 => "avx512",
+        };
+        format!("cpu {set}")
+    }
+
+    fn embed(&self, table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+        let hidden = table.dims()[1];
+        let storage = Storage::of(table);
+        let rows = storage.rows();
+        let mut out = vec![0.0f32; ids.len() * hidden];
+        for (id, out) in ids.iter().zip(out.chunks_mut(hidden)) {
+            rows.widen_into(*id as usize * hidden, out);
+        }
+        Self::tensor(out, [ids.len(), hidden])
+    }
+
+    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+        let ([tokens, k], [m, _]) = (x.dims(), weight.dims());
+        let (x, weight) = (Storage::of(x), Storage::of(weight));
+        Self::tensor(
+            matmul::matmul_rows(self.set, x.f32(), weight.rows(), k),
+            [tokens, m],
+        )
+    }
+
+    fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let (x, weight) = (Storage::of(x), Storage::of(weight));
+        let mut out = Vec::with_capacity(tokens * hidden);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "a width, and f32 arithmetic"
+        )]
+        for row in x.f32().chunks(hidden) {
+            // f64 for the sum costs nothing here and makes it independent of the order.
+            let sum: f64 = row.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+            let factor = (1.0 / (sum / hidden as f64 + eps).sqrt()) as f32;
+            out.extend(row.iter().zip(weight.f32()).map(|(v, w)| v * factor * w));
+        }
+        Self::tensor(out, [tokens, hidden])
+    }
+
+    fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
+        let [tokens, width] = x.dims();
+        let (head_dim, half) = (width / heads, angles.cos.dims()[1]);
+        let (cos, sin) = (Storage::of(&angles.cos), Storage::of(&angles.sin));
+        let mut out = Storage::of(&x).f32().to_vec();
+        for (token, row) in out.chunks_mut(width).enumerate() {
+            let cos = &cos.f32()[token * half..(token + 1) * half];
+            let sin = &sin.f32()[token * half..(token + 1) * half];
+            for head in row.chunks_mut(head_dim) {
+                let (left, right) = head.split_at_mut(half);
+                for i in 0..half {
+                    let (l, r) = (left[i], right[i]);
+                    left[i] = l * cos[i] - r * sin[i];
+                    right[i] = r * cos[i] + l * sin[i];
+                }
+            }
+        }
+        Self::tensor(out, [tokens, width])
+    }
+
+    fn write_cache(&self, cache: Tensor<2>, new: Tensor<2>, spans: &[CacheSpan]) -> Tensor<2> {
+        let [rows, width] = cache.dims();
+        let new = Storage::of(&new);
+        let mut primitive = cache
+            .try_into_primitive::<Flex>()
+            .expect("the decoder keeps every tensor on the device of its kernels");
+        if primitive.try_storage_mut::<f32>().is_none() {
+            // The cache was shared (cloned by a caller): write into a copy of our own.
+            let copy = Storage(primitive.to_contiguous()).f32().to_vec();
+            primitive = FlexTensor::new(
+                Bytes::from_elems(copy),
+                Layout::contiguous(Shape::from([rows, width])),
+                DType::F32,
+            );
+        }
+        let storage = primitive.storage_mut::<f32>();
+        for span in spans {
+            storage[span.row * width..(span.row + span.len) * width]
+                .copy_from_slice(&new.f32()[span.token * width..(span.token + span.len) * width]);
+        }
+        Tensor::from_primitive::<Flex>(primitive)
+    }
+
+    fn attention(
+        &self,
+        queries: Tensor<2>,
+        keys: &Tensor<2>,
+        values: &Tensor<2>,
+        ranges: &[KeyRange],
+        shape: AttentionShape,
+    ) -> Tensor<2> {
+        let dims = queries.dims();
+        let (queries, keys, values) = (
+            Storage::of(&queries),
+            Storage::of(keys),
+            Storage::of(values),
+        );
+        Self::tensor(
+            attention::attention(
+                self.set,
+                queries.f32(),
+                keys.f32(),
+                values.f32(),
+                ranges,
+                shape,
+            ),
+            dims,
+        )
+    }
+
+    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing {
+        Routing::select(router_logits, None, config)
+    }
+
+    fn experts(
+        &self,
+        x: &Tensor<2>,
+        routing: &Routing,
+        experts: &ExpertWeights,
+        activation: Activation,
+    ) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let x = Storage::of(x);
+        let selected: Vec<usize> = routing
+            .selected_experts
+            .to_data()
+            .iter::<i64>()
+            .map(|id| usize::try_from(id).expect("the selection holds expert ids"))
+            .collect();
+        let weights = Storage::of(&routing.routing_weights);
+        let storages: Vec<[Storage; 3]> = experts
+            .gate
+            .iter()
+            .zip(&experts.up)
+            .zip(&experts.down)
+            .map(|((gate, up), down)| [Storage::of(gate), Storage::of(up), Storage::of(down)])
+            .collect();
+        let rows: Vec<ExpertRows<'_>> = storages
+            .iter()
+            .map(|[gate, up, down]| ExpertRows {
+                gate: gate.rows(),
+                up: up.rows(),
+                down: down.rows(),
+            })
+            .collect();
+        let sizes = ExpertSizes {
+            hidden,
+            intermediate: experts.gate[0].dims()[0],
+            top_k: routing.selected_experts.dims()[1],
+        };
+        let out = experts::experts(
+            self.set,
+            x.f32(),
+            &selected,
+            weights.f32(),
+            &rows,
+            activation,
+            sizes,
+        );
+        Self::tensor(out, [tokens, hidden])
+    }
+
+    fn token_stats(
+        &self,
+        hidden: &Tensor<2>,
+        head: &Tensor<2>,
+        next: &[Option<u32>],
+    ) -> (Tensor<1>, Tensor<1, Int>) {
+        let [tokens, k] = hidden.dims();
+        let vocab = head.dims()[0];
+        let (hidden, head) = (Storage::of(hidden), Storage::of(head));
+        let mut surprisals = Vec::with_capacity(tokens);
+        let mut predictions = Vec::with_capacity(tokens);
+        for (rows, next) in hidden
+            .f32()
+            .chunks(HEAD_ROWS * k)
+            .zip(next.chunks(HEAD_ROWS))
+        {
+            let logits = matmul::matmul_rows(self.set, rows, head.rows(), k);
+            let stats: Vec<(f32, u32)> = logits
+                .par_chunks(vocab)
+                .zip(next)
+                .map(|(logits, next)| token_stats(logits, *next))
+                .collect();
+            surprisals.extend(stats.iter().map(|(nats, _)| *nats));
+            predictions.extend(stats.iter().map(|(_, id)| i64::from(*id)));
+        }
+        let predictions = burn::tensor::TensorData::new(predictions, [tokens]);
+        (
+            Self::tensor(surprisals, [tokens]),
+            Tensor::from_data(predictions, &self.device),
+        )
+    }
+}

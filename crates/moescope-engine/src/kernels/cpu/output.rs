@@ -1,0 +1,47 @@
+//! An output that several threads fill at disjoint places.
+
+use std::marker::PhantomData;
+
+/// A slice that tasks write to without locks; each element has exactly one writer.
+pub(super) struct SharedOut<'a> {
+    start: *mut f32,
+    len: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: writes go to disjoint elements (the contract of `write`), so sharing the pointer is sound.
+unsafe impl Sync for SharedOut<'_> {}
+// SAFETY: as above.
+unsafe impl Send for SharedOut<'_> {}
+
+impl<'a> SharedOut<'a> {
+    pub(super) fn new(slice: &'a mut [f32]) -> Self {
+        Self {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            lifetime: PhantomData,
+        }
+    }
+
+    /// Writes one element.
+    ///
+    /// # Safety
+    /// No other task writes or reads the element while this borrow lives.
+    #[inline(always)]
+    pub(super) unsafe fn write(&self, index: usize, value: f32) {
+        assert!(index < self.len, "output index in range");
+        // SAFETY: in range by the assertion, and without another writer by the contract.
+        unsafe { self.start.add(index).write(value) };
+    }
+
+    /// A row of the output for one task alone.
+    ///
+    /// # Safety
+    /// No other task touches the range while the slice lives.
+    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's contract")]
+    pub(super) unsafe fn range(&self, start: usize, len: usize) -> &mut [f32] {
+        assert!(start + len <= self.len, "output range in range");
+        // SAFETY: in range by the assertion, and without another user by the contract.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+}

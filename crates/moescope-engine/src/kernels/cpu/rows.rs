@@ -1,0 +1,34 @@
+//! A matrix of weights as it lies in memory.
+
+use half::bf16;
+
+/// `[rows, cols]` weights, row-major, in the type they are stored in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// bfloat16, widened in registers.
+    Bf16(&'a [bf16]),
+}
+
+impl Rows<'_> {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+        }
+    }
+
+    /// Copies `out.len()` values from `start` as f32.
+    pub(crate) fn widen_into(&self, start: usize, out: &mut [f32]) {
+        match self {
+            Self::F32(values) => out.copy_from_slice(&values[start..start + out.len()]),
+            Self::Bf16(values) => {
+                for (to, from) in out.iter_mut().zip(&values[start..]) {
+                    *to = from.to_f32();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! One vector type per instruction set, chosen at run time.
+//!
+//! Every kernel is written once over [`Simd`]. All instruction sets keep [`LANES`] partial sums per dot product and
+//! add them in the same tree, so a result depends on neither the batch around a row nor the number of threads.
+
+use half::bf16;
+
+/// Partial sums per dot product, whatever the width of the machine's registers.
+pub(super) const LANES: usize = 16;
+
+/// Sixteen floats in the registers of one instruction set.
+///
+/// # Safety
+/// The methods may only run on a machine that has the instruction set; [`with_simd`] sees to it.
+#[expect(
+    clippy::missing_safety_doc,
+    reason = "one rule for all methods, stated at the trait"
+)]
+pub(super) unsafe trait Simd {
+    /// Sixteen floats.
+    type V: Copy;
+    unsafe fn zero() -> Self::V;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn load_bf16(p: *const bf16) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// a · b + c
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// a · b + c for single numbers, rounded as [`Simd::fma`] rounds.
+    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32;
+    /// The sum of the sixteen, in one fixed tree.
+    #[inline(always)]
+    unsafe fn sum(v: Self::V) -> f32 {
+        let mut lanes = [0.0f32; LANES];
+        // SAFETY: `lanes` has room for sixteen floats.
+        unsafe { Self::store(lanes.as_mut_ptr(), v) };
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+}
+
+/// Plain Rust; the compiler vectorises it for the target's baseline (NEON on aarch64, SSE2 on x86-64).
+pub(super) struct Portable;
+
+// SAFETY: uses no special instruction.
+unsafe impl Simd for Portable {
+    type V = [f32; LANES];
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::V {
+        [0.0; LANES]
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the caller gives sixteen readable floats.
+        unsafe { p.cast::<[f32; LANES]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const bf16) -> Self::V {
+        // SAFETY: the caller gives sixteen readable values.
+        let raw = unsafe { p.cast::<[u16; LANES]>().read_unaligned() };
+        raw.map(|bits| f32::from_bits(u32::from(bits) << 16))
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller gives room for sixteen floats.
+        unsafe { p.cast::<[f32; LANES]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256, __m512, _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+        _mm512_storeu_ps,
+    };
+
+    use super::{Simd, bf16};
+
+    /// AVX2 with FMA: two registers of eight.
+    pub(in super::super) struct Avx2;
+
+    // SAFETY: reached only through `with_simd`, which has seen avx2 and fma.
+    unsafe impl Simd for Avx2 {
+        type V = [__m256; 2];
+
+        #[inline(always)]
+        unsafe fn zero() -> Self::V {
+            unsafe { [_mm256_setzero_ps(); 2] }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self::V {
+            unsafe { [_mm256_set1_ps(x); 2] }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const bf16) -> Self::V {
+            unsafe {
+                let widen = |q: *const bf16| {
+                    let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(q.cast()));
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+                };
+                [widen(p), widen(p.add(8))]
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            unsafe {
+                _mm256_storeu_ps(p, v[0]);
+                _mm256_storeu_ps(p.add(8), v[1]);
+            }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe {
+                [
+                    _mm256_fmadd_ps(a[0], b[0], c[0]),
+                    _mm256_fmadd_ps(a[1], b[1], c[1]),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+    }
+
+    /// AVX-512: one register of sixteen.
+    pub(in super::super) struct Avx512;
+
+    // SAFETY: reached only through `with_simd`, which has seen avx512f and fma.
+    unsafe impl Simd for Avx512 {
+        type V = __m512;
+
+        #[inline(always)]
+        unsafe fn zero() -> Self::V {
+            unsafe { _mm512_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self::V {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const bf16) -> Self::V {
+            unsafe {
+                let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+/// Work that is written once over [`Simd`].
+pub(super) trait SimdTask {
+    /// What the work returns.
+    type Output;
+    /// Does the work.
+    ///
+    /// # Safety
+    /// The machine has the instruction set `S`.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// Plain Rust.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512F.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// The widest one that this machine has.
+    #[must_use]
+    pub fn detect() -> Self {
+        *Self::available()
+            .last()
+            .expect("the portable kernels are always there")
+    }
+
+    /// All that this machine has, narrowest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                sets.push(Self::Avx2);
+                if is_x86_feature_detected!("avx512f") {
+                    sets.push(Self::Avx512);
+                }
+            }
+        }
+        sets
+    }
+}
+
+/// Runs a task with an instruction set that [`InstructionSet::available`] has listed.
+#[inline]
+pub(super) fn with_simd<T: SimdTask>(set: InstructionSet, task: T) -> T::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2<T: SimdTask>(task: T) -> T::Output {
+            // SAFETY: this function is only called where avx2 and fma were detected.
+            unsafe { task.run::<Avx2>() }
+        }
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        unsafe fn avx512<T: SimdTask>(task: T) -> T::Output {
+            // SAFETY: this function is only called where avx512f was detected.
+            unsafe { task.run::<Avx512>() }
+        }
+        match set {
+            // SAFETY: the set comes from `available`, which detected the features.
+            InstructionSet::Avx2 => return unsafe { avx2(task) },
+            InstructionSet::Avx512 => return unsafe { avx512(task) },
+            InstructionSet::Portable => {}
+        }
+    }
+    let _ = set;
+    // SAFETY: `Portable` uses no special instruction.
+    unsafe { task.run::<Portable>() }
+}

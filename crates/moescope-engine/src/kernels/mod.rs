@@ -1,0 +1,130 @@
+//! The computations that decide the engine's speed, behind one trait.
+//!
+//! [`PlainKernels`] state the meaning with burn's operators, run on every device and are the test oracle.
+//! [`CpuKernels`] do the same on the CPU with the weights as stored, many times faster, and bit for bit independent
+//! of the batch.
+
+mod cpu;
+mod plain;
+
+use std::fmt;
+
+use burn::tensor::{Int, Tensor};
+
+pub(crate) use cpu::token_stats;
+pub use cpu::{CpuKernels, InstructionSet};
+pub use plain::PlainKernels;
+
+use crate::{
+    config::{Activation, RouterConfig},
+    decoder::ExpertWeights,
+    probe::Routing,
+};
+
+/// The keys that one query may see: rows `first..end` of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// First row.
+    pub first: usize,
+    /// One past the last row.
+    pub end: usize,
+}
+
+impl KeyRange {
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.end - self.first
+    }
+
+    /// Whether no key is visible.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.end == self.first
+    }
+}
+
+/// The fixed sizes of an attention layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionShape {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Factor on q·k before the softmax.
+    pub scale: f32,
+}
+
+/// Rows of new tokens in a cache: `len` rows from `token` of the batch go to `row` of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSpan {
+    /// First token in the batch.
+    pub token: usize,
+    /// First row in the cache.
+    pub row: usize,
+    /// Number of tokens.
+    pub len: usize,
+}
+
+/// Cosine and sine of every token's rotary angles, each `[tokens, rotary_dims / 2]`, attention factor included.
+#[derive(Clone, Debug)]
+pub struct RotaryAngles {
+    /// Cosines.
+    pub cos: Tensor<2>,
+    /// Sines.
+    pub sin: Tensor<2>,
+}
+
+/// What the decoder computes with. All tensors are on the device that the kernels were made for.
+pub trait Kernels: Send + Sync + fmt::Debug {
+    /// A short name for manifests and benchmarks.
+    fn name(&self) -> String;
+
+    /// Rows of `table [vocab, hidden]` for `ids` → `[ids, hidden]`.
+    fn embed(&self, table: &Tensor<2>, ids: &[u32]) -> Tensor<2>;
+
+    /// `x [tokens, in] · weightᵀ`, `weight [out, in]` → `[tokens, out]`.
+    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2>;
+
+    /// x / √(mean(x²) + eps) · weight, row by row, in f32.
+    fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2>;
+
+    /// Rotates the first dimensions of every head of `x [tokens, heads · D]`, pairs (i, i + d/2).
+    fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2>;
+
+    /// Puts rows of `new [tokens, width]` into `cache [rows, width]`.
+    fn write_cache(&self, cache: Tensor<2>, new: Tensor<2>, spans: &[CacheSpan]) -> Tensor<2>;
+
+    /// softmax(q · kᵀ · scale) · v over each query's own range of rows → `[tokens, heads · D]`.
+    fn attention(
+        &self,
+        queries: Tensor<2>,
+        keys: &Tensor<2>,
+        values: &Tensor<2>,
+        ranges: &[KeyRange],
+        shape: AttentionShape,
+    ) -> Tensor<2>;
+
+    /// Selects experts from `router_logits [tokens, num_experts]` and weighs them.
+    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing;
+
+    /// Σ over the selected experts of weight · down(act(gate(x)) ⊙ up(x)) → `[tokens, hidden]`.
+    fn experts(
+        &self,
+        x: &Tensor<2>,
+        routing: &Routing,
+        experts: &ExpertWeights,
+        activation: Activation,
+    ) -> Tensor<2>;
+
+    /// For each row of `hidden [tokens, hidden]`: surprisal in nats of `next` (NaN where there is none) and arg max of
+    /// the next-token distribution, both `[tokens]`. `head` is `[vocab, hidden]`.
+    fn token_stats(
+        &self,
+        hidden: &Tensor<2>,
+        head: &Tensor<2>,
+        next: &[Option<u32>],
+    ) -> (Tensor<1>, Tensor<1, Int>);
+}

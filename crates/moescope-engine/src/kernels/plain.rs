@@ -1,0 +1,203 @@
+//! The meaning of every kernel in burn's own operators; runs on any device.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
+
+use super::{AttentionShape, CacheSpan, Kernels, KeyRange, RotaryAngles};
+use crate::{
+    config::{Activation, RouterConfig},
+    decoder::ExpertWeights,
+    probe::Routing,
+};
+
+/// Rows of logits that are alive at a time.
+const HEAD_ROWS: usize = 256;
+
+/// Kernels made of burn operators alone.
+#[derive(Clone, Debug)]
+pub struct PlainKernels {
+    device: Device,
+}
+
+impl PlainKernels {
+    /// Kernels for tensors on `device`.
+    #[must_use]
+    pub fn new(device: &Device) -> Self {
+        Self {
+            device: device.clone(),
+        }
+    }
+
+    /// Ids as a device tensor.
+    fn ids(&self, ids: &[u32]) -> Tensor<1, Int> {
+        let ids: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
+        let len = ids.len();
+        Tensor::from_data(TensorData::new(ids, [len]), &self.device)
+    }
+
+    /// `[tokens, rows]`: true where a query must not see a key.
+    fn hidden_keys(&self, ranges: &[KeyRange], rows: usize) -> Tensor<2, Bool> {
+        let column = |values: Vec<i32>| -> Tensor<2, Int> {
+            let len = values.len();
+            Tensor::<2, Int>::from_data(TensorData::new(values, [len, 1]), &self.device).expand([len, rows])
+        };
+        let int = |value: usize| i32::try_from(value).expect("a cache has fewer than 2^31 rows");
+        let first = column(ranges.iter().map(|range| int(range.first)).collect());
+        let end = column(ranges.iter().map(|range| int(range.end)).collect());
+        let row = Tensor::<1, Int>::arange(0..i64::try_from(rows).expect("rows fit"), &self.device)
+            .unsqueeze::<2>()
+            .expand([ranges.len(), rows]);
+        row.clone().lower(first).bool_or(row.greater_equal(end))
+    }
+}
+
+impl Kernels for PlainKernels {
+    fn name(&self) -> String {
+        "burn operators".to_owned()
+    }
+
+    fn embed(&self, table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+        table.clone().select(0, self.ids(ids))
+    }
+
+    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+        x.clone().matmul(weight.clone().transpose())
+    }
+
+    fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2> {
+        let mean_square = (x.clone() * x.clone()).mean_dim(1);
+        x.clone() / (mean_square + eps).sqrt() * weight.clone().unsqueeze::<2>()
+    }
+
+    fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
+        let [tokens, width] = x.dims();
+        let head_dim = width / heads;
+        let half = angles.cos.dims()[1];
+        let x = x.reshape([tokens, heads, head_dim]);
+        let left = x.clone().narrow(2, 0, half);
+        let right = x.clone().narrow(2, half, half);
+        let cos = angles.cos.clone().unsqueeze_dim::<3>(1);
+        let sin = angles.sin.clone().unsqueeze_dim::<3>(1);
+        let mut parts = vec![
+            left.clone() * cos.clone() - right.clone() * sin.clone(),
+            right * cos + left * sin,
+        ];
+        if 2 * half < head_dim {
+            parts.push(x.narrow(2, 2 * half, head_dim - 2 * half));
+        }
+        Tensor::cat(parts, 2).reshape([tokens, width])
+    }
+
+    fn write_cache(&self, cache: Tensor<2>, new: Tensor<2>, spans: &[CacheSpan]) -> Tensor<2> {
+        let [rows, width] = cache.dims();
+        let covers_all = spans.iter().all(|span| span.token == span.row) && new.dims()[0] == rows;
+        if covers_all {
+            return new;
+        }
+        spans.iter().fold(cache, |cache, span| {
+            let part = new.clone().narrow(0, span.token, span.len);
+            cache.slice_assign([span.row..span.row + span.len, 0..width], part)
+        })
+    }
+
+    fn attention(
+        &self,
+        queries: Tensor<2>,
+        keys: &Tensor<2>,
+        values: &Tensor<2>,
+        ranges: &[KeyRange],
+        shape: AttentionShape,
+    ) -> Tensor<2> {
+        let AttentionShape {
+            heads,
+            kv_heads,
+            head_dim,
+            scale,
+        } = shape;
+        let (tokens, rows, group) = (ranges.len(), keys.dims()[0], heads / kv_heads);
+        let by_head = |x: &Tensor<2>| {
+            x.clone()
+                .reshape([rows, kv_heads, head_dim])
+                .swap_dims(0, 1)
+        };
+        // A kv head's query heads lie side by side: [kv_heads, group · tokens, D].
+        let queries = queries
+            .reshape([tokens, heads, head_dim])
+            .swap_dims(0, 1)
+            .reshape([kv_heads, group * tokens, head_dim]);
+        let scores = queries.matmul(by_head(keys).swap_dims(1, 2)) * scale;
+        let hidden = self
+            .hidden_keys(ranges, rows)
+            .unsqueeze_dim::<3>(0)
+            .expand([heads, tokens, rows]);
+        let scores = scores
+            .reshape([heads, tokens, rows])
+            .mask_fill(hidden, f32::NEG_INFINITY);
+        let probabilities =
+            activation::softmax(scores, 2).reshape([kv_heads, group * tokens, rows]);
+        probabilities
+            .matmul(by_head(values))
+            .reshape([heads, tokens, head_dim])
+            .swap_dims(0, 1)
+            .reshape([tokens, heads * head_dim])
+    }
+
+    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing {
+        Routing::select(router_logits, None, config)
+    }
+
+    fn experts(
+        &self,
+        x: &Tensor<2>,
+        routing: &Routing,
+        experts: &ExpertWeights,
+        activation: Activation,
+    ) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let mut out = Tensor::<2>::zeros([tokens, hidden], &self.device);
+        for (expert, ((gate, up), down)) in experts
+            .gate
+            .iter()
+            .zip(&experts.up)
+            .zip(&experts.down)
+            .enumerate()
+        {
+            let id = i64::try_from(expert).expect("an expert's number is small");
+            let chosen = routing.selected_experts.clone().equal_scalar(id);
+            let weight = routing
+                .routing_weights
+                .clone()
+                .mask_fill(chosen.bool_not(), 0.0)
+                .sum_dim(1);
+            let inner = activation.apply_tensor(self.linear(x, gate)) * self.linear(x, up);
+            out = out + self.linear(&inner, down) * weight;
+        }
+        out
+    }
+
+    fn token_stats(
+        &self,
+        hidden: &Tensor<2>,
+        head: &Tensor<2>,
+        next: &[Option<u32>],
+    ) -> (Tensor<1>, Tensor<1, Int>) {
+        let tokens = hidden.dims()[0];
+        let mut surprisals = Vec::new();
+        let mut predictions = Vec::new();
+        for start in (0..tokens).step_by(HEAD_ROWS) {
+            let len = HEAD_ROWS.min(tokens - start);
+            let logits = self.linear(&hidden.clone().narrow(0, start, len), head);
+            let next = &next[start..start + len];
+            let ids = self.ids(&next.iter().map(|id| id.unwrap_or(0)).collect::<Vec<_>>());
+            let missing: Vec<bool> = next.iter().map(Option::is_none).collect();
+            let missing =
+                Tensor::<1, Bool>::from_data(TensorData::new(missing, [len]), &self.device);
+            let log_probabilities = activation::log_softmax(logits.clone(), 1);
+            let chosen = log_probabilities
+                .gather(1, ids.unsqueeze_dim::<2>(1))
+                .squeeze_dim::<1>(1);
+            surprisals.push(chosen.neg().mask_fill(missing, f32::NAN));
+            predictions.push(logits.argmax(1).squeeze_dim::<1>(1));
+        }
+        (Tensor::cat(surprisals, 0), Tensor::cat(predictions, 0))
+    }
+}

@@ -1,0 +1,59 @@
+//! Runs a mixture-of-experts language model and lets a [`Probe`] watch or change its routers.
+//!
+//! A checkpoint in Hugging Face layout becomes a [`DecoderConfig`] (what to compute) and weights on a
+//! [`ComputeDevice`] (where); one decoder computes all families. [`BatchRun`] takes many texts through it at once and
+//! hands back every router decision as a [`DecisionBatch`](moescope_core::DecisionBatch).
+//!
+//! Tensors do not leave this crate except to probes. This crate writes no file and prints nothing.
+//!
+//! ```no_run
+//! use moescope_core::NoProgress;
+//! use moescope_engine::{BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Interventions, MoeModel, RunConfig, Tokenizer};
+//!
+//! let checkpoint = Checkpoint::open("my-model".as_ref())?;
+//! let device = ComputeDevice::open(DeviceChoice::Auto)?;
+//! let model = MoeModel::load(&checkpoint, &device, &NoProgress)?;
+//! let tokenizer = Tokenizer::open(checkpoint.folder())?;
+//! let prompt: Vec<u32> = tokenizer.encode("Enzymes lower the activation energy")?.iter().map(|t| t.id).collect();
+//!
+//! let mut run = BatchRun::new(&model, &[prompt], &[0], RunConfig::default(), Interventions::default());
+//! run.prefill()?;
+//! let records = run.finish();
+//! println!("layer 0 sent the first token to experts {:?}", records[0].decisions.experts(0));
+//! # Ok::<(), moescope_engine::EngineError>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod decoder;
+mod device;
+mod error;
+mod families;
+mod interventions;
+mod kernels;
+mod probe;
+mod recorder;
+mod run;
+mod sampling;
+mod tokenizer;
+mod verify;
+
+pub use checkpoint::{Checkpoint, TensorFiles, WeightFile};
+pub use config::{
+    Activation, AttentionConfig, ConfigJson, DecoderConfig, Rope, RopeKind, RouterConfig,
+};
+pub use decoder::{ExpertWeights, KvCache, MoeModel, Span};
+pub use device::{ComputeDevice, DeviceChoice};
+pub use error::EngineError;
+pub use families::model_types;
+pub use interventions::{Action, Intervention, Interventions};
+pub use kernels::{
+    AttentionShape, CacheSpan, CpuKernels, InstructionSet, Kernels, KeyRange, PlainKernels,
+    RotaryAngles,
+};
+pub use probe::{Probe, RouterSite, Routing};
+pub use recorder::{RecordedStep, TraceRecorder};
+pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
+pub use sampling::{Sampler, SamplingConfig};
+pub use tokenizer::{TextToken, Tokenizer};
+pub use verify::{Tolerances, VerifyReport, verify};

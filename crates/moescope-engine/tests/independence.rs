@@ -1,0 +1,160 @@
+//! What a token's routing may depend on: its own sequence, and nothing else in the batch.
+
+use std::path::Path;
+
+use moescope_core::{DecisionBatch, NoProgress};
+use moescope_engine::{
+    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, MoeModel, RunConfig,
+    SequenceRecord,
+};
+
+fn model() -> MoeModel {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/scidfm-mini");
+    let checkpoint = Checkpoint::open(&folder).unwrap();
+    MoeModel::load(&checkpoint, &ComputeDevice::open(DeviceChoice::Cpu).unwrap(), &NoProgress).unwrap()
+}
+
+fn run(model: &MoeModel, prompts: &[Vec<u32>], numbers: &[u64], max_new_tokens: usize, spec: &[&str]) -> Vec<SequenceRecord> {
+    let config = RunConfig { max_new_tokens, ..RunConfig::default() };
+    let interventions: Vec<Intervention> = spec.iter().map(|spec| spec.parse().unwrap()).collect();
+    let interventions = Interventions::new(interventions, model.spec()).unwrap();
+    let mut run = BatchRun::new(model, prompts, numbers, config, interventions);
+    run.prefill().unwrap();
+    while run.is_live() {
+        run.decode_step().unwrap();
+    }
+    run.finish()
+}
+
+/// Deterministic token sequences of different lengths.
+fn prompts() -> Vec<Vec<u32>> {
+    [3usize, 61, 130, 17, 1]
+        .iter()
+        .enumerate()
+        .map(|(i, len)| (0..*len).map(|j| ((i * 7919 + j * 104_729) % 8000 + 10) as u32).collect())
+        .collect()
+}
+
+/// The first `rows` decisions of a batch, all columns, as bits.
+fn bits(batch: &DecisionBatch, rows: usize) -> Vec<(Vec<u16>, Vec<u32>, Vec<u32>)> {
+    let as_bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+    (0..rows)
+        .map(|row| (batch.experts(row).to_vec(), as_bits(batch.weights(row).unwrap()), as_bits(batch.logits(row).unwrap())))
+        .collect()
+}
+
+#[test]
+fn prefill_routing_is_the_same_bit_for_bit_alone_among_others_and_with_generation() {
+    let model = model();
+    let prompts = prompts();
+    let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
+    let together = run(&model, &prompts, &numbers, 0, &[]);
+    let generating = run(&model, &prompts, &numbers, 4, &[]);
+    for (number, prompt) in prompts.iter().enumerate() {
+        let alone = &run(&model, &[prompt.clone()], &[numbers[number]], 0, &[])[0];
+        let rows = prompt.len() * model.spec().moe_layers.len();
+        assert_eq!(alone.decisions.len(), rows);
+        assert_eq!(bits(&alone.decisions, rows), bits(&together[number].decisions, rows), "sequence {number} together");
+        assert_eq!(bits(&alone.decisions, rows), bits(&generating[number].decisions, rows), "sequence {number} generating");
+        let surprisal = |record: &SequenceRecord| record.tokens[..prompt.len()].to_vec();
+        assert_eq!(surprisal(alone), surprisal(&together[number]));
+    }
+}
+
+#[test]
+fn generated_text_does_not_depend_on_the_batch() {
+    let model = model();
+    let prompts = prompts();
+    let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
+    let together = run(&model, &prompts, &numbers, 6, &[]);
+    for (number, prompt) in prompts.iter().enumerate() {
+        let alone = &run(&model, &[prompt.clone()], &[numbers[number]], 6, &[])[0];
+        assert_eq!(alone.tokens, together[number].tokens, "sequence {number}");
+        assert_eq!(alone.tokens.len(), prompt.len() + 6);
+        assert!(alone.tokens.last().unwrap().phase.is_none(), "the last token was never fed back");
+    }
+}
+
+#[test]
+fn a_cached_decode_routes_like_a_prefill_of_the_same_text() {
+    let model = model();
+    let prompt = prompts()[1].clone();
+    let generated = &run(&model, &[prompt], &[0], 5, &[])[0];
+    let fed: Vec<u32> = generated.tokens[..generated.tokens.len() - 1].iter().map(|t| t.id).collect();
+    let whole = &run(&model, &[fed], &[0], 0, &[])[0];
+    assert_eq!(bits(&whole.decisions, whole.decisions.len()), bits(&generated.decisions, whole.decisions.len()));
+}
+
+#[test]
+fn masked_experts_are_never_selected_and_forced_ones_always_are() {
+    let model = model();
+    let prompts = prompts();
+    let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
+    for record in run(&model, &prompts, &numbers, 3, &["mask:2:0,5", "force:4:7", "mask:1-2:3"]) {
+        let decisions = &record.decisions;
+        for row in 0..decisions.len() {
+            let chosen = decisions.experts(row);
+            match decisions.layer[row].0 {
+                1 => assert!(!chosen.contains(&3)),
+                2 => assert!(!chosen.contains(&0) && !chosen.contains(&5) && !chosen.contains(&3)),
+                4 => assert!(chosen.contains(&7)),
+                _ => {}
+            }
+            let sum: f32 = decisions.weights(row).unwrap().iter().sum();
+            assert!((sum - 1.0).abs() < 1e-5, "weights are renormalised");
+        }
+    }
+}
+
+#[test]
+fn a_swap_exchanges_two_experts_and_keeps_the_weights() {
+    let model = model();
+    let prompts = vec![prompts()[2].clone()];
+    // At layer 0 nothing upstream has changed, so the two runs must agree but for the exchange.
+    let plain = &run(&model, &prompts, &[0], 0, &[])[0].decisions;
+    let swapped = &run(&model, &prompts, &[0], 0, &["swap:0:1=6"])[0].decisions;
+    let mut exchanged = 0;
+    for row in (0..plain.len()).filter(|row| plain.layer[*row].0 == 0) {
+        let want: Vec<u16> = plain
+            .experts(row)
+            .iter()
+            .map(|e| match e {
+                1 => 6,
+                6 => 1,
+                other => *other,
+            })
+            .collect();
+        exchanged += usize::from(want != plain.experts(row));
+        assert_eq!(swapped.experts(row), want);
+        assert_eq!(swapped.weights(row), plain.weights(row));
+    }
+    assert!(exchanged > 0, "the text uses expert 1 or 6 at layer 0");
+}
+
+#[test]
+fn a_boost_of_nothing_changes_nothing_and_a_large_one_selects() {
+    let model = model();
+    let prompts = vec![prompts()[1].clone()];
+    let plain = &run(&model, &prompts, &[0], 0, &[])[0].decisions;
+    let same = &run(&model, &prompts, &[0], 0, &["boost=1e-30:all:0"])[0].decisions;
+    assert_eq!(bits(plain, plain.len()), bits(same, same.len()));
+    let boosted = &run(&model, &prompts, &[0], 0, &["boost=2:3:4"])[0].decisions;
+    assert!((0..boosted.len()).filter(|row| boosted.layer[*row].0 == 3).all(|row| boosted.experts(row).contains(&4)));
+}
+
+#[test]
+fn interventions_that_do_not_fit_the_model_are_refused() {
+    let model = model();
+    for (spec, reason) in [
+        ("mask:0:8", "does not exist"),
+        ("mask:9:1", "no MoE layer"),
+        ("mask:0:0,1,2,3,4,5,6", "would be left"),
+        ("force:0:1,2,3", "cannot all be"),
+    ] {
+        let error = Interventions::new(vec![spec.parse().unwrap()], model.spec()).unwrap_err();
+        assert!(error.to_string().contains(reason), "{spec}: {error}");
+    }
+    for spec in ["mask", "mask:0", "boost:0:1", "boost=x:0:1", "boost=inf:0:1", "swap:0:1", "freeze:0:1", "mask:a:1"] {
+        assert!(spec.parse::<Intervention>().is_err(), "{spec}");
+    }
+}

@@ -1,0 +1,363 @@
+//! Lines over an axis of layers, with bands, reference and null: the drawing of a series.
+
+mod frame;
+mod names;
+
+use frame::{Frame, whisker};
+use moescope_core::{Interval, Measurement};
+
+use crate::{
+    FigureError, FigureOptions,
+    axis::{ColumnLabels, count},
+    canvas::{Align, Area, Canvas, Point, THIN, TextLook},
+    options::ColorScale,
+    page::{self, Drawn, MARGIN},
+    palette::{Category, GRID, INK, REFERENCE, SOFT_INK},
+    text::{self, Face},
+    ticks::{self, Tick},
+};
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    /// What the line is; empty where there is only one.
+    pub(crate) name: String,
+    /// Colour and marker.
+    pub(crate) look: Category,
+    /// One point per layer.
+    pub(crate) points: Vec<PointOfSeries>,
+}
+
+/// A value at one layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PointOfSeries {
+    /// The value; NaN interrupts the line.
+    pub(crate) value: f64,
+    /// Its interval.
+    pub(crate) interval: Option<Interval>,
+    /// What its null model gives.
+    pub(crate) null_mean: Option<f64>,
+}
+
+/// Lines with everything that their drawing says.
+#[derive(Clone, Debug)]
+pub(crate) struct Chart {
+    layers: Vec<String>,
+    series: Vec<Series>,
+    unit: String,
+    reference: Option<f64>,
+    interval_words: String,
+    range: (f64, f64),
+    is_log: bool,
+}
+
+/// Distance between two names at the right of the lines in millimetres.
+const NAME_PITCH: f64 = 3.2;
+/// Dashes of the reference and of the null.
+const REFERENCE_DASH: (f64, f64) = (1.6, 1.0);
+const NULL_DASH: (f64, f64) = (0.45, 0.65);
+
+impl Chart {
+    /// Lines over layers.
+    pub(crate) fn new(
+        measurement: &Measurement,
+        options: &FigureOptions,
+        layers: Vec<String>,
+        series: Vec<Series>,
+    ) -> Self {
+        let mut chart = Self {
+            layers,
+            series,
+            unit: page::unit(measurement),
+            reference: measurement.reference.filter(|r| r.is_finite()),
+            interval_words: page::interval_in_words(measurement),
+            range: (0.0, 1.0),
+            is_log: options.scale == ColorScale::Log,
+        };
+        let has_positive = chart.shown_values().any(|v| v > 0.0);
+        chart.is_log &= has_positive;
+        chart.range = chart.range(options);
+        chart
+    }
+
+    /// What a reader must know about values that are not drawn.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let values = || self.series.iter().flat_map(|s| &s.points).map(|p| p.value);
+        let undefined = values().filter(|v| !v.is_finite()).count();
+        let outside = values()
+            .filter(|v| v.is_finite() && !self.is_inside(*v))
+            .count();
+        let mut remarks = Vec::new();
+        if undefined > 0 {
+            remarks.push(page::counted(
+                undefined,
+                "value is not defined and leaves a gap",
+                "values are not defined and leave gaps",
+            ));
+        }
+        if outside > 0 {
+            let reason = if self.is_log {
+                "zero or less, or outside the value axis, and not drawn"
+            } else {
+                "outside the value axis and not drawn"
+            };
+            let count = page::counted(outside, "value is", "values are");
+            remarks.push(format!("{count} {reason}"));
+        }
+        remarks
+    }
+
+    /// Which of the uncertainty is drawn.
+    pub(crate) fn drawn(&self) -> Drawn {
+        let points = || self.series.iter().flat_map(|s| &s.points);
+        Drawn {
+            intervals: points().any(|p| p.interval.is_some()),
+            nulls: points().any(|p| p.null_mean.is_some()),
+        }
+    }
+
+    /// The panel height at which lines and names are well proportioned.
+    pub(crate) fn natural_height(&self, options: &FigureOptions) -> f64 {
+        let names = NAME_PITCH * count(self.series.len()) + 3.0;
+        (0.42 * options.width_mm)
+            .clamp(45.0, 90.0)
+            .max(names)
+            .min(180.0)
+    }
+
+    /// Draws the lines; returns the y under them.
+    pub(crate) fn paint(
+        &self,
+        canvas: &mut Canvas<'_>,
+        options: &FigureOptions,
+        top: f64,
+        height: f64,
+    ) -> Result<f64, FigureError> {
+        let (small, label) = (Face::SMALL, Face::LABEL);
+        let ticks = self.ticks();
+        let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+        let unit = text::wrap(&self.unit, label, height.max(20.0), 3)?;
+        let names = self.names(options)?;
+        let names_width = if names.is_empty() {
+            2.0
+        } else {
+            text::widest(&names, small)? + 8.5
+        };
+        let panel = Area {
+            x0: MARGIN
+                + label.line_mm() * count(unit.len())
+                + 0.8
+                + text::widest(&labels, small)?
+                + 1.5,
+            y0: top,
+            x1: options.width_mm - MARGIN - names_width,
+            y1: top + height,
+        };
+        let frame = Frame { chart: self, panel };
+        for tick in &ticks {
+            let y = frame.y(tick.value);
+            canvas.line((panel.x0, y), (panel.x1, y), GRID, 0.14)?;
+            canvas.line((panel.x0 - 0.8, y), (panel.x0, y), INK, THIN)?;
+            canvas.text(
+                &tick.label,
+                (panel.x0 - 1.5, y + 0.5 * small.cap_mm()),
+                TextLook::new(small, Align::End),
+            )?;
+        }
+        frame.bands(canvas)?;
+        if let Some(reference) = self.reference.filter(|r| self.is_inside(*r)) {
+            let y = frame.y(reference);
+            canvas.dashes((panel.x0, y), (panel.x1, y), REFERENCE, REFERENCE_DASH)?;
+        }
+        frame.nulls(canvas)?;
+        frame.lines(canvas)?;
+        canvas.path(
+            &[
+                (panel.x0, panel.y0),
+                (panel.x0, panel.y1),
+                (panel.x1, panel.y1),
+            ],
+            INK,
+            THIN,
+        )?;
+        frame.names(canvas, &names)?;
+
+        let columns = ColumnLabels::new(&self.layers, frame.pitch(), false)?;
+        columns.draw(canvas, panel.y1, |i| frame.x(i))?;
+        let mut y = panel.y1 + columns.height + 0.8;
+        canvas.text(
+            "Layer",
+            (0.5 * (panel.x0 + panel.x1), y + label.cap_mm()),
+            TextLook::new(label, Align::Middle),
+        )?;
+        for (i, line) in unit.iter().enumerate() {
+            let half = 0.5 * text::width(line, label)?;
+            let at = (
+                MARGIN + label.cap_mm() + label.line_mm() * count(i),
+                (0.5 * (panel.y0 + panel.y1)).max(top + half),
+            );
+            canvas.text(line, at, TextLook::new(label, Align::Middle).upward())?;
+        }
+        y += label.line_mm();
+        self.key(canvas, options, (panel.x0, y))
+    }
+
+    /// Explains bands and dashed lines, side by side, in as many rows as it takes.
+    fn key(
+        &self,
+        canvas: &mut Canvas<'_>,
+        options: &FigureOptions,
+        (x0, y0): Point,
+    ) -> Result<f64, FigureError> {
+        let points = || self.series.iter().flat_map(|s| &s.points);
+        let mut entries: Vec<(KeySign, String)> = Vec::new();
+        if points().any(|p| p.interval.is_some()) {
+            entries.push((KeySign::Band, self.interval_words.clone()));
+        }
+        if let Some(reference) = self.reference.filter(|r| self.is_inside(*r)) {
+            let value = ticks::short(reference);
+            entries.push((KeySign::Reference, format!("reference {value}")));
+        }
+        if points().any(|p| p.null_mean.is_some()) {
+            entries.push((KeySign::Null, "mean of the null".to_owned()));
+        }
+        if entries.is_empty() {
+            return Ok(y0);
+        }
+        let face = Face::SMALL;
+        let (mut x, mut y) = (x0, y0 + 1.2);
+        for (sign, meaning) in &entries {
+            let width = 8.0 + text::width(meaning, face)?;
+            if x > x0 && x + width > options.width_mm - MARGIN {
+                x = x0;
+                y += 3.6;
+            }
+            let middle = y + 1.2;
+            match sign {
+                KeySign::Band => {
+                    let area = Area {
+                        x0: x,
+                        y0: y + 0.2,
+                        x1: x + 6.0,
+                        y1: y + 2.2,
+                    };
+                    let color = if self.series.len() == 1 {
+                        self.series[0].look.color
+                    } else {
+                        SOFT_INK
+                    };
+                    if self.layers.len() > 1 {
+                        canvas.veil(area, color, 0.25)?;
+                    } else {
+                        whisker(canvas, x + 3.0, (y, y + 2.4), color)?;
+                    }
+                }
+                KeySign::Reference => {
+                    canvas.dashes((x, middle), (x + 6.0, middle), REFERENCE, REFERENCE_DASH)?;
+                }
+                KeySign::Null => {
+                    canvas.dashes((x, middle), (x + 6.0, middle), SOFT_INK, NULL_DASH)?;
+                }
+            }
+            canvas.text(
+                meaning,
+                (x + 7.0, middle + 0.5 * face.cap_mm()),
+                TextLook::new(face, Align::Start),
+            )?;
+            x += width + 5.0;
+        }
+        Ok(y + 3.0)
+    }
+
+    /// The names at the right of the lines, shortened; empty for a single line.
+    fn names(&self, options: &FigureOptions) -> Result<Vec<String>, FigureError> {
+        if self.series.len() < 2 {
+            return Ok(Vec::new());
+        }
+        self.series
+            .iter()
+            .map(|series| text::shorten(&series.name, Face::SMALL, 0.22 * options.width_mm))
+            .collect()
+    }
+
+    fn ticks(&self) -> Vec<Tick> {
+        let (low, high) = self.range;
+        if self.is_log {
+            ticks::logarithmic(low, high, 6)
+        } else {
+            ticks::linear(low, high, 6)
+        }
+    }
+
+    fn is_inside(&self, value: f64) -> bool {
+        (self.range.0..=self.range.1).contains(&value)
+    }
+
+    /// Everything that should lie within the value axis.
+    fn shown_values(&self) -> impl Iterator<Item = f64> {
+        self.series
+            .iter()
+            .flat_map(|series| &series.points)
+            .flat_map(|point| {
+                [
+                    Some(point.value),
+                    point.interval.map(|i| i.low),
+                    point.interval.map(|i| i.high),
+                    point.null_mean,
+                ]
+            })
+            .flatten()
+            .chain(self.reference)
+            .filter(|value| value.is_finite())
+    }
+
+    fn range(&self, options: &FigureOptions) -> (f64, f64) {
+        if let Some([low, high]) = options.limits
+            && (!self.is_log || low > 0.0)
+        {
+            return (low, high);
+        }
+        let is_usable = |v: &f64| !self.is_log || *v > 0.0;
+        let low = self
+            .shown_values()
+            .filter(is_usable)
+            .fold(f64::INFINITY, f64::min);
+        let high = self
+            .shown_values()
+            .filter(is_usable)
+            .fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return (0.0, 1.0);
+        }
+        if self.is_log {
+            return (low / 1.15, high * 1.15);
+        }
+        if options.scale == ColorScale::Symmetric {
+            let center = self.reference.unwrap_or(0.0);
+            let reach = (high - center).abs().max((low - center).abs());
+            let reach = if reach > 0.0 { 1.05 * reach } else { 1.0 };
+            return (center - reach, center + reach);
+        }
+        let span = if low < high {
+            high - low
+        } else if low == 0.0 {
+            1.0
+        } else {
+            0.2 * low.abs()
+        };
+        // Quantities that start near zero start at zero.
+        let low = if low >= 0.0 && low <= 0.4 * high {
+            0.0
+        } else {
+            low - 0.06 * span
+        };
+        (low, high + 0.06 * span)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum KeySign {
+    Band,
+    Reference,
+    Null,
+}

@@ -1,0 +1,140 @@
+//! Every kind of figure, byte for byte against a stored drawing.
+//!
+//! After a wanted change, run with `MOESCOPE_UPDATE_GOLDEN=1` and look at the difference before committing it.
+
+mod common;
+
+use std::{fs, path::PathBuf};
+
+use moescope_core::Measurement;
+use moescope_figures::{ColorScale, FigureOptions, Format, catalogue, draw};
+
+struct Case {
+    kind: &'static str,
+    name: &'static str,
+    measurement: Measurement,
+    options: FigureOptions,
+}
+
+fn cases() -> Vec<Case> {
+    let case = |kind, name, measurement, options| Case {
+        kind,
+        name,
+        measurement,
+        options,
+    };
+    let narrow = || FigureOptions {
+        width_mm: 120.0,
+        ..FigureOptions::default()
+    };
+    let mut with_gaps = common::shares(1, 4, 6);
+    with_gaps.values[8] = f64::NAN;
+    with_gaps.intervals.as_mut().unwrap()[9] = None;
+    let mut log = common::shares(3, 1, 8);
+    log.values[5] = 0.0;
+    vec![
+        case(
+            "layer_expert_heatmap",
+            "layer_expert_heatmap",
+            common::shares(6, 3, 8),
+            FigureOptions {
+                group: Some("physics".into()),
+                ..narrow()
+            },
+        ),
+        case(
+            "layer_expert_heatmap",
+            "layer_expert_heatmap-difference",
+            common::shares(4, 3, 8),
+            FigureOptions {
+                group: Some("physics".into()),
+                group_b: Some("math".into()),
+                ..narrow()
+            },
+        ),
+        case(
+            "layer_expert_heatmap",
+            "layer_expert_heatmap-log",
+            log,
+            FigureOptions {
+                scale: ColorScale::Log,
+                ..narrow()
+            },
+        ),
+        case(
+            "group_expert_heatmap",
+            "group_expert_heatmap",
+            with_gaps,
+            narrow(),
+        ),
+        case(
+            "fingerprint_map",
+            "fingerprint_map",
+            common::map(45, 15),
+            FigureOptions {
+                centroids: true,
+                ..narrow()
+            },
+        ),
+        case(
+            "group_matrix",
+            "group_matrix",
+            common::pairs(2, 5),
+            narrow(),
+        ),
+        case(
+            "layer_series",
+            "layer_series",
+            common::series(8, 3),
+            narrow(),
+        ),
+    ]
+}
+
+#[test]
+fn drawings_are_the_stored_ones() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let is_update = std::env::var_os("MOESCOPE_UPDATE_GOLDEN").is_some_and(|value| value == "1");
+    let mut different = Vec::new();
+    for case in cases() {
+        let drawn = draw(case.kind, &case.measurement, &case.options, Format::Svg).unwrap();
+        let path = folder.join(format!("{}.svg", case.name));
+        if is_update {
+            fs::write(&path, &drawn).unwrap();
+        } else if fs::read(&path).ok().as_deref() != Some(drawn.as_slice()) {
+            different.push(case.name);
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{different:?} are not drawn as stored; if that is wanted, run with MOESCOPE_UPDATE_GOLDEN=1 and read the \
+         difference"
+    );
+}
+
+#[test]
+fn every_kind_has_a_stored_drawing() {
+    let cases = cases();
+    for kind in catalogue() {
+        let name = kind.about().name;
+        assert!(
+            cases.iter().any(|case| case.kind == name),
+            "{name} has no golden case"
+        );
+    }
+}
+
+#[test]
+fn drawing_twice_gives_the_same_bytes_in_every_format() {
+    for case in cases() {
+        let options = FigureOptions {
+            png_dpi: 72,
+            ..case.options
+        };
+        for format in Format::ALL {
+            let first = draw(case.kind, &case.measurement, &options, format).unwrap();
+            let second = draw(case.kind, &case.measurement, &options, format).unwrap();
+            assert!(first == second, "{} as {}", case.name, format.extension());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a manifest says of the model, the device and the settings.
+
+use std::collections::BTreeMap;
+
+use moescope_engine::{Checkpoint, RunConfig};
+use moescope_trace as trace;
+use serde_json::json;
+
+use super::plan::CapturePlan;
+use crate::{clock, data::OnBadRow, model::LoadedModel};
+
+/// Classes of tensors by the ending of their names.
+const TENSOR_CLASSES: [(&str, &[&str]); 5] = [
+    ("embeddings", &["embed_tokens.weight"]),
+    ("attention", &["q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight"]),
+    ("router", &[".gate.weight"]),
+    ("experts", &[".w1.weight", ".w2.weight", ".w3.weight", "experts.gate_up_proj", "experts.down_proj"]),
+    ("lm_head", &["lm_head.weight"]),
+];
+
+/// A manifest with everything that follows from the model, the device and how tokens are drawn.
+pub(crate) fn describe_model(loaded: &LoadedModel, run: &RunConfig, interventions: &[String]) -> trace::Manifest {
+    let files = &loaded.files;
+    let is_generating = run.max_new_tokens > 0;
+    let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+    trace::Manifest {
+        toolkit: trace::Toolkit {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("MOESCOPE_COMMIT").map(str::to_owned),
+        },
+        model: files.checkpoint.model_spec(),
+        checkpoint: Some(trace::Checkpoint {
+            id: Some(files.folder.name.clone()),
+            revision: files.folder.revision.clone(),
+            config_sha256: Some(files.checkpoint.config_sha256().to_owned()),
+            files: files
+                .checkpoint
+                .files()
+                .files()
+                .iter()
+                .map(|file| trace::CheckpointFile {
+                    name: file.name.clone(),
+                    size: file.size,
+                    header_sha256: Some(file.header_sha256.clone()),
+                })
+                .collect(),
+            weight_types: weight_types(&files.checkpoint),
+        }),
+        compute_type: Some("f32".to_owned()),
+        tokenizer: Some(trace::TokenizerIdentity {
+            kind: "tokenizer.json".to_owned(),
+            sha256: Some(files.tokenizer.sha256().to_owned()),
+            vocab_size: Some(narrow(files.tokenizer.vocab_size())),
+        }),
+        engine: Some(trace::Engine {
+            name: "moescope".to_owned(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            device: Some(format!("{}: {}", loaded.device.kind, loaded.device.name)),
+            kernel_path: Some(loaded.model.kernels().name()),
+        }),
+        decoding: is_generating.then(|| trace::Decoding {
+            max_new_tokens: narrow(run.max_new_tokens),
+            temperature: f64::from(run.sampling.temperature),
+            top_k: (run.sampling.top_k > 0).then(|| narrow(run.sampling.top_k)),
+            top_p: (run.sampling.top_p < 1.0).then(|| f64::from(run.sampling.top_p)),
+            stop: Vec::new(),
+        }),
+        seeds: is_generating
+            .then(|| ("sampling".to_owned(), run.sampling.seed))
+            .into_iter()
+            .collect(),
+        interventions: interventions.to_vec(),
+        times: trace::Times {
+            started_at: Some(clock::now()),
+            finished_at: None,
+        },
+        ..trace::Manifest::default()
+    }
+}
+
+/// The stored type of each class of tensors that the checkpoint has.
+pub(crate) fn weight_types(checkpoint: &Checkpoint) -> BTreeMap<String, String> {
+    TENSOR_CLASSES
+        .iter()
+        .filter_map(|(class, endings)| {
+            let mut types: Vec<String> = endings
+                .iter()
+                .filter_map(|ending| checkpoint.files().storage_type(ending))
+                .collect();
+            types.sort();
+            types.dedup();
+            (!types.is_empty()).then(|| ((*class).to_owned(), types.join("+").to_lowercase()))
+        })
+        .collect()
+}
+
+impl CapturePlan {
+    /// The manifest that this capture begins with; a resumed one must begin with the same.
+    #[must_use]
+    pub fn manifest(&self, loaded: &LoadedModel) -> trace::Manifest {
+        let config = &self.config;
+        let columns = &config.data.columns;
+        let settings = [
+            ("batch_tokens", json!(self.batch_tokens)),
+            ("shard_decisions", json!(self.writer.shard_decisions)),
+            ("records_surprisal", json!(config.records_surprisal)),
+            ("limit", json!(config.data.limit)),
+            ("text_column", json!(columns.text)),
+            ("discipline_column", json!(columns.discipline)),
+            ("id_column", json!(columns.id)),
+            ("group_column", json!(columns.group)),
+            ("genre_column", json!(columns.genre)),
+            (
+                "on_bad_row",
+                json!(match config.data.on_bad_row {
+                    OnBadRow::Error => "error",
+                    OnBadRow::Skip => "skip",
+                }),
+            ),
+        ];
+        trace::Manifest {
+            layers: self.layers.clone(),
+            bos_policy: Some(self.bos_policy.clone()),
+            inputs: self.inputs.clone(),
+            label_columns: config.data.keep_columns.clone(),
+            overlong: Some(self.overlong.clone()),
+            settings: settings
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            ..describe_model(loaded, &self.run, &self.interventions.specs())
+        }
+    }
+}

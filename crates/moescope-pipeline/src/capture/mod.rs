@@ -1,0 +1,83 @@
+//! A capture: texts through a model, every router decision into a trace.
+//!
+//! A [`CapturePlan`] reads and tokenises everything and finds every problem before the first forward pass.
+//! Its batches follow from input order and settings alone, so a resumed capture runs the same batches as an
+//! uninterrupted one.
+
+mod batches;
+mod estimate;
+mod identity;
+mod layers;
+mod overlong;
+mod plan;
+mod record;
+mod run;
+
+use std::path::PathBuf;
+
+use moescope_core::LayerSelection;
+use moescope_engine::{Intervention, SamplingConfig};
+use moescope_trace::OverlongPolicy;
+
+pub use estimate::{BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, Estimate, trace_bytes_per_token};
+pub use plan::{CapturePlan, PlannedSample, PlannedToken};
+pub use run::CaptureOutcome;
+
+pub(crate) use identity::{describe_model, weight_types};
+pub(crate) use record::sample_record;
+
+use crate::data::DataConfig;
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct CaptureConfig {
+    /// The texts.
+    pub data: DataConfig,
+    /// The trace's folder.
+    pub out: PathBuf,
+    /// Longest document in tokens; the model's context, less what is generated, where it is not given.
+    pub max_tokens: Option<usize>,
+    /// What to do with longer ones.
+    pub overlong: OverlongPolicy,
+    /// Tokens to generate after each document.
+    pub generate: usize,
+    /// How they are drawn.
+    pub sampling: SamplingConfig,
+    /// Whether router logits are kept.
+    pub keeps_logits: bool,
+    /// Whether floats keep all their bits.
+    pub is_full_precision: bool,
+    /// Whether surprisal and arg max of every token are computed.
+    pub records_surprisal: bool,
+    /// The layers to record.
+    pub layers: LayerSelection,
+    /// Changes to routing.
+    pub interventions: Vec<Intervention>,
+    /// Tokens that go through the model together; by device where it is not given.
+    pub batch_tokens: Option<usize>,
+    /// A shard is cut after the batch that gives it this many decisions.
+    pub shard_decisions: Option<u64>,
+    /// Whether to continue what is there.
+    pub resumes: bool,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            data: DataConfig::default(),
+            out: PathBuf::new(),
+            max_tokens: None,
+            overlong: OverlongPolicy::default(),
+            generate: 0,
+            sampling: SamplingConfig::default(),
+            keeps_logits: false,
+            is_full_precision: false,
+            records_surprisal: true,
+            layers: LayerSelection::All,
+            interventions: Vec::new(),
+            batch_tokens: None,
+            shard_decisions: None,
+            resumes: false,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! From what the engine recorded to a row of each table.
+
+use moescope_core::{LayerId, Role, TokenRow};
+use moescope_engine::{SequenceRecord, Tokenizer};
+use moescope_trace::SampleRecord;
+
+use super::{layers, plan::PlannedSample};
+
+/// Joins a sample with what the engine recorded of it; only `layers` stay, where not all do.
+pub(crate) fn sample_record(
+    number: u32,
+    planned: &PlannedSample,
+    mut record: SequenceRecord,
+    layers: Option<&[LayerId]>,
+    seed: Option<u64>,
+    tokenizer: &Tokenizer,
+) -> SampleRecord {
+    let mut tokens = Vec::with_capacity(record.tokens.len());
+    let mut previous = None;
+    for (place, token) in record.tokens.iter().enumerate() {
+        let given = planned.tokens.get(place);
+        let bytes = given.and_then(super::PlannedToken::bytes);
+        let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
+        let slice = bytes
+            .clone()
+            .and_then(|bytes| planned.sample.text.get(bytes.start as usize..bytes.end as usize));
+        let text = match (slice, given) {
+            (Some(slice), _) => slice.to_owned(),
+            (None, Some(_)) => tokenizer.piece(token.id),
+            (None, None) => generated_piece(tokenizer, previous, token.id, is_special),
+        };
+        tokens.push(TokenRow {
+            position: u32::try_from(place).expect("a context is far below 2^32 tokens"),
+            token_id: Some(token.id),
+            text: Some(text),
+            byte_start: bytes.as_ref().map(|bytes| bytes.start),
+            byte_end: bytes.map(|bytes| bytes.end),
+            phase: token.phase,
+            role: Some(Role::Document),
+            is_special: Some(is_special),
+            is_template: Some(false),
+            is_routed: token.phase.is_some(),
+            surprisal: token.surprisal,
+            predicted_id: token.predicted_id,
+        });
+        previous = Some(token.id);
+    }
+    if let Some(layers) = layers {
+        layers::retain(&mut record.decisions, layers);
+    }
+    SampleRecord {
+        sample: number,
+        meta: planned.sample.clone(),
+        num_prompt_tokens: u32::try_from(record.num_prompt_tokens).ok(),
+        seed,
+        tokens,
+        decisions: record.decisions,
+    }
+}
+
+/// The text that a generated token adds after the one before it; some decoders drop the space before a lone token.
+fn generated_piece(tokenizer: &Tokenizer, previous: Option<u32>, id: u32, is_special: bool) -> String {
+    let alone = || tokenizer.piece(id);
+    let (Some(previous), false) = (previous, is_special) else {
+        return alone();
+    };
+    let (Ok(before), Ok(both)) = (tokenizer.decode(&[previous]), tokenizer.decode(&[previous, id])) else {
+        return alone();
+    };
+    match both.strip_prefix(&before) {
+        Some(added) if !added.is_empty() => added.to_owned(),
+        _ => alone(),
+    }
+}

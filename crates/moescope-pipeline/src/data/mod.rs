@@ -1,0 +1,109 @@
+//! Labelled texts from files, every one of them checked before anything runs.
+//!
+//! The format follows from the file's name: `.jsonl` and `.ndjson` (one object a line), `.json` (a list of objects),
+//! `.csv` and `.tsv` (a header, then one record a row), `.txt` (one document a file); each may be compressed (`.zst`).
+
+mod collector;
+mod compressed;
+mod format;
+mod json;
+mod lines;
+mod row;
+mod table;
+
+use std::path::PathBuf;
+
+use moescope_core::{Progress, Sample};
+use moescope_trace::Input;
+
+use crate::{error::PipelineError, problems::Problems};
+use collector::Collector;
+
+/// Longest line, record or document that is read, in bytes.
+pub const LONGEST_RECORD: usize = 64 << 20;
+
+/// Which files to read, and how.
+#[derive(Clone, Debug, Default)]
+pub struct DataConfig {
+    /// The files, in order.
+    pub files: Vec<PathBuf>,
+    /// Where each label is.
+    pub columns: Columns,
+    /// Further columns to keep as labels.
+    pub keep_columns: Vec<String>,
+    /// At most this many samples of each discipline, the first ones.
+    pub limit: Option<usize>,
+    /// What to do with records that cannot be used.
+    pub on_bad_row: OnBadRow,
+}
+
+/// The names of the columns. `None` stands for the usual name, which may then be absent (but for the text).
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// The text; usually `text`.
+    pub text: Option<String>,
+    /// The discipline; usually `discipline`.
+    pub discipline: Option<String>,
+    /// The unique id; usually `id`.
+    pub id: Option<String>,
+    /// The parent document; usually `group`.
+    pub group: Option<String>,
+    /// The kind of text; usually `genre`.
+    pub genre: Option<String>,
+}
+
+/// What to do with a record that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBadRow {
+    /// List all of them and refuse the data.
+    #[default]
+    Error,
+    /// Leave it out and say so.
+    Skip,
+}
+
+/// What the files hold.
+#[derive(Clone, Debug, Default)]
+pub struct LabelledTexts {
+    /// The samples in input order.
+    pub samples: Vec<SourcedSample>,
+    /// The files by name, checksum and number of records.
+    pub inputs: Vec<Input>,
+    /// Records that were left out because they cannot be used.
+    pub skipped: Problems,
+}
+
+/// A sample and the place that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcedSample {
+    /// The sample.
+    pub sample: Sample,
+    /// `FILE:LINE`.
+    pub at: String,
+}
+
+/// Reads all files.
+///
+/// # Errors
+/// When any record cannot be used and `on_bad_row` says so (all are listed), when a file cannot be read, when a column
+/// that was asked for is nowhere, or when no sample is left.
+pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<LabelledTexts, PipelineError> {
+    if config.files.is_empty() {
+        return Err(PipelineError::Settings(
+            "no data file was given; give one or more with --data".to_owned(),
+        ));
+    }
+    let mut collector = Collector::new(config);
+    let mut inputs = Vec::with_capacity(config.files.len());
+    let total = config.files.len() as u64;
+    for (done, path) in config.files.iter().enumerate() {
+        progress.report(done as u64, total, &format!("reading {}", path.display()))?;
+        inputs.extend(format::read_file(path, &mut collector, progress)?);
+    }
+    let (samples, skipped) = collector.finish()?;
+    Ok(LabelledTexts {
+        samples,
+        inputs,
+        skipped,
+    })
+}

@@ -1,0 +1,127 @@
+//! From a trace to one finished figure.
+
+use std::path::Path;
+
+use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
+use moescope_core::{Measurement, Progress};
+use moescope_figures::{FigureKind, FigureOptions, Format, find as find_kind, render};
+
+use crate::{error::PipelineError, names};
+
+/// One figure to draw.
+#[derive(Clone, Debug)]
+pub struct FigureJob {
+    /// The kind's name; see [`moescope_figures::catalogue`].
+    pub kind: String,
+    /// The metric to draw; without one, the kind's usual metric.
+    pub metric: Option<String>,
+    /// What to measure, and how carefully.
+    pub request: MeasureRequest,
+    /// What the figure looks like.
+    pub options: FigureOptions,
+}
+
+/// The metric that a kind draws where none is named.
+#[must_use]
+pub fn usual_metric(kind: &str) -> &'static str {
+    match kind {
+        "fingerprint_map" => "fingerprint_map",
+        "group_matrix" => "jsd",
+        "layer_series" => "mutual_information",
+        _ => "assignment_share",
+    }
+}
+
+impl FigureJob {
+    /// Measures and draws; the SVG and the measurement that it shows.
+    ///
+    /// # Errors
+    /// When kind or metric are unknown, the measurement fails, or the kind cannot draw it.
+    pub fn draw(&self, data: &TraceData, progress: &dyn Progress) -> Result<(String, Measurement), PipelineError> {
+        let kind = kind(&self.kind)?;
+        let metric = find_metric(self.metric.as_deref().unwrap_or(usual_metric(&self.kind)))?;
+        draw_first(kind, metric.measure(data, &self.request, progress)?, &self.options)
+    }
+
+    /// Draws and writes the figure in the format that the file's name asks for, and a caption with all protocol facts
+    /// beside it (`NAME.txt`).
+    ///
+    /// # Errors
+    /// As [`Self::draw`], and when a file cannot be written.
+    pub fn write(&self, data: &TraceData, out: &Path, progress: &dyn Progress) -> Result<Measurement, PipelineError> {
+        let format = Format::from_path(out)?;
+        let (svg, measurement) = self.draw(data, progress)?;
+        write_figure(&svg, format, out, &measurement, &self.options)?;
+        Ok(measurement)
+    }
+}
+
+/// The kind of a name, or an error that suggests near ones.
+///
+/// # Errors
+/// When there is no such kind.
+pub fn kind(name: &str) -> Result<&'static dyn FigureKind, PipelineError> {
+    find_kind(name).ok_or_else(|| {
+        let all: Vec<&str> = moescope_figures::catalogue().iter().map(|kind| kind.about().name).collect();
+        PipelineError::Settings(format!(
+            "there is no figure '{name}'{}; the kinds are {}",
+            names::did_you_mean(name, &all),
+            all.join(", ")
+        ))
+    })
+}
+
+/// Draws the first of a metric's measurements that the kind can show.
+fn draw_first(
+    kind: &dyn FigureKind,
+    measurements: Vec<Measurement>,
+    options: &FigureOptions,
+) -> Result<(String, Measurement), PipelineError> {
+    let mut refusal = None;
+    // A metric may give several tables, e.g. maps and their quality; the last map is the one to show first.
+    let wanted = options.variant.as_deref();
+    for measurement in measurements {
+        if wanted.is_some_and(|name| measurement.title.ends_with(&format!("({name})"))) {
+            let options = FigureOptions { variant: None, ..options.clone() };
+            return Ok((kind.draw_svg(&measurement, &options)?, measurement));
+        }
+        match kind.draw_svg(&measurement, options) {
+            Ok(svg) if wanted.is_none() || measurement.axis(moescope_core::AxisKind::Variant).is_some() => {
+                return Ok((svg, measurement));
+            }
+            Ok(_) => {}
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.map_or_else(
+        || PipelineError::Settings("the metric gave nothing that this figure can draw".to_owned()),
+        PipelineError::from,
+    ))
+}
+
+/// Writes one format of a drawn figure, with its caption beside it.
+pub(crate) fn write_figure(
+    svg: &str,
+    format: Format,
+    out: &Path,
+    measurement: &Measurement,
+    options: &FigureOptions,
+) -> Result<(), PipelineError> {
+    let bytes = render(svg, format, options)?;
+    std::fs::write(out, bytes).map_err(|source| PipelineError::io("write the figure", out, source))?;
+    let caption = out.with_extension("txt");
+    std::fs::write(&caption, caption_of(measurement))
+        .map_err(|source| PipelineError::io("write the caption", &caption, source))
+}
+
+/// Everything that a reader must know to repeat and to doubt the figure.
+#[must_use]
+pub fn caption_of(measurement: &Measurement) -> String {
+    let mut text = format!("{} ({}).\n{}.\n", measurement.title, measurement.unit, measurement.protocol.line());
+    for note in &measurement.protocol.notes {
+        text.push_str("Note: ");
+        text.push_str(note);
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! Jobs: what the command line and the app do, with progress, cancel and resume, and without printing anything.
+//!
+//! A job takes a configuration and a [`Progress`](moescope_core::Progress), and returns a result or one error that
+//! tells the user what to change.
+//!
+//! ```no_run
+//! use moescope_core::NoProgress;
+//! use moescope_engine::{ComputeDevice, DeviceChoice};
+//! use moescope_pipeline::{CaptureConfig, CapturePlan, DataConfig, ModelFiles, ModelFolder};
+//!
+//! let files = ModelFiles::open(ModelFolder::find("demo", None)?)?;
+//! let device = ComputeDevice::open(DeviceChoice::Cpu)?;
+//! let config = CaptureConfig {
+//!     data: DataConfig { files: vec!["texts.jsonl".into()], ..DataConfig::default() },
+//!     out: "my-trace".into(),
+//!     ..CaptureConfig::default()
+//! };
+//! let plan = CapturePlan::new(config, &files, device.kind, &NoProgress)?;
+//! let outcome = plan.run(&files.load(device, &NoProgress)?, &NoProgress)?;
+//! println!("{} samples", outcome.manifest.counts.samples);
+//! # Ok::<(), moescope_pipeline::PipelineError>(())
+//! ```
+
+pub mod bench;
+mod capture;
+mod checksum;
+mod clock;
+pub mod data;
+pub mod demo;
+mod error;
+mod figure;
+mod findings;
+mod generate;
+mod inspect;
+mod model;
+pub mod names;
+mod problems;
+
+pub use capture::{
+    BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig, CaptureOutcome, CapturePlan, Estimate,
+    PlannedSample, PlannedToken, trace_bytes_per_token,
+};
+pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample};
+pub use error::PipelineError;
+pub use figure::{FigureJob, caption_of, kind, usual_metric};
+pub use findings::{Finding, Findings, findings};
+pub use generate::{FinishReason, GenerateConfig, Generation, generate};
+pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
+pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
+pub use problems::{Problem, Problems};

@@ -1,0 +1,77 @@
+//! From what a user calls a model to the folder that it is in.
+
+mod demo;
+mod hub;
+mod loaded;
+
+use std::path::{Path, PathBuf};
+
+pub use demo::{DEMO, DEMO_NAME};
+pub use loaded::{LoadedModel, ModelFiles};
+
+use crate::{error::PipelineError, names};
+use demo::TemporaryFolder;
+
+/// A model's folder, and what to call it.
+#[derive(Debug)]
+pub struct ModelFolder {
+    /// The folder with `config.json`, weights and `tokenizer.json`.
+    pub path: PathBuf,
+    /// The repository's id or the folder's own name; never a path.
+    pub name: String,
+    /// The repository's revision, where it is known.
+    pub revision: Option<String>,
+    /// Where the embedded model had to be unpacked into a folder of its own, that folder; removed at the end.
+    temporary: Option<TemporaryFolder>,
+}
+
+impl ModelFolder {
+    /// Finds a model: a folder, `demo`, or a repository id such as `mistralai/Mixtral-8x7B-v0.1` in the local
+    /// Hugging Face cache.
+    ///
+    /// `revision` chooses a commit, branch or tag of a repository.
+    ///
+    /// # Errors
+    /// When nothing of that name is here; the error says how to get it.
+    pub fn find(model: &str, revision: Option<&str>) -> Result<Self, PipelineError> {
+        let path = Path::new(model);
+        if path.is_dir() {
+            return Ok(Self::at(path));
+        }
+        if model == DEMO {
+            return demo::unpack();
+        }
+        if path.exists() {
+            return Err(PipelineError::Model(format!(
+                "a model is a folder with config.json, model.safetensors and tokenizer.json, and this is a file: {model}"
+            )));
+        }
+        if hub::is_repository_id(model) {
+            return hub::find(model, revision);
+        }
+        Err(PipelineError::Model(format!(
+            "there is no model '{model}'{}; give a folder in Hugging Face layout, 'demo' for the embedded model, or a \
+             repository id such as mistralai/Mixtral-8x7B-v0.1",
+            names::did_you_mean(model, &[DEMO])
+        )))
+    }
+
+    fn at(path: &Path) -> Self {
+        let named = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let name = named
+            .file_name()
+            .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+        Self {
+            path: path.to_owned(),
+            name,
+            revision: None,
+            temporary: None,
+        }
+    }
+
+    /// Whether the model had to be unpacked into a temporary folder because no cache folder can be written.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+}

@@ -1,0 +1,21 @@
+//! What the tests of several crates share: tiny models that are written on the spot, and the places of fixtures.
+//!
+//! This crate is a development dependency only; nothing that is shipped uses it.
+//!
+//! ```
+//! use moescope_testkit::TinyModel;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! TinyModel::default().write(folder.path()).unwrap();
+//! assert!(folder.path().join("model.safetensors").is_file());
+//! ```
+
+mod fixtures;
+mod safetensors_file;
+mod tiny_model;
+mod word_tokenizer;
+
+pub use fixtures::{golden_case, golden_cases, repository_root, scidfm_mini};
+pub use safetensors_file::SafetensorsFile;
+pub use tiny_model::TinyModel;
+pub use word_tokenizer::{WORDS, write_word_tokenizer};

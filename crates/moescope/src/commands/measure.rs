@@ -1,0 +1,185 @@
+//! `measure`: numbers with their uncertainty.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find, long_table, table};
+use moescope_core::{Measurement, Scope, Weighting};
+
+use crate::{console::Console, exit::Outcome, output};
+
+/// Measure metrics on a trace, with intervals and null models
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  moescope measure my-trace mutual_information
+  moescope measure my-trace domain_specialization --layers 3 --contrast math:law
+  moescope measure my-trace jsd nmi --format csv --out numbers.csv
+
+`moescope metrics` lists the metrics.")]
+pub(crate) struct MeasureArgs {
+    /// A trace's folder
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Names of metrics; see `moescope metrics`
+    #[arg(value_name = "METRIC", required = true)]
+    metrics: Vec<String>,
+    #[command(flatten)]
+    request: RequestArgs,
+    /// The output's format
+    #[arg(long, value_enum, default_value_t)]
+    format: TableFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Write to this file instead of standard output (needed for parquet)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What to count and how carefully; shared by every verb that measures.
+#[derive(Args, Debug)]
+pub(crate) struct RequestArgs {
+    /// The label column to compare by; `all` puts all documents together
+    #[arg(long, default_value = "discipline", value_name = "COLUMN")]
+    by: String,
+    /// Measure the difference of two labels, first minus second
+    #[arg(long, value_name = "A:B")]
+    contrast: Option<String>,
+    /// Only documents with these labels
+    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
+    labels: Vec<String>,
+    /// Layers in the model's numbering, like 0,5-8
+    #[arg(long, default_value = "all", value_name = "LAYERS")]
+    layers: String,
+    /// Given text, generated text, or both: prefill, decode, all
+    #[arg(long, default_value = "prefill", value_name = "PHASE")]
+    phase: String,
+    /// Count special and template tokens as well
+    #[arg(long)]
+    include_special: bool,
+    /// What has equal weight
+    #[arg(long, value_enum, default_value_t)]
+    weighting: WeightingArg,
+    /// The column whose values are resampled together
+    #[arg(long, default_value = "group", value_name = "COLUMN")]
+    resample_by: String,
+    /// Bootstrap resamples and permutations; 0 makes neither intervals nor p values
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    resamples: u32,
+    /// Level of the intervals
+    #[arg(long, default_value_t = 0.95, value_name = "P")]
+    level: f64,
+    /// Seed of all randomness
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// What stands for a document in maps and classifiers: mean_prob, selection_frequency, weight_share, last_prob,
+    /// scidfm_logits, scidfm_probs, scidfm_weights
+    #[arg(long, default_value = "mean_prob", value_name = "KIND")]
+    fingerprint: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum WeightingArg {
+    #[default]
+    Token,
+    Document,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum TableFormat {
+    /// Aligned text for people.
+    #[default]
+    Table,
+    /// One object a line.
+    Json,
+    Csv,
+    Parquet,
+}
+
+impl RequestArgs {
+    /// The request that the options describe.
+    pub(crate) fn request(&self) -> anyhow::Result<MeasureRequest> {
+        let contrast = self
+            .contrast
+            .as_deref()
+            .map(|pair| {
+                pair.split_once(':')
+                    .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                    .with_context(|| format!("--contrast takes two labels like math:law, found '{pair}'"))
+            })
+            .transpose()?;
+        let kinds = FingerprintKind::ALL.map(FingerprintKind::as_str);
+        let fingerprint = FingerprintKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == self.fingerprint)
+            .with_context(|| format!("there is no fingerprint '{}'; the kinds are {}", self.fingerprint, kinds.join(", ")))?;
+        let request = MeasureRequest {
+            scope: Scope {
+                layers: self.layers.parse()?,
+                phase: self.phase.parse()?,
+                include_special: self.include_special,
+                labels: self.labels.clone(),
+                weighting: match self.weighting {
+                    WeightingArg::Token => Weighting::Token,
+                    WeightingArg::Document => Weighting::Document,
+                },
+            },
+            by: self.by.clone(),
+            contrast,
+            resample_by: self.resample_by.clone(),
+            resamples: self.resamples,
+            permutations: self.resamples,
+            seed: self.seed,
+            level: self.level,
+            fingerprint,
+            ..MeasureRequest::default()
+        };
+        request.check()?;
+        Ok(request)
+    }
+}
+
+pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let request = args.request.request()?;
+    let metrics = args.metrics.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
+    let data = TraceData::open(&args.trace)?;
+    let mut measurements = Vec::new();
+    for metric in metrics {
+        measurements.extend(metric.measure(&data, &request, console)?);
+    }
+    console.finish();
+    let format = if args.json { TableFormat::Json } else { args.format };
+    write(&measurements, format, args.out.as_deref())?;
+    Ok(Outcome::Success)
+}
+
+fn write(measurements: &[Measurement], format: TableFormat, out: Option<&Path>) -> anyhow::Result<()> {
+    if format == TableFormat::Parquet {
+        let Some(out) = out else {
+            bail!("parquet is not for the terminal; name a file with --out");
+        };
+        long_table(measurements).write_parquet(out)?;
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    match format {
+        TableFormat::Table => {
+            let tables: Vec<String> = measurements.iter().map(table).collect();
+            bytes.extend_from_slice(tables.join("\n").as_bytes());
+        }
+        TableFormat::Json => long_table(measurements).write_json_lines(&mut bytes)?,
+        TableFormat::Csv => long_table(measurements).write_csv(&mut bytes)?,
+        TableFormat::Parquet => {}
+    }
+    match out {
+        Some(out) => std::fs::write(out, bytes).with_context(|| format!("cannot write the table: {}", out.display()))?,
+        None => output::raw(&bytes)?,
+    }
+    std::io::stdout().flush()?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The verbs, one file each.
+
+mod bench;
+mod capture;
+mod completions;
+mod demo;
+mod figure;
+mod generate;
+mod info;
+mod inspect;
+mod man;
+mod measure;
+mod metrics;
+mod show;
+mod validate;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::{cli::GlobalArgs, console::Console, exit::Outcome};
+
+/// What to do. A new verb is one file and one line in each of the three lists of this file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Inspect(inspect::InspectArgs),
+    Generate(generate::GenerateArgs),
+    Capture(capture::CaptureArgs),
+    Verify(verify::VerifyArgs),
+    Validate(validate::ValidateArgs),
+    Info(info::InfoArgs),
+    Show(show::ShowArgs),
+    Measure(measure::MeasureArgs),
+    Metrics(metrics::MetricsArgs),
+    Figure(figure::FigureArgs),
+    Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+impl Command {
+    /// Runs the verb.
+    pub(crate) fn run(self, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Inspect(args) => inspect::run(&args),
+            Self::Generate(args) => generate::run(&args, global, console),
+            Self::Capture(args) => capture::run(&args, global, console),
+            Self::Verify(args) => verify::run(&args, global, console),
+            Self::Validate(args) => validate::run(&args, console),
+            Self::Info(args) => info::run(&args),
+            Self::Show(args) => show::run(&args),
+            Self::Measure(args) => measure::run(&args, console),
+            Self::Metrics(args) => metrics::run(&args),
+            Self::Figure(args) => figure::run(&args, console),
+            Self::Demo(args) => demo::run(&args, global, console),
+            Self::Bench(args) => bench::run(&args, global, console),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
+        }
+    }
+}

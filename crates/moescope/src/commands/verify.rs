@@ -1,0 +1,138 @@
+//! `moescope verify`: compare with what another implementation computed.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use moescope_engine::{Checkpoint, MoeModel, Tolerances, VerifyReport, verify};
+use serde::Serialize;
+
+use crate::{
+    cli::GlobalArgs,
+    console::Console,
+    devices,
+    exit::Outcome,
+    output::{self, count},
+    shared_args::ModelArgs,
+};
+
+/// Compare a model's numbers with what another implementation computed
+///
+/// FILE is a safetensors file with input_ids.T and any of logits.T, router_logits.T.L, selected.T.L, weights.T.L for
+/// lengths T and MoE layers L, and generated with generated_logits.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  moescope verify my-model --expected expected.safetensors")]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// What the other implementation computed
+    #[arg(long, value_name = "FILE")]
+    expected: PathBuf,
+    /// Largest difference of logits that passes
+    #[arg(long, default_value_t = Tolerances::default().logits, value_name = "X", allow_negative_numbers = true)]
+    tolerance: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    passes: bool,
+    tolerances: Tolerances,
+    #[serde(flatten)]
+    report: &'a VerifyReport,
+}
+
+pub(crate) fn run(args: &VerifyArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+    if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {
+        bail!("--tolerance must be 0 or more, found {}", args.tolerance);
+    }
+    let tolerances = Tolerances {
+        logits: args.tolerance,
+        ..Tolerances::default()
+    };
+    args.model.check_types()?;
+    let choice = devices::choice(global)?;
+    // The expected values hold token ids, so no tokenizer is needed.
+    let folder = args.model.find(console)?;
+    let checkpoint = Checkpoint::open(&folder.path)?;
+    let model = MoeModel::load(&checkpoint, &devices::open(choice, console)?, console)?;
+    let report = verify(&model, &args.expected, tolerances, console)?;
+    console.finish();
+    if args.json {
+        output::json(&Report {
+            passes: report.passes(),
+            tolerances,
+            report: &report,
+        })?;
+    } else {
+        show(&report, tolerances)?;
+    }
+    Ok(if report.passes() {
+        Outcome::Success
+    } else {
+        Outcome::CheckFailed
+    })
+}
+
+fn show(report: &VerifyReport, tolerances: Tolerances) -> anyhow::Result<()> {
+    let errors = [
+        ("next-token logits", &report.logits, tolerances.logits),
+        ("router logits", &report.router_logits, tolerances.logits),
+        ("routing weights", &report.weights, tolerances.weights),
+    ];
+    let rows: Vec<Vec<String>> = errors
+        .into_iter()
+        .map(|(what, error, tolerance)| {
+            let is_compared = error.compared > 0;
+            let cell = |text: String| if is_compared { text } else { "–".to_owned() };
+            vec![
+                what.to_owned(),
+                count(error.compared),
+                cell(format!("{:.2e}", error.largest)),
+                format!("{tolerance:.0e}"),
+                cell(error.at.clone()),
+            ]
+        })
+        .collect();
+    output::table(&["", ">compared", ">largest error", ">allowed", "at"], &rows)?;
+    output::line(&format!(
+        "selections: {} compared, {} differ",
+        count(report.selections),
+        count(report.differing)
+    ))?;
+    output::line(&format!(
+        "greedy tokens: {} compared, {} differ",
+        count(report.greedy_tokens),
+        count(report.differing_greedy)
+    ))?;
+    if !report.examples.is_empty() {
+        show_selections(report)?;
+    }
+    if report.passes() {
+        output::line("passed")?;
+    } else {
+        output::line(&format!("FAILED: {}", report.failures.join("; ")))?;
+    }
+    Ok(())
+}
+
+/// Selections that differ, the largest margin first: a tiny margin excuses much, a large one nothing.
+fn show_selections(report: &VerifyReport) -> anyhow::Result<()> {
+    let mut examples: Vec<_> = report.examples.iter().collect();
+    examples.sort_by(|a, b| b.margin.total_cmp(&a.margin));
+    let rows: Vec<Vec<String>> = examples
+        .iter()
+        .map(|example| {
+            vec![
+                format!("{:.2e}", example.margin),
+                format!("{:?}", example.expected),
+                format!("{:?}", example.found),
+                example.at.clone(),
+            ]
+        })
+        .collect();
+    output::table(&[">margin", "expected", "found", "at"], &rows)?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! See, measure and change how mixture-of-experts language models route tokens.
+//!
+//! This is the command line: it parses, calls a job, and shows what came out.
+//! Results go to standard output, progress and warnings to standard error.
+
+mod cli;
+mod commands;
+mod console;
+mod devices;
+mod exit;
+mod interrupt;
+mod output;
+mod shared_args;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+use console::Console;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(&cli.global);
+    interrupt::install();
+    let result = devices::set_threads(cli.global.threads).and_then(|()| cli.command.run(&cli.global, &console));
+    console.finish();
+    exit::report(result, &console)
+}
