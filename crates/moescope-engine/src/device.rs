@@ -2,11 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use burn::tensor::{Device, DeviceKind, DeviceType};
+use burn::tensor::{Device, DeviceType};
 
 use crate::{
     error::EngineError,
-    kernels::{CpuKernels, Kernels, PlainKernels},
+    kernels::{CpuKernels, GpuKernels, Kernels, PlainKernels},
 };
 
 /// What the user asked for.
@@ -76,6 +76,7 @@ impl ComputeDevice {
     pub fn open(choice: DeviceChoice) -> Result<Self, EngineError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu("asked for")),
+            DeviceChoice::Auto if !may_have_gpu() => Ok(Self::cpu("no GPU was found")),
             DeviceChoice::Auto => Ok(adapters()
                 .into_iter()
                 .find(|adapter| !adapter.is_software)
@@ -144,10 +145,10 @@ impl ComputeDevice {
     }
 
     pub(crate) fn kernels(&self) -> Box<dyn Kernels> {
-        if self.is_cpu {
-            Box::new(CpuKernels::new())
-        } else {
-            Box::new(PlainKernels::new(&self.device))
+        match (self.kind, self.is_cpu) {
+            ("gpu", _) => Box::new(GpuKernels::new(&self.device)),
+            (_, true) => Box::new(CpuKernels::new()),
+            (_, false) => Box::new(PlainKernels::new(&self.device)),
         }
     }
 
@@ -181,31 +182,33 @@ impl Adapter {
     }
 }
 
+/// Whether the system has a device that only a GPU's driver makes.
+///
+/// On Linux, starting the graphics libraries without one takes time and makes them complain on standard error.
+fn may_have_gpu() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
+    let is_gpu = |name: &str| name.starts_with("renderD") || name.starts_with("nvidia") || name == "dxg";
+    ["/dev", "/dev/dri"].iter().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|entries| {
+        entries.filter_map(Result::ok).any(|entry| is_gpu(&entry.file_name().to_string_lossy()))
+    })
+}
+
 /// All graphics adapters, hardware first.
 fn adapters() -> Vec<Adapter> {
     let mut adapters: Vec<Adapter> = Device::enumerate(DeviceType::Wgpu)
         .into_iter()
-        .map(|device| Adapter {
-            name: device
-                .identity()
-                .map_or_else(|| format!("{device:?}"), |identity| identity.name),
-            device,
-            is_software: false,
+        .map(|device| {
+            let identity = device.identity();
+            Adapter {
+                // A software adapter is no card.
+                is_software: identity.as_ref().is_some_and(|identity| identity.physical.is_none()),
+                name: identity.map_or_else(|| format!("{device:?}"), |identity| identity.name),
+                device,
+            }
         })
         .collect();
-    if adapters.is_empty() {
-        // Software adapters are not enumerated; they must be asked for by kind, and asking panics where there is none.
-        let software = std::panic::catch_unwind(|| {
-            let device = Device::wgpu(DeviceKind::Cpu);
-            let name = device.identity().map(|identity| identity.name);
-            name.map(|name| Adapter {
-                device,
-                name,
-                is_software: true,
-            })
-        });
-        adapters.extend(software.ok().flatten());
-    }
     adapters.sort_by_key(|adapter| adapter.is_software);
     adapters
 }

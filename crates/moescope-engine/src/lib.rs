@@ -48,7 +48,7 @@ pub use error::EngineError;
 pub use families::model_types;
 pub use interventions::{Action, Intervention, Interventions};
 pub use kernels::{
-    AttentionShape, CacheSpan, CpuKernels, InstructionSet, Kernels, KeyRange, PlainKernels,
+    AttentionShape, CacheSpan, CpuKernels, GpuKernels, InstructionSet, Kernels, KeyRange, PlainKernels,
     RotaryAngles,
 };
 pub use probe::{Probe, RouterSite, Routing};

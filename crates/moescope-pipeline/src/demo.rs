@@ -140,7 +140,7 @@ fn draw(
         ),
         ("disciplines_by_expert", "group_expert_heatmap", FigureOptions { layer, ..plain.clone() }),
         ("fingerprint_map", "fingerprint_map", FigureOptions { variant: Some("t-SNE".to_owned()), centroids: true, ..plain.clone() }),
-        ("dependence_by_layer", "layer_series", FigureOptions { width_mm: 120.0, ..plain }),
+        ("dependence_by_layer", "layer_series", FigureOptions { width_mm: 140.0, ..plain }),
     ];
     let mut written = Vec::new();
     for (done, (name, kind, options)) in jobs.into_iter().enumerate() {

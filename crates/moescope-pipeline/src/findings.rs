@@ -231,16 +231,36 @@ fn confidence(entropy: &Measurement) -> Option<Finding> {
 }
 
 fn locality(repetition: &Measurement) -> Option<Finding> {
-    let (low, high) = extremes(repetition)?;
-    let chance = repetition.reference.map_or(String::new(), |r| format!("; an even router without memory: {}", percent(r)));
+    let (_, variants) = repetition.axis(AxisKind::Variant)?;
+    let observed = variants.labels.iter().position(|v| v == "observed")?;
+    let shuffled = variants.labels.iter().position(|v| v == "shuffled")?;
+    let (_, groups) = repetition.axis(AxisKind::Group)?;
+    let (_, layers) = repetition.axis(AxisKind::Layer)?;
+    let cells = (0..repetition.values.len() / variants.len()).filter(|cell| {
+        repetition.values[cell * variants.len() + observed].is_finite()
+    });
+    let value = |cell: usize, variant: usize| repetition.values[cell * variants.len() + variant];
+    let by_value = |a: &usize, b: &usize| value(*a, observed).total_cmp(&value(*b, observed));
+    let (low, high) = (cells.clone().min_by(by_value)?, cells.max_by(by_value)?);
+    let name = |cell: usize| {
+        format!(
+            "{}{} of cases for {} at layer {} (tokens in shuffled order: {})",
+            percent(value(cell, observed)),
+            bracket(interval(repetition, cell * variants.len() + observed), percent),
+            groups.labels[cell % groups.len()],
+            layers.labels[cell / groups.len()],
+            percent(value(cell, shuffled))
+        )
+    };
+    let chance = repetition
+        .reference
+        .map_or(String::new(), |r| format!("; an even router without memory: {}", percent(r)));
     Some(Finding {
         question: "Do neighbouring tokens go to the same expert?",
         answer: format!(
-            "The first choice repeats on the next token in {}{} to {}{} of cases, over layers and disciplines{chance}.",
-            percent(repetition.values[low]),
-            bracket(interval(repetition, low), percent),
-            percent(repetition.values[high]),
-            bracket(interval(repetition, high), percent)
+            "The first choice repeats on the next token in {} to {}{chance}.",
+            name(low),
+            name(high)
         ),
         command: "measure TRACE first_choice_repetition",
     })

@@ -7,9 +7,7 @@ use moescope_engine::Checkpoint;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    capture::trace_bytes_per_token, checksum, error::PipelineError, model::ModelFolder,
-};
+use crate::{capture::trace_bytes_per_token, checksum, error::PipelineError, model::ModelFolder};
 
 /// What a model is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,7 +90,10 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         })
         .collect();
     let memory_bytes = BTreeMap::from([
-        ("stored".to_owned(), files.iter().map(|file| file.bytes).sum()),
+        (
+            "stored".to_owned(),
+            files.iter().map(|file| file.bytes).sum(),
+        ),
         ("f32".to_owned(), 4 * total_parameters),
     ]);
     let per_token = |keeps_logits| {
@@ -101,7 +102,8 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
             clippy::cast_sign_loss,
             reason = "a positive estimate of some kilobytes"
         )]
-        let bytes = trace_bytes_per_token(&model, model.moe_layers.len(), keeps_logits, false).round() as u64;
+        let bytes = trace_bytes_per_token(&model, model.moe_layers.len(), keeps_logits, false)
+            .round() as u64;
         bytes
     };
     Ok(Inspection {
@@ -137,7 +139,9 @@ fn tokenizer_kind(folder: &Path) -> Result<Option<TokenizerKind>, PipelineError>
         Err(error) => return Err(failed(error)),
     };
     if size > LARGEST_TOKENIZER {
-        return Err(failed(std::io::Error::other(format!("{size} bytes are too many"))));
+        return Err(failed(std::io::Error::other(format!(
+            "{size} bytes are too many"
+        ))));
     }
     let text = std::fs::read(&path).map_err(failed)?;
     let json: Value = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
@@ -172,7 +176,8 @@ mod tests {
         // Two of four experts are idle in both layers: 2 × 2 × 1536 = 6144.
         let folder = tempfile::tempdir().unwrap();
         TinyModel::default().write(folder.path()).unwrap();
-        let found = inspect(&ModelFolder::find(folder.path().to_str().unwrap(), None).unwrap()).unwrap();
+        let found =
+            inspect(&ModelFolder::find(folder.path().to_str().unwrap(), None).unwrap()).unwrap();
         assert_eq!(found.total_parameters, 14_896);
         assert_eq!(found.active_parameters, 14_896 - 6_144);
         assert_eq!(found.memory_bytes["f32"], 4 * 14_896);

@@ -25,7 +25,10 @@ pub fn scidfm_mini() -> PathBuf {
 #[must_use]
 pub fn golden_case(name: &str) -> Option<PathBuf> {
     let folder = golden_folder().join(name);
-    folder.join("expected.safetensors").is_file().then_some(folder)
+    folder
+        .join("expected.safetensors")
+        .is_file()
+        .then_some(folder)
 }
 
 /// The names of all oracle cases that are there, sorted.

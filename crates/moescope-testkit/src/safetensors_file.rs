@@ -24,10 +24,16 @@ impl SafetensorsFile {
     /// When the shape does not hold as many values.
     #[must_use]
     pub fn tensor(mut self, name: &str, shape: &[usize], values: &[f32]) -> Self {
-        assert_eq!(shape.iter().product::<usize>(), values.len(), "values of {name}");
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            values.len(),
+            "values of {name}"
+        );
         let start = self.data.len();
-        self.data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, self.data.len()]});
+        self.data
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let entry =
+            json!({"dtype": "F32", "shape": shape, "data_offsets": [start, self.data.len()]});
         self.header.insert(name.to_owned(), entry);
         self
     }
@@ -36,9 +42,9 @@ impl SafetensorsFile {
     #[must_use]
     pub fn ids(mut self, name: &str, values: &[i64]) -> Self {
         let start = self.data.len();
-        self.data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let entry =
-            json!({"dtype": "I64", "shape": [values.len()], "data_offsets": [start, self.data.len()]});
+        self.data
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let entry = json!({"dtype": "I64", "shape": [values.len()], "data_offsets": [start, self.data.len()]});
         self.header.insert(name.to_owned(), entry);
         self
     }

@@ -60,7 +60,9 @@ impl TinyModel {
         let (hidden, wide, head) = (self.hidden, 2 * self.hidden, self.hidden / 2);
         let mut file = SafetensorsFile::new();
         let mut add = |name: String, shape: [usize; 2]| {
-            let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| random.next_weight()).collect();
+            let values: Vec<f32> = (0..shape[0] * shape[1])
+                .map(|_| random.next_weight())
+                .collect();
             file = std::mem::take(&mut file).tensor(&name, &shape, &values);
         };
         add("model.embed_tokens.weight".to_owned(), [self.vocab, hidden]);
@@ -71,7 +73,10 @@ impl TinyModel {
             add(format!("{prefix}self_attn.k_proj.weight"), [head, hidden]);
             add(format!("{prefix}self_attn.v_proj.weight"), [head, hidden]);
             add(format!("{prefix}self_attn.o_proj.weight"), [hidden, hidden]);
-            add(format!("{prefix}block_sparse_moe.gate.weight"), [self.experts, hidden]);
+            add(
+                format!("{prefix}block_sparse_moe.gate.weight"),
+                [self.experts, hidden],
+            );
             for expert in 0..self.experts {
                 let prefix = format!("{prefix}block_sparse_moe.experts.{expert}.");
                 add(format!("{prefix}w1.weight"), [wide, hidden]);

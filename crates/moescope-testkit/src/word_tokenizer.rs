@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 /// The words of the tokenizer; the first has id 3, after `<unk>`, `<s>` and `</s>`.
 pub const WORDS: [&str; 24] = [
-    "the", "enzyme", "lowers", "energy", "a", "proof", "of", "theorem", "cell", "atom", "binds", "light", "court",
-    "held", "that", "law", "price", "market", "star", "moves", "rock", "melts", "fn", "return",
+    "the", "enzyme", "lowers", "energy", "a", "proof", "of", "theorem", "cell", "atom", "binds",
+    "light", "court", "held", "that", "law", "price", "market", "star", "moves", "rock", "melts",
+    "fn", "return",
 ];
 
 /// Writes a `tokenizer.json` that splits at white space, puts `<s>` first and calls unknown words `<unk>`.
@@ -23,7 +24,10 @@ pub fn write_word_tokenizer(folder: &Path, extra: usize) -> io::Result<()> {
         .chain(&WORDS)
         .map(|name| (*name).to_owned())
         .chain((0..extra).map(|number| format!("w{number}")));
-    let vocab: Map<String, Value> = names.enumerate().map(|(id, name)| (name, json!(id))).collect();
+    let vocab: Map<String, Value> = names
+        .enumerate()
+        .map(|(id, name)| (name, json!(id)))
+        .collect();
     let added: Vec<Value> = special
         .iter()
         .enumerate()

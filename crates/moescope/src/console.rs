@@ -96,7 +96,9 @@ impl Console {
             (_, false) => "{bar:30} {percent:>3} % {msg}",
         };
         if bar.length() != Some(total) {
-            bar.set_style(ProgressStyle::with_template(template).expect("one of the templates above"));
+            bar.set_style(
+                ProgressStyle::with_template(template).expect("one of the templates above"),
+            );
             bar.set_length(total);
         }
         bar.set_position(done);

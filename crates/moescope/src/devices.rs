@@ -19,15 +19,21 @@ pub(crate) fn set_threads(threads: Option<u16>) -> anyhow::Result<()> {
 
 /// Reads `--device`, so that a typing error is told before anything slow happens.
 pub(crate) fn choice(global: &GlobalArgs) -> anyhow::Result<DeviceChoice> {
-    global.device.parse().map_err(|error: moescope_engine::EngineError| {
-        let hint = names::did_you_mean(&global.device, &["auto", "cpu", "gpu"]);
-        anyhow::anyhow!("{error}{hint}")
-    })
+    global
+        .device
+        .parse()
+        .map_err(|error: moescope_engine::EngineError| {
+            let hint = names::did_you_mean(&global.device, &["auto", "cpu", "gpu"]);
+            anyhow::anyhow!("{error}{hint}")
+        })
 }
 
 /// Opens the device and tells which one it is, and why.
 pub(crate) fn open(choice: DeviceChoice, console: &Console) -> anyhow::Result<ComputeDevice> {
     let device = ComputeDevice::open(choice)?;
-    console.note(&format!("device: {} ({}; {})", device.kind, device.name, device.reason));
+    console.note(&format!(
+        "device: {} ({}; {})",
+        device.kind, device.name, device.reason
+    ));
     Ok(device)
 }

@@ -52,7 +52,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn is_cancelled(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<PipelineError>().is_some_and(PipelineError::is_cancelled)
+        cause
+            .downcast_ref::<PipelineError>()
+            .is_some_and(PipelineError::is_cancelled)
             || matches!(cause.downcast_ref(), Some(EngineError::Cancelled(_)))
             || matches!(cause.downcast_ref(), Some(TraceError::Cancelled(_)))
             || matches!(cause.downcast_ref(), Some(AnalyticsError::Cancelled(_)))

@@ -46,7 +46,11 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// # Errors
 /// As [`line`].
 pub(crate) fn pairs(rows: &[(&str, String)]) -> io::Result<()> {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut out = io::stdout().lock();
     for (name, value) in rows {
         writeln!(out, "{name:width$}  {value}")?;
@@ -59,7 +63,10 @@ pub(crate) fn pairs(rows: &[(&str, String)]) -> io::Result<()> {
 /// # Errors
 /// As [`line`].
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-    let names: Vec<&str> = headings.iter().map(|heading| heading.trim_start_matches('>')).collect();
+    let names: Vec<&str> = headings
+        .iter()
+        .map(|heading| heading.trim_start_matches('>'))
+        .collect();
     let widths: Vec<usize> = names
         .iter()
         .enumerate()
@@ -93,7 +100,7 @@ pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -108,7 +115,9 @@ pub(crate) fn bytes(size: u64) -> String {
 
 /// A large count: `10.6 million`.
 pub(crate) fn parameters(number: u64) -> String {
-    scaled(number, &["", "thousand", "million", "billion", "trillion"]).trim_end().to_owned()
+    scaled(number, &["", "thousand", "million", "billion", "trillion"])
+        .trim_end()
+        .to_owned()
 }
 
 fn scaled(number: u64, units: &[&str]) -> String {

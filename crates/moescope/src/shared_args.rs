@@ -68,7 +68,9 @@ impl ModelArgs {
             bail!("--weights {name} is not part of this version; it keeps weights as stored");
         }
         if self.compute != ComputeArg::F32 {
-            bail!("--compute bf16 is not part of this version; it computes in f32, with weights as stored");
+            bail!(
+                "--compute bf16 is not part of this version; it computes in f32, with weights as stored"
+            );
         }
         Ok(())
     }
@@ -91,7 +93,11 @@ impl ModelArgs {
     }
 
     /// Opens and loads the model.
-    pub(crate) fn load(&self, global: &GlobalArgs, console: &Console) -> anyhow::Result<LoadedModel> {
+    pub(crate) fn load(
+        &self,
+        global: &GlobalArgs,
+        console: &Console,
+    ) -> anyhow::Result<LoadedModel> {
         let (files, choice) = self.open(global, console)?;
         let device = devices::open(choice, console)?;
         console.report(0, 0, "loading weights")?;
@@ -104,13 +110,23 @@ impl ModelArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingArgs {
     /// Divides the logits; 0 always takes the most likely token
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "T",
+        allow_negative_numbers = true
+    )]
     pub(crate) temperature: f32,
     /// Draw only from the K most likely tokens; 0 from all
     #[arg(long, default_value_t = 0, value_name = "K")]
     pub(crate) top_k: usize,
     /// Draw only from the most likely tokens that together have this probability
-    #[arg(long, default_value_t = 1.0, value_name = "P", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "P",
+        allow_negative_numbers = true
+    )]
     pub(crate) top_p: f32,
     /// Seed of the draw
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -121,10 +137,16 @@ impl SamplingArgs {
     /// Checks the numbers.
     pub(crate) fn config(&self) -> anyhow::Result<SamplingConfig> {
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            bail!("--temperature must be 0 or more, found {}", self.temperature);
+            bail!(
+                "--temperature must be 0 or more, found {}",
+                self.temperature
+            );
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            bail!("--top-p must be above 0 and at most 1, found {}", self.top_p);
+            bail!(
+                "--top-p must be above 0 and at most 1, found {}",
+                self.top_p
+            );
         }
         Ok(SamplingConfig {
             temperature: self.temperature,

@@ -17,7 +17,14 @@ fn check(change: impl FnOnce(&Scratch), words: &[&str]) {
     let data = scratch.write("a.jsonl", TEXT);
     change(&scratch);
     refuse(
-        &["capture", &scratch.arg("model"), "--data", &data, "--out", &scratch.arg("trace")],
+        &[
+            "capture",
+            &scratch.arg("model"),
+            "--data",
+            &data,
+            "--out",
+            &scratch.arg("trace"),
+        ],
         words,
     );
 }
@@ -35,9 +42,18 @@ fn change_config(scratch: &Scratch, key: &str, value: Value) {
 #[test]
 fn a_truncated_file_is_named() {
     let whole = TinyModel::default().weights().bytes();
-    check(|s| write_weights(s, &whole[..whole.len() - 100]), &["model.safetensors"]);
-    check(|s| write_weights(s, &whole[..200]), &["truncated", "model.safetensors"]);
-    check(|s| write_weights(s, &whole[..5]), &["truncated", "model.safetensors"]);
+    check(
+        |s| write_weights(s, &whole[..whole.len() - 100]),
+        &["model.safetensors"],
+    );
+    check(
+        |s| write_weights(s, &whole[..200]),
+        &["truncated", "model.safetensors"],
+    );
+    check(
+        |s| write_weights(s, &whole[..5]),
+        &["truncated", "model.safetensors"],
+    );
     check(|s| write_weights(s, b""), &["model.safetensors"]);
 }
 
@@ -48,23 +64,47 @@ fn a_header_that_lies_is_refused() {
     let claim = |offsets: Value, shape: Value| {
         weights
             .clone()
-            .claim(name, json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}))
+            .claim(
+                name,
+                json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}),
+            )
             .bytes()
     };
     // Longer than the file, longer than any memory.
-    check(|s| write_weights(s, &weights.bytes_claiming(u64::MAX)), &["header claims"]);
-    check(|s| write_weights(s, &weights.bytes_claiming(1 << 20)), &["header claims"]);
+    check(
+        |s| write_weights(s, &weights.bytes_claiming(u64::MAX)),
+        &["header claims"],
+    );
+    check(
+        |s| write_weights(s, &weights.bytes_claiming(1 << 20)),
+        &["header claims"],
+    );
     // Outside the file, over another tensor, backwards, of another length than the shape.
-    check(|s| write_weights(s, &claim(json!([0, 1u64 << 40]), json!([27, 16]))), &["header"]);
-    check(|s| write_weights(s, &claim(json!([0, 1728]), json!([27, 16]))), &["header"]);
-    check(|s| write_weights(s, &claim(json!([3456, 1728]), json!([27, 16]))), &["header"]);
-    check(|s| write_weights(s, &claim(json!([1728, 3456]), json!([27, 17]))), &["header"]);
+    check(
+        |s| write_weights(s, &claim(json!([0, 1u64 << 40]), json!([27, 16]))),
+        &["header"],
+    );
+    check(
+        |s| write_weights(s, &claim(json!([0, 1728]), json!([27, 16]))),
+        &["header"],
+    );
+    check(
+        |s| write_weights(s, &claim(json!([3456, 1728]), json!([27, 16]))),
+        &["header"],
+    );
+    check(
+        |s| write_weights(s, &claim(json!([1728, 3456]), json!([27, 17]))),
+        &["header"],
+    );
     // A shape whose product overflows.
     check(
         |s| write_weights(s, &claim(json!([1728, 3456]), json!([u64::MAX, 4, 8]))),
         &["header"],
     );
-    check(|s| write_weights(s, &[b"\x08\0\0\0\0\0\0\0".as_slice(), b"not json"].concat()), &["header"]);
+    check(
+        |s| write_weights(s, &[b"\x08\0\0\0\0\0\0\0".as_slice(), b"not json"].concat()),
+        &["header"],
+    );
 }
 
 #[test]
@@ -83,7 +123,13 @@ fn tensors_that_do_not_fit_are_all_listed() {
     let weights = weights.claim(bent, norm);
     check(
         |s| write_weights(s, &weights.bytes()),
-        &["missing", gone, "model.layers.0.extra", "of another shape", bent],
+        &[
+            "missing",
+            gone,
+            "model.layers.0.extra",
+            "of another shape",
+            bent,
+        ],
     );
 }
 
@@ -97,7 +143,11 @@ fn header_of(weights: &SafetensorsFile) -> Vec<u8> {
 fn a_missing_shard_is_named() {
     check(
         |s| {
-            fs::rename(s.path("model/model.safetensors"), s.path("model/model-1.safetensors")).unwrap();
+            fs::rename(
+                s.path("model/model.safetensors"),
+                s.path("model/model-1.safetensors"),
+            )
+            .unwrap();
             let map = json!({"weight_map": {"lm_head.weight": "model-1.safetensors", "x": "model-2.safetensors"}});
             s.write("model/model.safetensors.index.json", map.to_string());
         },
@@ -124,7 +174,8 @@ fn a_router_that_is_not_a_number_names_layer_token_and_sample() {
     let mut bytes = model.weights().bytes();
     let header: Value = serde_json::from_slice(&header_of(&model.weights())).unwrap();
     let start = 8 + header_of(&model.weights()).len();
-    let offset = start + usize::try_from(header[name]["data_offsets"][0].as_u64().unwrap()).unwrap();
+    let offset =
+        start + usize::try_from(header[name]["data_offsets"][0].as_u64().unwrap()).unwrap();
     let nan = &broken.bytes()[broken.bytes().len() - 256..];
     bytes[offset..offset + 256].copy_from_slice(nan);
     check(
@@ -155,8 +206,14 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
     ] {
         check(|s| change_config(s, key, value), &["config.json"]);
     }
-    check(|s| _ = s.write("model/config.json", "{\"model_type\": "), &["config.json", "JSON"]);
-    check(|s| fs::remove_file(s.path("model/config.json")).unwrap(), &["config.json"]);
+    check(
+        |s| _ = s.write("model/config.json", "{\"model_type\": "),
+        &["config.json", "JSON"],
+    );
+    check(
+        |s| fs::remove_file(s.path("model/config.json")).unwrap(),
+        &["config.json"],
+    );
 }
 
 #[test]
@@ -165,14 +222,25 @@ fn a_missing_or_foreign_tokenizer_is_told() {
         |s| fs::remove_file(s.path("model/tokenizer.json")).unwrap(),
         &["no tokenizer.json"],
     );
-    check(|s| _ = s.write("model/tokenizer.json", "{}"), &["cannot read the tokenizer"]);
+    check(
+        |s| _ = s.write("model/tokenizer.json", "{}"),
+        &["cannot read the tokenizer"],
+    );
     // 27 entries in the model, 1,027 in the tokenizer, and the text uses one of the others.
     check(
         |s| {
             write_word_tokenizer(&s.path("model"), 1000).unwrap();
-            s.write("a.jsonl", "{\"text\": \"the w500\"}\n{\"text\": \"w7 light\"}\n");
+            s.write(
+                "a.jsonl",
+                "{\"text\": \"the w500\"}\n{\"text\": \"w7 light\"}\n",
+            );
         },
-        &["a.jsonl:1", "a.jsonl:2", "outside the model's vocabulary of 27", "'w500'"],
+        &[
+            "a.jsonl:1",
+            "a.jsonl:2",
+            "outside the model's vocabulary of 27",
+            "'w500'",
+        ],
     );
 }
 
@@ -181,8 +249,17 @@ fn a_model_that_is_nowhere_gets_a_hint() {
     let scratch = Scratch::new();
     let data = scratch.write("a.jsonl", TEXT);
     let out = scratch.arg("trace");
-    refuse(&["capture", "dmeo", "--data", &data, "--out", &out], &["did you mean 'demo'?"]);
-    refuse(&["inspect", "no-org/no-such-model"], &["not in the local Hugging Face cache", "huggingface-cli download"]);
+    refuse(
+        &["capture", "dmeo", "--data", &data, "--out", &out],
+        &["did you mean 'demo'?"],
+    );
+    refuse(
+        &["inspect", "no-org/no-such-model"],
+        &[
+            "not in the local Hugging Face cache",
+            "huggingface-cli download",
+        ],
+    );
     refuse(&["inspect", &data], &["this is a file"]);
     let empty = scratch.arg("nothing-here");
     refuse(&["inspect", &empty], &["there is no model"]);
@@ -214,5 +291,8 @@ fn types_of_other_versions_are_refused_clearly() {
         &["generate", &model, "--prompt", "the", "--compute", "bf16"],
         &["--compute bf16 is not part of this version"],
     );
-    refuse(&["--device", "gpuu", "generate", &model, "--prompt", "the"], &["gpuu"]);
+    refuse(
+        &["--device", "gpuu", "generate", &model, "--prompt", "the"],
+        &["gpuu"],
+    );
 }

@@ -26,12 +26,26 @@ fn capture(scratch: &Scratch, content: &str, out: &str, options: &[&str]) -> Vec
 fn prefill(document: &Document) -> (Vec<moescope_core::TokenRow>, Vec<Vec<u32>>) {
     let decisions = &document.decisions;
     let len = document.sample.num_prompt_tokens.unwrap();
-    let tokens = document.tokens.iter().filter(|token| token.position < len).cloned().collect();
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    let tokens = document
+        .tokens
+        .iter()
+        .filter(|token| token.position < len)
+        .cloned()
+        .collect();
+    let bits = |values: &[f32]| {
+        values
+            .iter()
+            .map(|value| value.to_bits())
+            .collect::<Vec<u32>>()
+    };
     let rows = (0..decisions.len())
         .filter(|row| decisions.position[*row] < len)
         .map(|row| {
-            let mut all: Vec<u32> = decisions.experts(row).iter().map(|id| u32::from(*id)).collect();
+            let mut all: Vec<u32> = decisions
+                .experts(row)
+                .iter()
+                .map(|id| u32::from(*id))
+                .collect();
             all.extend(bits(decisions.weights(row).unwrap()));
             all.extend(bits(decisions.logits(row).unwrap()));
             all.push(decisions.entropy.as_ref().unwrap()[row].to_bits());
@@ -47,7 +61,10 @@ fn prefill_routing_is_the_same_alone_among_others_and_with_generation() {
     let files = discipline_files();
     let among = tempfile::tempdir().unwrap();
     let path = |name: &str| among.path().join(name).to_str().unwrap().to_owned();
-    let law = files.iter().find(|file| file.ends_with("law.jsonl")).unwrap();
+    let law = files
+        .iter()
+        .find(|file| file.ends_with("law.jsonl"))
+        .unwrap();
     let run = |out: &str, data: &[&str], more: &[&str]| {
         let out = path(out);
         let mut args = vec!["capture", "demo", "--out", &out, "--limit", "3", "--data"];
@@ -57,12 +74,27 @@ fn prefill_routing_is_the_same_alone_among_others_and_with_generation() {
         succeed(&args);
         documents(out.as_ref())
     };
-    let first_line = std::fs::read_to_string(law).unwrap().lines().next().unwrap().to_owned();
+    let first_line = std::fs::read_to_string(law)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned();
     let one = path("one.jsonl");
     std::fs::write(&one, first_line).unwrap();
     let alone = &run("alone", &[&one], &[])[0];
-    let others: Vec<&str> = files.iter().take(3).map(String::as_str).chain([law.as_str()]).collect();
-    let find = |documents: Vec<Document>| documents.into_iter().find(|d| d.sample.meta.id == alone.sample.meta.id).unwrap();
+    let others: Vec<&str> = files
+        .iter()
+        .take(3)
+        .map(String::as_str)
+        .chain([law.as_str()])
+        .collect();
+    let find = |documents: Vec<Document>| {
+        documents
+            .into_iter()
+            .find(|d| d.sample.meta.id == alone.sample.meta.id)
+            .unwrap()
+    };
     let together = find(run("together", &others, &[]));
     let small_batches = find(run("small", &others, &["--batch-tokens", "100"]));
     let one_thread = find(run("thread", &others, &["--threads", "1"]));
@@ -84,25 +116,57 @@ fn every_table_holds_what_was_run() {
     let found = capture(&scratch, TEXTS, "trace", &["--full-precision"]);
     let document = &found[0];
     // <s> the enzyme lowers the energy
-    let pieces: Vec<&str> = document.tokens.iter().map(|token| token.text.as_deref().unwrap()).collect();
+    let pieces: Vec<&str> = document
+        .tokens
+        .iter()
+        .map(|token| token.text.as_deref().unwrap())
+        .collect();
     assert_eq!(pieces, ["<s>", "the", "enzyme", "lowers", "the", "energy"]);
-    let ids: Vec<u32> = document.tokens.iter().map(|token| token.token_id.unwrap()).collect();
+    let ids: Vec<u32> = document
+        .tokens
+        .iter()
+        .map(|token| token.token_id.unwrap())
+        .collect();
     assert_eq!(ids, [1, 3, 4, 5, 3, 6]);
-    assert_eq!((document.tokens[2].byte_start, document.tokens[2].byte_end), (Some(4), Some(10)));
-    assert_eq!((document.tokens[0].byte_start, document.tokens[0].is_special), (None, Some(true)));
-    assert!(document.tokens.iter().all(|token| token.phase == Some(Phase::Prefill) && token.is_routed));
+    assert_eq!(
+        (document.tokens[2].byte_start, document.tokens[2].byte_end),
+        (Some(4), Some(10))
+    );
+    assert_eq!(
+        (document.tokens[0].byte_start, document.tokens[0].is_special),
+        (None, Some(true))
+    );
+    assert!(
+        document
+            .tokens
+            .iter()
+            .all(|token| token.phase == Some(Phase::Prefill) && token.is_routed)
+    );
     assert!(document.tokens[0].surprisal.is_none());
-    assert!(document.tokens[1..].iter().all(|token| token.surprisal.unwrap() > 0.0));
+    assert!(
+        document.tokens[1..]
+            .iter()
+            .all(|token| token.surprisal.unwrap() > 0.0)
+    );
     assert_eq!(document.decisions.len(), 6 * 2);
-    let manifest = RoutingTrace::open(&scratch.path("trace")).unwrap().manifest().clone();
+    let manifest = RoutingTrace::open(&scratch.path("trace"))
+        .unwrap()
+        .manifest()
+        .clone();
     assert!(manifest.complete);
     assert_eq!(manifest.counts.by_discipline["law"], 2);
-    assert_eq!(manifest.bos_policy.as_deref(), Some("tokenizer.json puts '<s>' (id 1) first"));
+    assert_eq!(
+        manifest.bos_policy.as_deref(),
+        Some("tokenizer.json puts '<s>' (id 1) first")
+    );
     assert_eq!(manifest.checkpoint.unwrap().id.as_deref(), Some("model"));
     assert_eq!(manifest.inputs[0].name, "texts.jsonl");
     assert_eq!(manifest.inputs[0].rows, 4);
     let text = std::fs::read_to_string(scratch.path("trace/manifest.json")).unwrap();
-    assert!(!text.contains(scratch.path("").to_str().unwrap()), "no path of this machine is kept");
+    assert!(
+        !text.contains(scratch.path("").to_str().unwrap()),
+        "no path of this machine is kept"
+    );
 }
 
 #[test]
@@ -119,9 +183,16 @@ fn generated_tokens_are_marked_as_such() {
         let generated = &document.tokens[prompt..];
         assert!((1..=4).contains(&generated.len()));
         let (last, fed) = generated.split_last().unwrap();
-        assert!(fed.iter().all(|token| token.phase == Some(Phase::Decode) && token.is_routed));
+        assert!(
+            fed.iter()
+                .all(|token| token.phase == Some(Phase::Decode) && token.is_routed)
+        );
         assert_eq!((last.phase, last.is_routed), (None, false));
-        assert!(generated.iter().all(|token| token.surprisal.is_some() && token.byte_start.is_none()));
+        assert!(
+            generated
+                .iter()
+                .all(|token| token.surprisal.is_some() && token.byte_start.is_none())
+        );
         assert_eq!(document.sample.seed, Some(7));
         assert_eq!(document.decisions.len(), 2 * (document.tokens.len() - 1));
     }
@@ -130,7 +201,16 @@ fn generated_tokens_are_marked_as_such() {
         &scratch,
         TEXTS,
         "again",
-        &["--generate", "4", "--temperature", "1.5", "--seed", "7", "--batch-tokens", "1"],
+        &[
+            "--generate",
+            "4",
+            "--temperature",
+            "1.5",
+            "--seed",
+            "7",
+            "--batch-tokens",
+            "1",
+        ],
     );
     assert_eq!(found, again);
 }
@@ -140,7 +220,10 @@ fn overlong_texts_are_cut_chunked_or_left_out() {
     let scratch = Scratch::new();
     // b has 1 + 9 words; with a limit of 5 that is <s> + 4 words a piece.
     let ids = |documents: &[Document]| {
-        documents.iter().map(|d| d.sample.meta.id.clone()).collect::<Vec<_>>()
+        documents
+            .iter()
+            .map(|d| d.sample.meta.id.clone())
+            .collect::<Vec<_>>()
     };
     let text = |document: &Document| document.sample.meta.text.clone();
     let limit = ["--max-tokens", "5", "--overlong"];
@@ -153,14 +236,30 @@ fn overlong_texts_are_cut_chunked_or_left_out() {
     let chunked = capture(&scratch, TEXTS, "chunk", &with("chunk"));
     assert_eq!(ids(&chunked), ["a#0", "a#1", "b#0", "b#1", "b#2", "c", "d"]);
     let pieces: Vec<String> = chunked[2..5].iter().map(text).collect();
-    assert_eq!(pieces, ["a court held that", "the law of the", "price binds"]);
-    assert!(chunked[2..5].iter().all(|d| d.sample.meta.group.as_deref() == Some("b")));
+    assert_eq!(
+        pieces,
+        ["a court held that", "the law of the", "price binds"]
+    );
+    assert!(
+        chunked[2..5]
+            .iter()
+            .all(|d| d.sample.meta.group.as_deref() == Some("b"))
+    );
     let second = &chunked[3];
     assert_eq!(second.tokens[0].text.as_deref(), Some("<s>"));
-    assert_eq!((second.tokens[2].byte_start, second.tokens[2].byte_end), (Some(4), Some(7)));
-    let manifest = RoutingTrace::open(&scratch.path("chunk")).unwrap().manifest().clone();
+    assert_eq!(
+        (second.tokens[2].byte_start, second.tokens[2].byte_end),
+        (Some(4), Some(7))
+    );
+    let manifest = RoutingTrace::open(&scratch.path("chunk"))
+        .unwrap()
+        .manifest()
+        .clone();
     let overlong = manifest.overlong.unwrap();
-    assert_eq!((overlong.max_tokens, overlong.touched), (5, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(
+        (overlong.max_tokens, overlong.touched),
+        (5, vec!["a".to_owned(), "b".to_owned()])
+    );
 }
 
 #[test]
@@ -172,7 +271,10 @@ fn only_the_asked_layers_are_kept() {
         assert_eq!(one.decisions.len() * 2, all.decisions.len());
         for row in 0..one.decisions.len() {
             assert_eq!(one.decisions.layer[row], LayerId(1));
-            assert_eq!(one.decisions.experts(row), all.decisions.experts(2 * row + 1));
+            assert_eq!(
+                one.decisions.experts(row),
+                all.decisions.experts(2 * row + 1)
+            );
         }
     }
 }
@@ -180,7 +282,12 @@ fn only_the_asked_layers_are_kept() {
 #[test]
 fn masked_experts_are_never_chosen_and_the_manifest_says_so() {
     let scratch = Scratch::new();
-    let found = capture(&scratch, TEXTS, "trace", &["--intervene", "mask:1:0", "--intervene", "force:0:3"]);
+    let found = capture(
+        &scratch,
+        TEXTS,
+        "trace",
+        &["--intervene", "mask:1:0", "--intervene", "force:0:3"],
+    );
     for decisions in found.iter().map(|document| &document.decisions) {
         for row in 0..decisions.len() {
             let experts = decisions.experts(row);
@@ -190,7 +297,10 @@ fn masked_experts_are_never_chosen_and_the_manifest_says_so() {
             }
         }
     }
-    let manifest = RoutingTrace::open(&scratch.path("trace")).unwrap().manifest().clone();
+    let manifest = RoutingTrace::open(&scratch.path("trace"))
+        .unwrap()
+        .manifest()
+        .clone();
     assert_eq!(manifest.interventions, ["mask:1:0", "force:0:3"]);
 }
 
@@ -206,10 +316,24 @@ fn a_dry_run_writes_nothing_and_counts_everything() {
     let scratch = Scratch::new();
     let data = scratch.write("texts.jsonl", TEXTS);
     let (model, out) = (scratch.arg("model"), scratch.arg("trace"));
-    let ran = succeed(&["capture", &model, "--data", &data, "--out", &out, "--dry-run", "--json", "--generate", "2"]);
+    let ran = succeed(&[
+        "capture",
+        &model,
+        "--data",
+        &data,
+        "--out",
+        &out,
+        "--dry-run",
+        "--json",
+        "--generate",
+        "2",
+    ]);
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     // 6 + 11 + 2 + 5 tokens, and at most 2 more for each of 4.
-    assert_eq!((&found["samples"], &found["tokens"]), (&4.into(), &24.into()));
+    assert_eq!(
+        (&found["samples"], &found["tokens"]),
+        (&4.into(), &24.into())
+    );
     assert_eq!(found["decisions"], (24 + 8) * 2);
     assert!(found["trace_bytes"].as_u64().unwrap() > 0 && found["secs"].as_f64().unwrap() > 0.0);
     assert!(!scratch.path("trace").exists());
@@ -220,16 +344,29 @@ fn resuming_needs_the_same_settings_and_a_finished_trace_stays_as_it_is() {
     let scratch = Scratch::new();
     capture(&scratch, TEXTS, "trace", &[]);
     let before = std::fs::read(scratch.path("trace/manifest.json")).unwrap();
-    let (model, data, out) = (scratch.arg("model"), scratch.arg("texts.jsonl"), scratch.arg("trace"));
-    succeed(&["capture", &model, "--data", &data, "--out", &out, "--resume"]);
-    assert_eq!(std::fs::read(scratch.path("trace/manifest.json")).unwrap(), before);
+    let (model, data, out) = (
+        scratch.arg("model"),
+        scratch.arg("texts.jsonl"),
+        scratch.arg("trace"),
+    );
+    succeed(&[
+        "capture", &model, "--data", &data, "--out", &out, "--resume",
+    ]);
+    assert_eq!(
+        std::fs::read(scratch.path("trace/manifest.json")).unwrap(),
+        before
+    );
     refuse(
-        &["capture", &model, "--data", &data, "--out", &out, "--resume", "--logits"],
+        &[
+            "capture", &model, "--data", &data, "--out", &out, "--resume", "--logits",
+        ],
         &["cannot resume", "keeps_logits"],
     );
     scratch.write("texts.jsonl", TEXTS.replace("enzyme", "light"));
     refuse(
-        &["capture", &model, "--data", &data, "--out", &out, "--resume"],
+        &[
+            "capture", &model, "--data", &data, "--out", &out, "--resume",
+        ],
         &["cannot resume", "inputs"],
     );
 }

@@ -48,11 +48,22 @@ struct Package {
 fn packages() -> Vec<Package> {
     let root = moescope_testkit::repository_root();
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+            "--manifest-path",
+        ])
         .arg(root.join("Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     metadata["packages"]
@@ -77,10 +88,15 @@ fn crates_use_lower_levels_only() {
     let levels: BTreeMap<&str, u8> = LEVELS.into_iter().collect();
     for package in packages() {
         let name = package.name.as_str();
-        let level = levels.get(name).unwrap_or_else(|| panic!("{name} has no level; add it to the table"));
+        let level = levels
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} has no level; add it to the table"));
         for needed in &package.needs {
             if let Some(below) = levels.get(needed.as_str()) {
-                assert!(below < level, "{name} (level {level}) may not use {needed} (level {below})");
+                assert!(
+                    below < level,
+                    "{name} (level {level}) may not use {needed} (level {below})"
+                );
             }
         }
     }
@@ -92,7 +108,11 @@ fn heavy_libraries_have_one_home() {
         for needed in &package.needs {
             if let Some((_, homes)) = HOMES.iter().find(|(library, _)| library == needed) {
                 let name = package.name.as_str();
-                assert!(homes.contains(&name), "{name} may not use {needed}; its home is {}", homes.join(", "));
+                assert!(
+                    homes.contains(&name),
+                    "{name} may not use {needed}; its home is {}",
+                    homes.join(", ")
+                );
             }
         }
     }

@@ -14,7 +14,15 @@ fn traced() -> Scratch {
         "{\"id\": \"a\", \"text\": \"the enzyme lowers energy\", \"discipline\": \"biology\", \"genre\": \"abstract\"}\n\
          {\"id\": \"b\", \"text\": \"the court held\", \"discipline\": \"law\", \"group\": \"g\"}\n",
     );
-    succeed(&["capture", &scratch.arg("model"), "--data", &data, "--out", &scratch.arg("trace"), "--logits"]);
+    succeed(&[
+        "capture",
+        &scratch.arg("model"),
+        "--data",
+        &data,
+        "--out",
+        &scratch.arg("trace"),
+        "--logits",
+    ]);
     scratch
 }
 
@@ -39,7 +47,11 @@ fn a_flipped_byte_in_any_table_is_found() {
 fn a_sound_trace_is_valid() {
     let scratch = traced();
     let ran = succeed(&["validate", &scratch.arg("trace")]);
-    assert!(ran.stdout.contains("2 samples") && ran.stdout.ends_with("valid\n"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("2 samples") && ran.stdout.ends_with("valid\n"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -62,8 +74,20 @@ fn a_newer_trace_and_no_trace_are_refused() {
 fn info_says_what_is_inside() {
     let scratch = traced();
     let ran = succeed(&["info", &scratch.arg("trace")]);
-    for word in ["complete", "mixtral", "2 samples in 2 groups", "with router logits", "biology", "abstract", "a.jsonl (2 records)"] {
-        assert!(ran.stdout.contains(word), "'{word}' is not in\n{}", ran.stdout);
+    for word in [
+        "complete",
+        "mixtral",
+        "2 samples in 2 groups",
+        "with router logits",
+        "biology",
+        "abstract",
+        "a.jsonl (2 records)",
+    ] {
+        assert!(
+            ran.stdout.contains(word),
+            "'{word}' is not in\n{}",
+            ran.stdout
+        );
     }
     let ran = succeed(&["info", &scratch.arg("trace"), "--json"]);
     let info: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -77,17 +101,31 @@ fn show_goes_through_a_document_token_by_token() {
     let scratch = traced();
     let trace = scratch.arg("trace");
     let ran = succeed(&["show", &trace, "--sample", "a"]);
-    assert!(ran.stdout.contains("discipline biology") && ran.stdout.contains("layer 0 of 0-1"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("discipline biology") && ran.stdout.contains("layer 0 of 0-1"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(ran.stdout.matches("prefill").count(), 5, "{}", ran.stdout);
     assert!(ran.stdout.contains("enzyme"));
     let ran = succeed(&["show", &trace, "--sample", "b", "--json"]);
-    let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 4);
     assert_eq!(lines[1]["layers"].as_array().unwrap().len(), 2);
     assert_eq!(lines[1]["layers"][1]["layer"], 1);
     assert_eq!(lines[1]["layers"][0]["logits"].as_array().unwrap().len(), 4);
-    refuse(&["show", &trace, "--sample", "z"], &["no sample 'z'", "a, b"]);
-    refuse(&["show", &trace, "--sample", "a", "--layer", "5"], &["no routing of layer 5", "0-1"]);
+    refuse(
+        &["show", &trace, "--sample", "z"],
+        &["no sample 'z'", "a, b"],
+    );
+    refuse(
+        &["show", &trace, "--sample", "a", "--layer", "5"],
+        &["no routing of layer 5", "0-1"],
+    );
 }
 
 #[test]

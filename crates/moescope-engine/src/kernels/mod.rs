@@ -5,6 +5,7 @@
 //! of the batch.
 
 mod cpu;
+mod gpu;
 mod plain;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use burn::tensor::{Int, Tensor};
 
 pub(crate) use cpu::token_stats;
 pub use cpu::{CpuKernels, InstructionSet};
+pub use gpu::GpuKernels;
 pub use plain::PlainKernels;
 
 use crate::{

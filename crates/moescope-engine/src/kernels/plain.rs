@@ -27,6 +27,11 @@ impl PlainKernels {
         }
     }
 
+    /// Where its tensors are.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Ids as a device tensor.
     fn ids(&self, ids: &[u32]) -> Tensor<1, Int> {
         let ids: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
@@ -152,26 +157,7 @@ impl Kernels for PlainKernels {
         experts: &ExpertWeights,
         activation: Activation,
     ) -> Tensor<2> {
-        let [tokens, hidden] = x.dims();
-        let mut out = Tensor::<2>::zeros([tokens, hidden], &self.device);
-        for (expert, ((gate, up), down)) in experts
-            .gate
-            .iter()
-            .zip(&experts.up)
-            .zip(&experts.down)
-            .enumerate()
-        {
-            let id = i64::try_from(expert).expect("an expert's number is small");
-            let chosen = routing.selected_experts.clone().equal_scalar(id);
-            let weight = routing
-                .routing_weights
-                .clone()
-                .mask_fill(chosen.bool_not(), 0.0)
-                .sum_dim(1);
-            let inner = activation.apply_tensor(self.linear(x, gate)) * self.linear(x, up);
-            out = out + self.linear(&inner, down) * weight;
-        }
-        out
+        experts_one_by_one(self, x, routing, experts, activation)
     }
 
     fn token_stats(
@@ -180,24 +166,54 @@ impl Kernels for PlainKernels {
         head: &Tensor<2>,
         next: &[Option<u32>],
     ) -> (Tensor<1>, Tensor<1, Int>) {
-        let tokens = hidden.dims()[0];
-        let mut surprisals = Vec::new();
-        let mut predictions = Vec::new();
-        for start in (0..tokens).step_by(HEAD_ROWS) {
-            let len = HEAD_ROWS.min(tokens - start);
-            let logits = self.linear(&hidden.clone().narrow(0, start, len), head);
-            let next = &next[start..start + len];
-            let ids = self.ids(&next.iter().map(|id| id.unwrap_or(0)).collect::<Vec<_>>());
-            let missing: Vec<bool> = next.iter().map(Option::is_none).collect();
-            let missing =
-                Tensor::<1, Bool>::from_data(TensorData::new(missing, [len]), &self.device);
-            let log_probabilities = activation::log_softmax(logits.clone(), 1);
-            let chosen = log_probabilities
-                .gather(1, ids.unsqueeze_dim::<2>(1))
-                .squeeze_dim::<1>(1);
-            surprisals.push(chosen.neg().mask_fill(missing, f32::NAN));
-            predictions.push(logits.argmax(1).squeeze_dim::<1>(1));
-        }
-        (Tensor::cat(surprisals, 0), Tensor::cat(predictions, 0))
+        token_stats_in_parts(self, &self.device, hidden, head, next)
     }
+}
+
+/// Every expert sees every token; what was not selected is weighted by zero. No read-back is needed.
+pub(super) fn experts_one_by_one(
+    kernels: &dyn Kernels,
+    x: &Tensor<2>,
+    routing: &Routing,
+    experts: &ExpertWeights,
+    activation: Activation,
+) -> Tensor<2> {
+    let [tokens, hidden] = x.dims();
+    let mut out = Tensor::<2>::zeros([tokens, hidden], &x.device());
+    let matrices = experts.gate.iter().zip(&experts.up).zip(&experts.down);
+    for (expert, ((gate, up), down)) in matrices.enumerate() {
+        let id = i64::try_from(expert).expect("an expert's number is small");
+        let chosen = routing.selected_experts.clone().equal_scalar(id);
+        let weight = routing.routing_weights.clone().mask_fill(chosen.bool_not(), 0.0).sum_dim(1);
+        let inner = activation.apply_tensor(kernels.linear(x, gate)) * kernels.linear(x, up);
+        out = out + kernels.linear(&inner, down) * weight;
+    }
+    out
+}
+
+/// Logits of a few rows at a time, so that `[tokens, vocab]` is never in memory at once.
+pub(super) fn token_stats_in_parts(
+    kernels: &dyn Kernels,
+    device: &Device,
+    hidden: &Tensor<2>,
+    head: &Tensor<2>,
+    next: &[Option<u32>],
+) -> (Tensor<1>, Tensor<1, Int>) {
+    let tokens = hidden.dims()[0];
+    let mut surprisals = Vec::new();
+    let mut predictions = Vec::new();
+    for start in (0..tokens).step_by(HEAD_ROWS) {
+        let len = HEAD_ROWS.min(tokens - start);
+        let logits = kernels.linear(&hidden.clone().narrow(0, start, len), head);
+        let next = &next[start..start + len];
+        let ids: Vec<i32> = next.iter().map(|id| id.unwrap_or(0).cast_signed()).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [len]), device);
+        let missing: Vec<bool> = next.iter().map(Option::is_none).collect();
+        let missing = Tensor::<1, Bool>::from_data(TensorData::new(missing, [len]), device);
+        let log_probabilities = activation::log_softmax(logits.clone(), 1);
+        let chosen = log_probabilities.gather(1, ids.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1);
+        surprisals.push(chosen.neg().mask_fill(missing, f32::NAN));
+        predictions.push(logits.argmax(1).squeeze_dim::<1>(1));
+    }
+    (Tensor::cat(surprisals, 0), Tensor::cat(predictions, 0))
 }

@@ -24,6 +24,9 @@ pub fn stream_bandwidth() -> f64 {
             start.elapsed().as_secs_f64()
         })
         .fold(f64::INFINITY, f64::min);
+    drop(values);
+    // So that the largest memory told afterwards is the model's and not this measurement's (Linux, proc(5)).
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
     #[expect(clippy::cast_precision_loss, reason = "half a billion")]
     let bytes = BYTES as f64;
     bytes / fastest / 1e9

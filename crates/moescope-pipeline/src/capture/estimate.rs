@@ -49,7 +49,12 @@ pub struct Estimate {
 
 /// Estimated bytes of a trace per token.
 #[must_use]
-pub fn trace_bytes_per_token(spec: &ModelSpec, layers: usize, keeps_logits: bool, is_full_precision: bool) -> f64 {
+pub fn trace_bytes_per_token(
+    spec: &ModelSpec,
+    layers: usize,
+    keeps_logits: bool,
+    is_full_precision: bool,
+) -> f64 {
     let factor = if is_full_precision {
         FULL_PRECISION_FACTOR
     } else {
@@ -79,7 +84,11 @@ impl CapturePlan {
         clippy::cast_sign_loss,
         reason = "estimates are shown with a few digits"
     )]
-    pub fn estimate(&self, loaded: &LoadedModel, progress: &dyn Progress) -> Result<Estimate, PipelineError> {
+    pub fn estimate(
+        &self,
+        loaded: &LoadedModel,
+        progress: &dyn Progress,
+    ) -> Result<Estimate, PipelineError> {
         progress.report(0, 0, "timing a small prefill")?;
         let spec = loaded.model.spec();
         let layers = self.layers.as_ref().map_or(spec.moe_layers.len(), Vec::len);
@@ -109,12 +118,22 @@ impl CapturePlan {
     fn time(&self, loaded: &LoadedModel) -> Result<Timing, PipelineError> {
         let mut prompts: Vec<Vec<u32>> = Vec::new();
         let mut tokens = 0;
-        for sample in self.batches.first().into_iter().flat_map(|batch| &self.samples[batch.clone()]) {
+        for sample in self
+            .batches
+            .first()
+            .into_iter()
+            .flat_map(|batch| &self.samples[batch.clone()])
+        {
             let room = TIMED_TOKENS - tokens;
             if room == 0 {
                 break;
             }
-            let prompt: Vec<u32> = sample.tokens.iter().take(room).map(|token| token.id).collect();
+            let prompt: Vec<u32> = sample
+                .tokens
+                .iter()
+                .take(room)
+                .map(|token| token.id)
+                .collect();
             tokens += prompt.len();
             prompts.push(prompt);
         }

@@ -12,14 +12,35 @@ use crate::{clock, data::OnBadRow, model::LoadedModel};
 /// Classes of tensors by the ending of their names.
 const TENSOR_CLASSES: [(&str, &[&str]); 5] = [
     ("embeddings", &["embed_tokens.weight"]),
-    ("attention", &["q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight"]),
+    (
+        "attention",
+        &[
+            "q_proj.weight",
+            "k_proj.weight",
+            "v_proj.weight",
+            "o_proj.weight",
+        ],
+    ),
     ("router", &[".gate.weight"]),
-    ("experts", &[".w1.weight", ".w2.weight", ".w3.weight", "experts.gate_up_proj", "experts.down_proj"]),
+    (
+        "experts",
+        &[
+            ".w1.weight",
+            ".w2.weight",
+            ".w3.weight",
+            "experts.gate_up_proj",
+            "experts.down_proj",
+        ],
+    ),
     ("lm_head", &["lm_head.weight"]),
 ];
 
 /// A manifest with everything that follows from the model, the device and how tokens are drawn.
-pub(crate) fn describe_model(loaded: &LoadedModel, run: &RunConfig, interventions: &[String]) -> trace::Manifest {
+pub(crate) fn describe_model(
+    loaded: &LoadedModel,
+    run: &RunConfig,
+    interventions: &[String],
+) -> trace::Manifest {
     let files = &loaded.files;
     let is_generating = run.max_new_tokens > 0;
     let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);

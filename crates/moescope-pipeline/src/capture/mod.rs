@@ -10,6 +10,8 @@ mod identity;
 mod layers;
 mod overlong;
 mod plan;
+mod planned;
+mod planner;
 mod record;
 mod run;
 
@@ -19,8 +21,12 @@ use moescope_core::LayerSelection;
 use moescope_engine::{Intervention, SamplingConfig};
 use moescope_trace::OverlongPolicy;
 
-pub use estimate::{BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, Estimate, trace_bytes_per_token};
-pub use plan::{CapturePlan, PlannedSample, PlannedToken};
+pub use estimate::{
+    BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, Estimate,
+    trace_bytes_per_token,
+};
+pub use plan::CapturePlan;
+pub use planned::{PlannedSample, PlannedToken};
 pub use run::CaptureOutcome;
 
 pub(crate) use identity::{describe_model, weight_types};
@@ -30,6 +36,10 @@ use crate::data::DataConfig;
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own that a user turns on or off"
+)]
 pub struct CaptureConfig {
     /// The texts.
     pub data: DataConfig,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::plan::PlannedToken;
+use super::planned::PlannedToken;
 
 /// Tokens that a tokenizer puts before and after a text, counted on a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,11 @@ impl Frame {
     /// Finds the special tokens at both ends.
     pub(super) fn of(tokens: &[PlannedToken]) -> Self {
         let leading = tokens.iter().take_while(|token| token.is_added()).count();
-        let trailing = tokens[leading..].iter().rev().take_while(|token| token.is_added()).count();
+        let trailing = tokens[leading..]
+            .iter()
+            .rev()
+            .take_while(|token| token.is_added())
+            .count();
         Self { leading, trailing }
     }
 
@@ -42,7 +46,11 @@ pub(super) fn piece_len(content: &[PlannedToken], room: usize) -> usize {
         _ => true,
     };
     // A character has at most four bytes, so a clean end is near; a text without one is cut where it must be.
-    (1..=room).rev().take(8).find(|end| is_clean(*end)).unwrap_or(room)
+    (1..=room)
+        .rev()
+        .take(8)
+        .find(|end| is_clean(*end))
+        .unwrap_or(room)
 }
 
 /// The bytes of the text that some of its tokens cover.
@@ -54,7 +62,12 @@ pub(super) fn covered(piece: &[PlannedToken]) -> Range<u32> {
 }
 
 /// The tokens of a piece between the special ones of its document, with their places in the piece's own text.
-pub(super) fn framed(tokens: &[PlannedToken], frame: Frame, piece: &[PlannedToken], text: &Range<u32>) -> Vec<PlannedToken> {
+pub(super) fn framed(
+    tokens: &[PlannedToken],
+    frame: Frame,
+    piece: &[PlannedToken],
+    text: &Range<u32>,
+) -> Vec<PlannedToken> {
     let moved = piece.iter().map(|token| token.moved(text));
     tokens[..frame.leading]
         .iter()
@@ -75,7 +88,12 @@ mod tests {
     #[test]
     fn a_piece_never_ends_inside_a_character() {
         // Tokens 1 and 2 are the two halves of a character at bytes 1..3.
-        let content = [token(5, Some((0, 1))), token(6, Some((1, 3))), token(7, Some((1, 3))), token(8, Some((3, 4)))];
+        let content = [
+            token(5, Some((0, 1))),
+            token(6, Some((1, 3))),
+            token(7, Some((1, 3))),
+            token(8, Some((3, 4))),
+        ];
         assert_eq!(piece_len(&content, 4), 4);
         assert_eq!(piece_len(&content, 3), 3);
         assert_eq!(piece_len(&content, 2), 1);
@@ -84,14 +102,28 @@ mod tests {
 
     #[test]
     fn special_tokens_frame_every_piece() {
-        let tokens = [token(1, None), token(5, Some((0, 2))), token(6, Some((2, 4))), token(2, None)];
+        let tokens = [
+            token(1, None),
+            token(5, Some((0, 2))),
+            token(6, Some((2, 4))),
+            token(2, None),
+        ];
         let frame = Frame::of(&tokens);
-        assert_eq!(frame, Frame { leading: 1, trailing: 1 });
+        assert_eq!(
+            frame,
+            Frame {
+                leading: 1,
+                trailing: 1
+            }
+        );
         assert_eq!(frame.room(3), 1);
         let piece = &frame.content(&tokens)[1..2];
         let text = covered(piece);
         assert_eq!(text, 2..4);
         let framed = framed(&tokens, frame, piece, &text);
-        assert_eq!(framed, [token(1, None), token(6, Some((0, 2))), token(2, None)]);
+        assert_eq!(
+            framed,
+            [token(1, None), token(6, Some((0, 2))), token(2, None)]
+        );
     }
 }

@@ -4,7 +4,7 @@ use moescope_core::{LayerId, Role, TokenRow};
 use moescope_engine::{SequenceRecord, Tokenizer};
 use moescope_trace::SampleRecord;
 
-use super::{layers, plan::PlannedSample};
+use super::{layers, planned::PlannedSample};
 
 /// Joins a sample with what the engine recorded of it; only `layers` stay, where not all do.
 pub(crate) fn sample_record(
@@ -20,10 +20,14 @@ pub(crate) fn sample_record(
     for (place, token) in record.tokens.iter().enumerate() {
         let given = planned.tokens.get(place);
         let bytes = given.and_then(super::PlannedToken::bytes);
-        let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
-        let slice = bytes
-            .clone()
-            .and_then(|bytes| planned.sample.text.get(bytes.start as usize..bytes.end as usize));
+        let is_special =
+            given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
+        let slice = bytes.clone().and_then(|bytes| {
+            planned
+                .sample
+                .text
+                .get(bytes.start as usize..bytes.end as usize)
+        });
         let text = match (slice, given) {
             (Some(slice), _) => slice.to_owned(),
             (None, Some(_)) => tokenizer.piece(token.id),
@@ -59,12 +63,20 @@ pub(crate) fn sample_record(
 }
 
 /// The text that a generated token adds after the one before it; some decoders drop the space before a lone token.
-fn generated_piece(tokenizer: &Tokenizer, previous: Option<u32>, id: u32, is_special: bool) -> String {
+fn generated_piece(
+    tokenizer: &Tokenizer,
+    previous: Option<u32>,
+    id: u32,
+    is_special: bool,
+) -> String {
     let alone = || tokenizer.piece(id);
     let (Some(previous), false) = (previous, is_special) else {
         return alone();
     };
-    let (Ok(before), Ok(both)) = (tokenizer.decode(&[previous]), tokenizer.decode(&[previous, id])) else {
+    let (Ok(before), Ok(both)) = (
+        tokenizer.decode(&[previous]),
+        tokenizer.decode(&[previous, id]),
+    ) else {
         return alone();
     };
     match both.strip_prefix(&before) {

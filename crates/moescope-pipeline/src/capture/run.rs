@@ -32,7 +32,11 @@ impl CapturePlan {
     /// # Errors
     /// [`PipelineError::Interrupted`] after a cancel; when the trace's folder is in use or cannot be continued; when
     /// the disk is full; when the model fails.
-    pub fn run(&self, loaded: &LoadedModel, progress: &dyn Progress) -> Result<CaptureOutcome, PipelineError> {
+    pub fn run(
+        &self,
+        loaded: &LoadedModel,
+        progress: &dyn Progress,
+    ) -> Result<CaptureOutcome, PipelineError> {
         let manifest = self.manifest(loaded);
         let mut writer = if self.config.resumes {
             TraceWriter::resume(&self.config.out, &manifest, self.writer.clone())?
@@ -209,7 +213,10 @@ impl<'p> Pace<'p> {
         self.in_flight = 0;
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with a few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate is shown with a few digits"
+    )]
     fn report(&self, progress: &dyn Progress) -> Result<(), Cancelled> {
         let secs = self.started.elapsed().as_secs_f64();
         let done = (self.done + self.in_flight).min(self.total);
@@ -223,7 +230,10 @@ impl<'p> Pace<'p> {
                 let secs_left = secs * (self.total - done) as f64 / now as f64;
                 format!(", {} left", clock::duration(secs_left))
             };
-            format!("capturing, {:.0} tokens/s{left}", self.tokens_run as f64 / secs)
+            format!(
+                "capturing, {:.0} tokens/s{left}",
+                self.tokens_run as f64 / secs
+            )
         };
         progress.report(done, self.total, &message)
     }

@@ -115,7 +115,9 @@ impl<'c> Collector<'c> {
                 match field {
                     Field::Text(text) => text,
                     Field::Missing => {
-                        return self.problems.push(row.at, format!("'{}' is null", self.text));
+                        return self
+                            .problems
+                            .push(row.at, format!("'{}' is null", self.text));
                     }
                     Field::Plain(_, kind) | Field::Nested(_, kind) => {
                         let what = format!("'{}' is {kind}, not a text", self.text);
@@ -135,7 +137,10 @@ impl<'c> Collector<'c> {
             return Err("the text is empty".to_owned());
         }
         if text.len() > LONGEST_RECORD {
-            return Err(format!("the text has {} bytes, more than 64 MiB", text.len()));
+            return Err(format!(
+                "the text has {} bytes, more than 64 MiB",
+                text.len()
+            ));
         }
         let columns = &self.config.columns;
         let labels = self
@@ -144,7 +149,8 @@ impl<'c> Collector<'c> {
             .iter()
             .filter_map(|name| Some((name.clone(), row.label(name)?)))
             .collect();
-        let named = |name: &Option<String>, usual: &str| row.label(name.as_deref().unwrap_or(usual));
+        let named =
+            |name: &Option<String>, usual: &str| row.label(name.as_deref().unwrap_or(usual));
         let discipline = named(&columns.discipline, "discipline")
             .map(|name| Discipline::new(&name))
             .transpose()
@@ -174,9 +180,10 @@ impl<'c> Collector<'c> {
     fn keep(&mut self, sample: Sample, at: String) {
         if !self.ids.insert(sample.id.clone()) {
             let shown: String = sample.id.chars().take(80).collect();
-            return self
-                .problems
-                .push(at, format!("the id '{shown}' occurred before; ids must be unique"));
+            return self.problems.push(
+                at,
+                format!("the id '{shown}' occurred before; ids must be unique"),
+            );
         }
         let kept = self.kept.entry(sample.discipline.clone()).or_default();
         if self.config.limit.is_some_and(|limit| *kept >= limit) {
@@ -236,7 +243,12 @@ impl<'c> Collector<'c> {
         ]
         .into_iter()
         .filter_map(|(name, option)| Some((name.as_ref()?, option)))
-        .chain(self.config.keep_columns.iter().map(|name| (name, "--keep-columns")));
+        .chain(
+            self.config
+                .keep_columns
+                .iter()
+                .map(|name| (name, "--keep-columns")),
+        );
         for (name, option) in requested {
             if !self.seen_columns.contains(name) {
                 let known: Vec<&str> = self.seen_columns.iter().map(String::as_str).collect();

@@ -12,8 +12,7 @@ use moescope_trace::Input;
 use super::{
     LONGEST_RECORD,
     collector::Collector,
-    compressed,
-    json, lines,
+    compressed, json, lines,
     row::{Field, Row},
     table,
 };
@@ -148,7 +147,9 @@ fn read_text(
     collector: &mut Collector<'_>,
 ) -> Result<(), ReadError> {
     let mut bytes = Vec::new();
-    reader.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut bytes)?;
+    reader
+        .take(LONGEST_RECORD as u64 + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() > LONGEST_RECORD {
         collector.bad_record(names.shown.to_owned(), "the document is longer than 64 MiB");
         return Ok(());

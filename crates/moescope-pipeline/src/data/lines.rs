@@ -33,11 +33,16 @@ pub(super) fn read(
         let at = names.at(number);
         match std::str::from_utf8(&line) {
             Err(error) => {
-                collector.bad_record(at, format!("the line is not UTF-8 (byte {})", error.valid_up_to() + 1));
+                collector.bad_record(
+                    at,
+                    format!("the line is not UTF-8 (byte {})", error.valid_up_to() + 1),
+                );
             }
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => match serde_json::from_str(text) {
-                Err(error) => collector.bad_record(at, format!("broken JSON: {}", without_line(&error))),
+                Err(error) => {
+                    collector.bad_record(at, format!("broken JSON: {}", without_line(&error)));
+                }
                 Ok(value) => json::take(value, at, names.id(number), collector),
             },
         }
@@ -47,7 +52,9 @@ pub(super) fn read(
 
 /// serde's message says "at line 1 column 5", and the line is always 1 here.
 fn without_line(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    error
+        .to_string()
+        .replace(" at line 1 column ", " at column ")
 }
 
 /// Drops the rest of a line that is too long to be kept.

@@ -30,7 +30,10 @@ pub(super) fn read(
     for name in &header {
         let name = String::from_utf8_lossy(name).trim().to_owned();
         if columns.contains(&name) {
-            collector.bad_file(names.shown, format!("the header has the column '{name}' twice"));
+            collector.bad_file(
+                names.shown,
+                format!("the header has the column '{name}' twice"),
+            );
             return Ok(());
         }
         columns.push(name);

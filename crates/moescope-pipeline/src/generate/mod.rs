@@ -5,7 +5,9 @@ mod text_stream;
 use std::{path::PathBuf, time::Instant};
 
 use moescope_core::{Progress, Sample};
-use moescope_engine::{BatchRun, Intervention, Interventions, RunConfig, SamplingConfig, SequenceRecord};
+use moescope_engine::{
+    BatchRun, Intervention, Interventions, RunConfig, SamplingConfig, SequenceRecord,
+};
 use moescope_trace::{CaptureSummary, TraceWriter, WriterConfig};
 use serde::Serialize;
 
@@ -78,6 +80,9 @@ pub struct Generation {
 /// # Errors
 /// When the prompt is empty or too long, when an intervention does not fit, when the trace cannot be written, or when
 /// the model fails.
+///
+/// # Panics
+/// Never: one prompt gives one record.
 pub fn generate(
     loaded: &LoadedModel,
     config: &GenerateConfig,
@@ -121,7 +126,14 @@ pub fn generate(
     let record = run.finish().pop().expect("one prompt, one record");
     let generated_tokens = record.tokens.len() - record.num_prompt_tokens;
     if let Some(writer) = writer {
-        keep(loaded, config, writer, &planned, record, prefill_secs + decode_secs)?;
+        keep(
+            loaded,
+            config,
+            writer,
+            &planned,
+            record,
+            prefill_secs + decode_secs,
+        )?;
     }
     Ok(Generation {
         text,
@@ -180,7 +192,10 @@ fn decode(
     let mut done = 0;
     let mut reason = FinishReason::Length;
     while run.is_live() {
-        if progress.report(done, config.max_new_tokens as u64, "generating").is_err() {
+        if progress
+            .report(done, config.max_new_tokens as u64, "generating")
+            .is_err()
+        {
             run.stop(0);
             reason = FinishReason::Cancelled;
             break;
@@ -215,9 +230,20 @@ fn keep(
     record: SequenceRecord,
     elapsed_secs: f64,
 ) -> Result<(), PipelineError> {
-    let tokens = record.tokens.iter().filter(|token| token.phase.is_some()).count() as u64;
+    let tokens = record
+        .tokens
+        .iter()
+        .filter(|token| token.phase.is_some())
+        .count() as u64;
     let seed = (config.max_new_tokens > 0).then_some(config.sampling.seed);
-    writer.append(sample_record(0, planned, record, None, seed, &loaded.files.tokenizer))?;
+    writer.append(sample_record(
+        0,
+        planned,
+        record,
+        None,
+        seed,
+        &loaded.files.tokenizer,
+    ))?;
     writer.end_batch()?;
     writer.finish(CaptureSummary {
         elapsed_secs,

@@ -89,9 +89,17 @@ impl<'s> TextStream<'s> {
     }
 
     fn show(&mut self, is_last: bool) -> String {
-        let held = if is_last || self.is_stopped { 0 } else { self.held_back() };
+        let held = if is_last || self.is_stopped {
+            0
+        } else {
+            self.held_back()
+        };
         let end = (self.text.len() - held).max(self.shown);
-        let new = self.text.get(self.shown..end).unwrap_or_default().to_owned();
+        let new = self
+            .text
+            .get(self.shown..end)
+            .unwrap_or_default()
+            .to_owned();
         self.shown = end.min(self.text.len());
         new
     }
@@ -100,7 +108,11 @@ impl<'s> TextStream<'s> {
     fn held_back(&self) -> usize {
         self.stop
             .iter()
-            .flat_map(|stop| stop.char_indices().skip(1).map(move |(end, _)| &stop[..end]))
+            .flat_map(|stop| {
+                stop.char_indices()
+                    .skip(1)
+                    .map(move |(end, _)| &stop[..end])
+            })
             .filter(|beginning| self.text.ends_with(beginning))
             .map(str::len)
             .max()
@@ -129,7 +141,11 @@ mod tests {
     fn what_may_be_a_stop_text_is_held_back() {
         check(&["END"], &["a E", "N", "x"], &["a ", "", "ENx", ""]);
         check(&["END"], &["a E", "ND", " more"], &["a ", "", "", ""]);
-        check(&["\n\n", "."], &["one\n", "two", ". three"], &["one", "\ntwo", "", ""]);
+        check(
+            &["\n\n", "."],
+            &["one\n", "two", ". three"],
+            &["one", "\ntwo", "", ""],
+        );
         check(&["END"], &["a EN"], &["a ", "EN"]);
         check(&[], &["a", "b"], &["a", "b", ""]);
     }

@@ -52,7 +52,11 @@ pub(super) fn unpack() -> Result<ModelFolder, PipelineError> {
         }
     }
     // No home, or one that cannot be written: the files live as long as this process.
-    let path = std::env::temp_dir().join(format!("moescope-demo-{}-{}", &key[..16], std::process::id()));
+    let path = std::env::temp_dir().join(format!(
+        "moescope-demo-{}-{}",
+        &key[..16],
+        std::process::id()
+    ));
     let failed = |error| PipelineError::io("unpack the embedded model", &path, error);
     write_files(&path).map_err(failed)?;
     let temporary = TemporaryFolder(path.clone());
@@ -126,7 +130,10 @@ mod tests {
     fn a_damaged_copy_is_noticed_and_replaced() {
         let cache = tempfile::tempdir().unwrap();
         let path = cache.path().join("demo");
-        let sums: Vec<String> = FILES.iter().map(|(_, c)| checksum::sha256_of_bytes(c)).collect();
+        let sums: Vec<String> = FILES
+            .iter()
+            .map(|(_, c)| checksum::sha256_of_bytes(c))
+            .collect();
         install(cache.path(), &path, &sums).unwrap();
         assert!(is_whole(&path, &sums));
         // The same length, another content.
@@ -136,6 +143,10 @@ mod tests {
         assert!(!is_whole(&path, &sums));
         install(cache.path(), &path, &sums).unwrap();
         assert!(is_whole(&path, &sums));
-        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1, "no draft is left");
+        assert_eq!(
+            fs::read_dir(cache.path()).unwrap().count(),
+            1,
+            "no draft is left"
+        );
     }
 }

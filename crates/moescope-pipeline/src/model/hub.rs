@@ -27,7 +27,11 @@ pub(super) fn find(id: &str, revision: Option<&str>) -> Result<ModelFolder, Pipe
     find_in(cache.as_deref(), id, revision)
 }
 
-fn find_in(cache: Option<&Path>, id: &str, revision: Option<&str>) -> Result<ModelFolder, PipelineError> {
+fn find_in(
+    cache: Option<&Path>,
+    id: &str,
+    revision: Option<&str>,
+) -> Result<ModelFolder, PipelineError> {
     let how = format!(
         "this version downloads nothing: get it with `huggingface-cli download {id}`, or give a folder"
     );
@@ -101,7 +105,10 @@ fn folders(path: &Path) -> Vec<String> {
         .flatten()
         .filter_map(|entry| {
             let entry = entry.ok()?;
-            entry.path().is_dir().then(|| entry.file_name().into_string().ok())?
+            entry
+                .path()
+                .is_dir()
+                .then(|| entry.file_name().into_string().ok())?
         })
         .collect();
     names.sort();
@@ -118,7 +125,11 @@ fn list_or_none(names: &[String]) -> String {
 
 /// `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`.
 fn cache_folder() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     folder("HF_HUB_CACHE")
         .or_else(|| folder("HF_HOME").map(|home| home.join("hub")))
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("huggingface/hub")))
@@ -132,7 +143,9 @@ mod tests {
     #[test]
     fn repository_ids_have_two_plain_parts() {
         assert!(is_repository_id("mistralai/Mixtral-8x7B-v0.1"));
-        for other in ["mixtral", "a/b/c", "./model", "../model", "a/", "/a", "a/..", "C:\\a/b"] {
+        for other in [
+            "mixtral", "a/b/c", "./model", "../model", "a/", "/a", "a/..", "C:\\a/b",
+        ] {
             assert!(!is_repository_id(other), "{other}");
         }
     }
@@ -164,8 +177,13 @@ mod tests {
     fn a_missing_repository_is_told_with_the_way_to_get_it() {
         let cache = tempfile::tempdir().unwrap();
         fs::create_dir_all(cache.path().join("models--ada--tiny-moe")).unwrap();
-        let error = find_in(Some(cache.path()), "ada/tiny-mo", None).unwrap_err().to_string();
+        let error = find_in(Some(cache.path()), "ada/tiny-mo", None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean 'ada/tiny-moe'"), "{error}");
-        assert!(error.contains("huggingface-cli download ada/tiny-mo"), "{error}");
+        assert!(
+            error.contains("huggingface-cli download ada/tiny-mo"),
+            "{error}"
+        );
     }
 }

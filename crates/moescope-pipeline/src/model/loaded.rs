@@ -36,7 +36,11 @@ impl ModelFiles {
     ///
     /// # Errors
     /// When tensors do not fit the configuration, the device fails, or `progress` cancels.
-    pub fn load(self, device: ComputeDevice, progress: &dyn Progress) -> Result<LoadedModel, PipelineError> {
+    pub fn load(
+        self,
+        device: ComputeDevice,
+        progress: &dyn Progress,
+    ) -> Result<LoadedModel, PipelineError> {
         let model = MoeModel::load(&self.checkpoint, &device, progress)?;
         Ok(LoadedModel {
             files: self,

@@ -35,6 +35,13 @@ impl ModelFolder {
     /// When nothing of that name is here; the error says how to get it.
     pub fn find(model: &str, revision: Option<&str>) -> Result<Self, PipelineError> {
         let path = Path::new(model);
+        if let Some(revision) = revision
+            && (path.is_dir() || model == DEMO)
+        {
+            return Err(PipelineError::Settings(format!(
+                "only a repository has revisions such as '{revision}', and this is a folder: {model}"
+            )));
+        }
         if path.is_dir() {
             return Ok(Self::at(path));
         }
@@ -58,9 +65,10 @@ impl ModelFolder {
 
     fn at(path: &Path) -> Self {
         let named = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let name = named
-            .file_name()
-            .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = named.file_name().map_or_else(
+            || "model".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
         Self {
             path: path.to_owned(),
             name,

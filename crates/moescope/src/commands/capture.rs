@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use moescope_core::LayerSelection;
-use moescope_pipeline::{CaptureConfig, CaptureOutcome, CapturePlan, Columns, DataConfig, Estimate, OnBadRow};
+use moescope_pipeline::{
+    CaptureConfig, CaptureOutcome, CapturePlan, Columns, DataConfig, Estimate, OnBadRow,
+};
 use moescope_trace::OverlongPolicy;
 use serde::Serialize;
 
@@ -66,7 +68,7 @@ struct ColumnArgs {
     /// The column of the discipline [default: discipline, if there is one]
     #[arg(long, value_name = "NAME")]
     discipline_column: Option<String>,
-    /// The column of the unique id [default: id; records without one are called FILE:LINE]
+    /// The column of the unique id [default: id; records without one are called by file and line]
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
     /// The column of the parent document, the unit of resampling [default: group, if there is one]
@@ -151,7 +153,11 @@ struct Report<'a> {
     skipped_records: u64,
 }
 
-pub(crate) fn run(args: &CaptureArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &CaptureArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     let config = config(args)?;
     let (files, choice) = args.model.open(global, console)?;
     let device = devices::open(choice, console)?;
@@ -235,7 +241,10 @@ fn show_estimate(estimate: &Estimate, is_json: bool) -> anyhow::Result<()> {
     output::pairs(&[
         ("samples", count(estimate.samples)),
         ("tokens", count(estimate.tokens)),
-        ("to generate", format!("at most {}", count(estimate.generated_tokens))),
+        (
+            "to generate",
+            format!("at most {}", count(estimate.generated_tokens)),
+        ),
         ("decisions", count(estimate.decisions)),
         ("batches", count(estimate.batches)),
         ("trace", format!("about {}", bytes(estimate.trace_bytes))),
@@ -250,7 +259,11 @@ fn show_estimate(estimate: &Estimate, is_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_outcome(outcome: &CaptureOutcome, skipped_records: u64, args: &CaptureArgs) -> anyhow::Result<()> {
+fn show_outcome(
+    outcome: &CaptureOutcome,
+    skipped_records: u64,
+    args: &CaptureArgs,
+) -> anyhow::Result<()> {
     let counts = &outcome.manifest.counts;
     let size: u64 = outcome
         .manifest
@@ -276,7 +289,10 @@ fn show_outcome(outcome: &CaptureOutcome, skipped_records: u64, args: &CaptureAr
         0 => String::new(),
         samples => format!(" ({} were there)", count(u64::from(samples))),
     };
-    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with a few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate is shown with a few digits"
+    )]
     let rate = outcome.tokens as f64 / outcome.elapsed_secs.max(1e-9);
     output::pairs(&[
         ("trace", outcome.path.display().to_string()),
@@ -284,7 +300,10 @@ fn show_outcome(outcome: &CaptureOutcome, skipped_records: u64, args: &CaptureAr
         ("tokens", count(counts.tokens)),
         ("decisions", count(counts.decisions)),
         ("size", bytes(size)),
-        ("time", format!("{:.1} s, {rate:.0} tokens/s", outcome.elapsed_secs)),
+        (
+            "time",
+            format!("{:.1} s, {rate:.0} tokens/s", outcome.elapsed_secs),
+        ),
     ])?;
     Ok(())
 }

@@ -9,7 +9,9 @@ use crate::{cli::Cli, exit::Outcome};
 
 /// Print the completions for a shell
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moescope completions bash > ~/.local/share/bash-completion/completions/moescope")]
+#[command(
+    after_help = "Example:\n  moescope completions bash > ~/.local/share/bash-completion/completions/moescope"
+)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]

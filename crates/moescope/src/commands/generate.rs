@@ -26,7 +26,12 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// The text to continue
-    #[arg(long, value_name = "TEXT", required_unless_present = "prompt_file", conflicts_with = "prompt_file")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "prompt_file",
+        conflicts_with = "prompt_file"
+    )]
     prompt: Option<String>,
     /// A file with the text to continue; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -55,7 +60,11 @@ pub(crate) struct GenerateArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: &GenerateArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &GenerateArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     let config = GenerateConfig {
         prompt: prompt(args)?,
         max_new_tokens: args.max_tokens,
@@ -81,7 +90,12 @@ pub(crate) fn run(args: &GenerateArgs, global: &GlobalArgs, console: &Console) -
             }
         }
     };
-    let done = generate(&loaded, &config, &mut on_text, &interrupt_only::InterruptOnly)?;
+    let done = generate(
+        &loaded,
+        &config,
+        &mut on_text,
+        &interrupt_only::InterruptOnly,
+    )?;
     if let Some(error) = closed {
         return Err(error.into());
     }
@@ -90,7 +104,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &GlobalArgs, console: &Console) -
     } else {
         output::line("")?;
     }
-    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with a few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate is shown with a few digits"
+    )]
     let rate = |tokens: usize, secs: f64| tokens as f64 / secs.max(1e-9);
     console.note(&format!(
         "{} prompt tokens at {:.0} tokens/s, {} generated at {:.0} tokens/s",
@@ -121,7 +138,9 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
     let failed = || format!("cannot read the prompt: {}", path.display());
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().take(LARGEST_PROMPT + 1).read_to_string(&mut text)
+        std::io::stdin()
+            .take(LARGEST_PROMPT + 1)
+            .read_to_string(&mut text)
     } else {
         fs::File::open(path)
             .with_context(failed)?
@@ -145,7 +164,11 @@ mod interrupt_only {
 
     impl Progress for InterruptOnly {
         fn report(&self, _done: u64, _total: u64, _message: &str) -> Result<(), Cancelled> {
-            if interrupt::is_requested() { Err(Cancelled) } else { Ok(()) }
+            if interrupt::is_requested() {
+                Err(Cancelled)
+            } else {
+                Ok(())
+            }
         }
     }
 }

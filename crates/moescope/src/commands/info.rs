@@ -64,7 +64,8 @@ fn read(trace: &RoutingTrace) -> Result<Info<'_>, TraceError> {
         .map(|file| file.bytes)
         .sum();
     #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-    let bytes_per_token = (manifest.counts.tokens > 0).then(|| size as f64 / manifest.counts.tokens as f64);
+    let bytes_per_token =
+        (manifest.counts.tokens > 0).then(|| size as f64 / manifest.counts.tokens as f64);
     Ok(Info {
         bytes: size,
         bytes_per_token,
@@ -76,13 +77,20 @@ fn read(trace: &RoutingTrace) -> Result<Info<'_>, TraceError> {
 }
 
 fn show(info: &Info<'_>) -> anyhow::Result<()> {
-    let manifest = info.manifest;
-    let counts = &manifest.counts;
+    let mut rows = origin(info.manifest);
+    rows.extend(content(info));
+    output::pairs(&rows)?;
+    show_counts("discipline", info.by_discipline)?;
+    show_counts("genre", &info.by_genre)
+}
+
+/// Which model and engine wrote the trace, and what its numbers are.
+fn origin(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let model = &manifest.model;
     let or_unknown = |text: Option<&String>| text.cloned().unwrap_or_else(|| "unknown".to_owned());
     let checkpoint = manifest.checkpoint.as_ref();
     let engine = manifest.engine.as_ref();
-    let mut rows = vec![
+    vec![
         (
             "state",
             if manifest.complete {
@@ -112,20 +120,40 @@ fn show(info: &Info<'_>) -> anyhow::Result<()> {
             format!(
                 "{} {}",
                 engine.map_or("unknown", |engine| engine.name.as_str()),
-                engine.and_then(|engine| engine.version.as_deref()).unwrap_or_default()
+                engine
+                    .and_then(|engine| engine.version.as_deref())
+                    .unwrap_or_default()
             ),
         ),
-        ("device", or_unknown(engine.and_then(|engine| engine.device.as_ref()))),
-        ("kernels", or_unknown(engine.and_then(|engine| engine.kernel_path.as_ref()))),
+        (
+            "device",
+            or_unknown(engine.and_then(|engine| engine.device.as_ref())),
+        ),
+        (
+            "kernels",
+            or_unknown(engine.and_then(|engine| engine.kernel_path.as_ref())),
+        ),
         (
             "numbers",
             format!(
                 "computed in {}, floats with {} significant bits{}",
                 or_unknown(manifest.compute_type.as_ref()),
                 manifest.float_significant_bits,
-                if manifest.keeps_logits { ", with router logits" } else { "" }
+                if manifest.keeps_logits {
+                    ", with router logits"
+                } else {
+                    ""
+                }
             ),
         ),
+    ]
+}
+
+/// What the trace holds, and what was done to the model for it.
+fn content(info: &Info<'_>) -> Vec<(&'static str, String)> {
+    let manifest = info.manifest;
+    let counts = &manifest.counts;
+    let mut rows = vec![
         (
             "rows",
             format!(
@@ -165,18 +193,20 @@ fn show(info: &Info<'_>) -> anyhow::Result<()> {
         },
     ));
     for input in &manifest.inputs {
-        rows.push(("input", format!("{} ({} records)", input.name, count(input.rows))));
+        rows.push((
+            "input",
+            format!("{} ({} records)", input.name, count(input.rows)),
+        ));
     }
-    output::pairs(&rows)?;
-    show_counts("discipline", info.by_discipline)?;
-    show_counts("genre", &info.by_genre)
+    rows
 }
 
 fn show_counts(label: &str, counts: &BTreeMap<String, u64>) -> anyhow::Result<()> {
     if counts.is_empty() {
         return Ok(());
     }
-    let mut ordered: Vec<(&String, u64)> = counts.iter().map(|(name, count)| (name, *count)).collect();
+    let mut ordered: Vec<(&String, u64)> =
+        counts.iter().map(|(name, count)| (name, *count)).collect();
     ordered.sort_by_key(|(name, _)| Discipline::display_order(name));
     let rows: Vec<Vec<String>> = ordered
         .into_iter()

@@ -37,7 +37,10 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
 fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
     let spec = &found.model;
     let moe = output::ranges(spec.moe_layers.iter().map(|layer| layer.0));
-    let revision = found.revision.as_ref().map_or(String::new(), |r| format!(" @ {r}"));
+    let revision = found
+        .revision
+        .as_ref()
+        .map_or(String::new(), |r| format!(" @ {r}"));
     let types: Vec<String> = found
         .weight_types
         .iter()
@@ -60,7 +63,10 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
             "experts",
             format!(
                 "{} per layer, top-{}, width {}, {} shared",
-                spec.num_experts, spec.top_k, found.expert_intermediate_size, spec.num_shared_experts
+                spec.num_experts,
+                spec.top_k,
+                found.expert_intermediate_size,
+                spec.num_shared_experts
             ),
         ),
         ("gating", gating(&spec.gating)),
@@ -70,9 +76,9 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
                 "{} heads, {} key-value heads{}",
                 found.attention_heads,
                 found.key_value_heads,
-                found
-                    .sliding_window
-                    .map_or(String::new(), |window| format!(", window of {window} tokens"))
+                found.sliding_window.map_or(String::new(), |window| format!(
+                    ", window of {window} tokens"
+                ))
             ),
         ),
         (
@@ -86,7 +92,10 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
             ),
         ),
         ("weights", types.join(", ")),
-        ("memory", format!("{} as stored, {} as f32", memory("stored"), memory("f32"))),
+        (
+            "memory",
+            format!("{} as stored, {} as f32", memory("stored"), memory("f32")),
+        ),
         (
             "files",
             match &found.files[..] {
@@ -99,7 +108,13 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
             "tokenizer",
             found.tokenizer.as_ref().map_or_else(
                 || "none: there is no tokenizer.json, so texts cannot be captured".to_owned(),
-                |tokenizer| format!("{}, {} entries", tokenizer.kind, count(tokenizer.vocab_size as u64)),
+                |tokenizer| {
+                    format!(
+                        "{}, {} entries",
+                        tokenizer.kind,
+                        count(tokenizer.vocab_size as u64)
+                    )
+                },
             ),
         ),
         (

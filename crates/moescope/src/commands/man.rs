@@ -1,6 +1,9 @@
 //! `moescope man`: manual pages.
 
-use std::{fs, io, path::{Path, PathBuf}};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory as _};
@@ -23,7 +26,8 @@ pub(crate) fn run(args: &ManArgs) -> anyhow::Result<Outcome> {
     match &args.out {
         None => output::text(&String::from_utf8_lossy(&page(command)?))?,
         Some(folder) => {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
             write_pages(&command, "moescope", folder)?;
         }
     }
@@ -34,7 +38,10 @@ fn write_pages(command: &Command, name: &str, folder: &Path) -> anyhow::Result<(
     let file = folder.join(format!("{name}.1"));
     let page = page(command.clone())?;
     fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+    {
         write_pages(verb, &format!("{name}-{}", verb.get_name()), folder)?;
     }
     Ok(())

@@ -44,7 +44,10 @@ pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
 
 fn layer(args: &ShowArgs, manifest: &Manifest) -> anyhow::Result<LayerId> {
     let recorded = manifest.recorded_layers();
-    let asked = args.layer.map(LayerId).or_else(|| recorded.first().copied());
+    let asked = args
+        .layer
+        .map(LayerId)
+        .or_else(|| recorded.first().copied());
     match asked.filter(|layer| recorded.contains(layer)) {
         Some(layer) => Ok(layer),
         None => bail!(
@@ -58,12 +61,21 @@ fn layer(args: &ShowArgs, manifest: &Manifest) -> anyhow::Result<LayerId> {
 
 fn show_table(document: &Document, layer: LayerId, manifest: &Manifest) -> anyhow::Result<()> {
     let sample = &document.sample;
-    let label = |name: &str, value: Option<&str>| value.map_or(String::new(), |value| format!(", {name} {value}"));
+    let label = |name: &str, value: Option<&str>| {
+        value.map_or(String::new(), |value| format!(", {name} {value}"))
+    };
     output::line(&format!(
         "{}: {} tokens{}{}{}; layer {layer} of {}, top-{} of {} experts",
         sample.meta.id,
         sample.num_tokens,
-        label("discipline", sample.meta.discipline.as_ref().map(moescope_core::Discipline::as_str)),
+        label(
+            "discipline",
+            sample
+                .meta
+                .discipline
+                .as_ref()
+                .map(moescope_core::Discipline::as_str)
+        ),
         label("genre", sample.meta.genre.as_deref()),
         label("group", sample.meta.group.as_deref()),
         output::ranges(manifest.recorded_layers().iter().map(|layer| layer.0)),
@@ -85,11 +97,16 @@ fn show_table(document: &Document, layer: LayerId, manifest: &Manifest) -> anyho
         .iter()
         .map(|token| {
             let row = row_of.get(&token.position).copied();
-            let column = |values: &Option<Vec<f32>>| row.and_then(|row| values.as_ref().map(|values| values[row]));
+            let column = |values: &Option<Vec<f32>>| {
+                row.and_then(|row| values.as_ref().map(|values| values[row]))
+            };
             vec![
                 token.position.to_string(),
                 output::visible(token.text.as_deref().unwrap_or("?")),
-                token.phase.map_or("–", moescope_core::Phase::as_str).to_owned(),
+                token
+                    .phase
+                    .map_or("–", moescope_core::Phase::as_str)
+                    .to_owned(),
                 number(token.surprisal, 2),
                 row.map_or_else(|| "not routed".to_owned(), |row| experts(document, row)),
                 number(column(&decisions.entropy), 3),
@@ -98,10 +115,20 @@ fn show_table(document: &Document, layer: LayerId, manifest: &Manifest) -> anyho
         })
         .collect();
     output::table(
-        &[">position", "piece", "phase", ">surprisal", "experts (weight)", ">entropy", ">margin"],
+        &[
+            ">position",
+            "piece",
+            "phase",
+            ">surprisal",
+            "experts (weight)",
+            ">entropy",
+            ">margin",
+        ],
         &rows,
     )?;
-    output::line("surprisal and entropy in nats; margin between the last chosen and the first left out")?;
+    output::line(
+        "surprisal and entropy in nats; margin between the last chosen and the first left out",
+    )?;
     Ok(())
 }
 
@@ -163,7 +190,12 @@ fn show_json(document: &Document, only: Option<LayerId>) -> anyhow::Result<()> {
 
 fn decision(document: &Document, row: usize) -> Value {
     let decisions = &document.decisions;
-    let column = |values: &Option<Vec<f32>>| values.as_ref().map(|values| values[row]).filter(|value| value.is_finite());
+    let column = |values: &Option<Vec<f32>>| {
+        values
+            .as_ref()
+            .map(|values| values[row])
+            .filter(|value| value.is_finite())
+    };
     let mut value = json!({
         "layer": decisions.layer[row],
         "experts": decisions.experts(row),

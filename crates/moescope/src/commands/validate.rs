@@ -70,6 +70,10 @@ fn show(report: &ValidationReport) -> anyhow::Result<()> {
             output::line(&format!("  … and {} more", count(more)))?;
         }
     }
-    output::line(if report.is_valid() { "valid" } else { "INVALID" })?;
+    output::line(if report.is_valid() {
+        "valid"
+    } else {
+        "INVALID"
+    })?;
     Ok(())
 }

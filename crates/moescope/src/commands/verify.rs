@@ -18,8 +18,8 @@ use crate::{
 
 /// Compare a model's numbers with what another implementation computed
 ///
-/// FILE is a safetensors file with input_ids.T and any of logits.T, router_logits.T.L, selected.T.L, weights.T.L for
-/// lengths T and MoE layers L, and generated with generated_logits.
+/// FILE is a safetensors file with `input_ids.T` and any of `logits.T`, `router_logits.T.L`, `selected.T.L` and
+/// `weights.T.L` for lengths T and MoE layers L, and `generated` with `generated_logits`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moescope verify my-model --expected expected.safetensors")]
 pub(crate) struct VerifyArgs {
@@ -41,10 +41,14 @@ struct Report<'a> {
     passes: bool,
     tolerances: Tolerances,
     #[serde(flatten)]
-    report: &'a VerifyReport,
+    found: &'a VerifyReport,
 }
 
-pub(crate) fn run(args: &VerifyArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &VerifyArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {
         bail!("--tolerance must be 0 or more, found {}", args.tolerance);
     }
@@ -64,7 +68,7 @@ pub(crate) fn run(args: &VerifyArgs, global: &GlobalArgs, console: &Console) -> 
         output::json(&Report {
             passes: report.passes(),
             tolerances,
-            report: &report,
+            found: &report,
         })?;
     } else {
         show(&report, tolerances)?;
@@ -96,7 +100,10 @@ fn show(report: &VerifyReport, tolerances: Tolerances) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    output::table(&["", ">compared", ">largest error", ">allowed", "at"], &rows)?;
+    output::table(
+        &["", ">compared", ">largest error", ">allowed", "at"],
+        &rows,
+    )?;
     output::line(&format!(
         "selections: {} compared, {} differ",
         count(report.selections),

@@ -69,7 +69,11 @@ pub(crate) fn refuse(args: &[&str], words: &[&str]) {
     let ran = run(args);
     assert_eq!(ran.code, Some(2), "{args:?}\n{}{}", ran.stdout, ran.stderr);
     for word in words {
-        assert!(ran.stderr.contains(word), "'{word}' is not in\n{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(word),
+            "'{word}' is not in\n{}",
+            ran.stderr
+        );
     }
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }
@@ -82,7 +86,9 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        TinyModel::default().write(&folder.path().join("model")).unwrap();
+        TinyModel::default()
+            .write(&folder.path().join("model"))
+            .unwrap();
         Self { folder }
     }
 
@@ -105,7 +111,10 @@ impl Scratch {
 pub(crate) fn documents(trace: &Path) -> Vec<Document> {
     let trace = RoutingTrace::open(trace).unwrap();
     let samples = trace.samples().unwrap();
-    samples.iter().map(|row| trace.document(&row.meta.id).unwrap()).collect()
+    samples
+        .iter()
+        .map(|row| trace.document(&row.meta.id).unwrap())
+        .collect()
 }
 
 /// The prompt sets of the repository.
