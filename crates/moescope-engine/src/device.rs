@@ -189,10 +189,16 @@ fn may_have_gpu() -> bool {
     if !cfg!(target_os = "linux") {
         return true;
     }
-    let is_gpu = |name: &str| name.starts_with("renderD") || name.starts_with("nvidia") || name == "dxg";
-    ["/dev", "/dev/dri"].iter().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|entries| {
-        entries.filter_map(Result::ok).any(|entry| is_gpu(&entry.file_name().to_string_lossy()))
-    })
+    let is_gpu =
+        |name: &str| name.starts_with("renderD") || name.starts_with("nvidia") || name == "dxg";
+    ["/dev", "/dev/dri"]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .any(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .any(|entry| is_gpu(&entry.file_name().to_string_lossy()))
+        })
 }
 
 /// All graphics adapters, hardware first.
@@ -203,7 +209,9 @@ fn adapters() -> Vec<Adapter> {
             let identity = device.identity();
             Adapter {
                 // A software adapter is no card.
-                is_software: identity.as_ref().is_some_and(|identity| identity.physical.is_none()),
+                is_software: identity
+                    .as_ref()
+                    .is_some_and(|identity| identity.physical.is_none()),
                 name: identity.map_or_else(|| format!("{device:?}"), |identity| identity.name),
                 device,
             }

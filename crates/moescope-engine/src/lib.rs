@@ -48,8 +48,8 @@ pub use error::EngineError;
 pub use families::model_types;
 pub use interventions::{Action, Intervention, Interventions};
 pub use kernels::{
-    AttentionShape, CacheSpan, CpuKernels, GpuKernels, InstructionSet, Kernels, KeyRange, PlainKernels,
-    RotaryAngles,
+    AttentionShape, CacheSpan, CpuKernels, GpuKernels, InstructionSet, Kernels, KeyRange,
+    PlainKernels, RotaryAngles,
 };
 pub use probe::{Probe, RouterSite, Routing};
 pub use recorder::{RecordedStep, TraceRecorder};

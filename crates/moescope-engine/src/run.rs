@@ -172,6 +172,9 @@ impl<'m> BatchRun<'m> {
     ///
     /// # Errors
     /// As [`Self::prefill`].
+    ///
+    /// # Panics
+    /// When it is called before [`Self::prefill`].
     pub fn decode_step(&mut self) -> Result<Vec<(usize, u32)>, EngineError> {
         let mut drawn = Vec::new();
         let mut fed = Vec::new();

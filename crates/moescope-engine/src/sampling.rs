@@ -48,6 +48,9 @@ impl Sampler {
     }
 
     /// The next token given its logits, `[vocab]`; the lowest id wins a tie.
+    ///
+    /// # Panics
+    /// When there are no logits.
     pub fn sample(&mut self, logits: &[f32]) -> u32 {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));

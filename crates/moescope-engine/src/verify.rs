@@ -240,7 +240,7 @@ fn compare_greedy(
     };
     let mut run = BatchRun::new(
         model,
-        &[prompt.clone()],
+        std::slice::from_ref(&prompt),
         &[0],
         config,
         Interventions::default(),
@@ -282,8 +282,7 @@ fn judge(report: &mut VerifyReport, tolerances: Tolerances) {
         ("router logits", &report.router_logits, tolerances.logits),
         ("routing weights", &report.weights, tolerances.weights),
     ] {
-        // Written so that NaN fails.
-        if error.compared > 0 && !(error.largest <= tolerance) {
+        if error.compared > 0 && (error.largest > tolerance || error.largest.is_nan()) {
             failures.push(format!(
                 "{what} differ by {:e} at {} (allowed {tolerance:e})",
                 error.largest, error.at
@@ -314,8 +313,7 @@ impl LargestError {
         for (place, (a, b)) in wanted.iter().zip(found).enumerate() {
             let difference = (f64::from(*a) - f64::from(*b)).abs();
             self.compared += 1;
-            // Written so that NaN becomes the largest.
-            if !(difference <= self.largest) {
+            if difference > self.largest || difference.is_nan() {
                 self.largest = if difference.is_nan() {
                     f64::INFINITY
                 } else {

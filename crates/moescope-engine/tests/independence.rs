@@ -4,18 +4,32 @@ use std::path::Path;
 
 use moescope_core::{DecisionBatch, NoProgress};
 use moescope_engine::{
-    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, MoeModel, RunConfig,
-    SequenceRecord,
+    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, MoeModel,
+    RunConfig, SequenceRecord,
 };
 
 fn model() -> MoeModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/scidfm-mini");
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    MoeModel::load(&checkpoint, &ComputeDevice::open(DeviceChoice::Cpu).unwrap(), &NoProgress).unwrap()
+    MoeModel::load(
+        &checkpoint,
+        &ComputeDevice::open(DeviceChoice::Cpu).unwrap(),
+        &NoProgress,
+    )
+    .unwrap()
 }
 
-fn run(model: &MoeModel, prompts: &[Vec<u32>], numbers: &[u64], max_new_tokens: usize, spec: &[&str]) -> Vec<SequenceRecord> {
-    let config = RunConfig { max_new_tokens, ..RunConfig::default() };
+fn run(
+    model: &MoeModel,
+    prompts: &[Vec<u32>],
+    numbers: &[u64],
+    max_new_tokens: usize,
+    spec: &[&str],
+) -> Vec<SequenceRecord> {
+    let config = RunConfig {
+        max_new_tokens,
+        ..RunConfig::default()
+    };
     let interventions: Vec<Intervention> = spec.iter().map(|spec| spec.parse().unwrap()).collect();
     let interventions = Interventions::new(interventions, model.spec()).unwrap();
     let mut run = BatchRun::new(model, prompts, numbers, config, interventions);
@@ -31,7 +45,11 @@ fn prompts() -> Vec<Vec<u32>> {
     [3usize, 61, 130, 17, 1]
         .iter()
         .enumerate()
-        .map(|(i, len)| (0..*len).map(|j| ((i * 7919 + j * 104_729) % 8000 + 10) as u32).collect())
+        .map(|(i, len)| {
+            (0..*len)
+                .map(|j| u32::try_from((i * 7919 + j * 104_729) % 8000 + 10).unwrap())
+                .collect()
+        })
         .collect()
 }
 
@@ -39,7 +57,13 @@ fn prompts() -> Vec<Vec<u32>> {
 fn bits(batch: &DecisionBatch, rows: usize) -> Vec<(Vec<u16>, Vec<u32>, Vec<u32>)> {
     let as_bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
     (0..rows)
-        .map(|row| (batch.experts(row).to_vec(), as_bits(batch.weights(row).unwrap()), as_bits(batch.logits(row).unwrap())))
+        .map(|row| {
+            (
+                batch.experts(row).to_vec(),
+                as_bits(batch.weights(row).unwrap()),
+                as_bits(batch.logits(row).unwrap()),
+            )
+        })
         .collect()
 }
 
@@ -51,11 +75,25 @@ fn prefill_routing_is_the_same_bit_for_bit_alone_among_others_and_with_generatio
     let together = run(&model, &prompts, &numbers, 0, &[]);
     let generating = run(&model, &prompts, &numbers, 4, &[]);
     for (number, prompt) in prompts.iter().enumerate() {
-        let alone = &run(&model, &[prompt.clone()], &[numbers[number]], 0, &[])[0];
+        let alone = &run(
+            &model,
+            std::slice::from_ref(prompt),
+            &[numbers[number]],
+            0,
+            &[],
+        )[0];
         let rows = prompt.len() * model.spec().moe_layers.len();
         assert_eq!(alone.decisions.len(), rows);
-        assert_eq!(bits(&alone.decisions, rows), bits(&together[number].decisions, rows), "sequence {number} together");
-        assert_eq!(bits(&alone.decisions, rows), bits(&generating[number].decisions, rows), "sequence {number} generating");
+        assert_eq!(
+            bits(&alone.decisions, rows),
+            bits(&together[number].decisions, rows),
+            "sequence {number} together"
+        );
+        assert_eq!(
+            bits(&alone.decisions, rows),
+            bits(&generating[number].decisions, rows),
+            "sequence {number} generating"
+        );
         let surprisal = |record: &SequenceRecord| record.tokens[..prompt.len()].to_vec();
         assert_eq!(surprisal(alone), surprisal(&together[number]));
     }
@@ -68,10 +106,19 @@ fn generated_text_does_not_depend_on_the_batch() {
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
     let together = run(&model, &prompts, &numbers, 6, &[]);
     for (number, prompt) in prompts.iter().enumerate() {
-        let alone = &run(&model, &[prompt.clone()], &[numbers[number]], 6, &[])[0];
+        let alone = &run(
+            &model,
+            std::slice::from_ref(prompt),
+            &[numbers[number]],
+            6,
+            &[],
+        )[0];
         assert_eq!(alone.tokens, together[number].tokens, "sequence {number}");
         assert_eq!(alone.tokens.len(), prompt.len() + 6);
-        assert!(alone.tokens.last().unwrap().phase.is_none(), "the last token was never fed back");
+        assert!(
+            alone.tokens.last().unwrap().phase.is_none(),
+            "the last token was never fed back"
+        );
     }
 }
 
@@ -80,9 +127,15 @@ fn a_cached_decode_routes_like_a_prefill_of_the_same_text() {
     let model = model();
     let prompt = prompts()[1].clone();
     let generated = &run(&model, &[prompt], &[0], 5, &[])[0];
-    let fed: Vec<u32> = generated.tokens[..generated.tokens.len() - 1].iter().map(|t| t.id).collect();
+    let fed: Vec<u32> = generated.tokens[..generated.tokens.len() - 1]
+        .iter()
+        .map(|t| t.id)
+        .collect();
     let whole = &run(&model, &[fed], &[0], 0, &[])[0];
-    assert_eq!(bits(&whole.decisions, whole.decisions.len()), bits(&generated.decisions, whole.decisions.len()));
+    assert_eq!(
+        bits(&whole.decisions, whole.decisions.len()),
+        bits(&generated.decisions, whole.decisions.len())
+    );
 }
 
 #[test]
@@ -90,7 +143,13 @@ fn masked_experts_are_never_selected_and_forced_ones_always_are() {
     let model = model();
     let prompts = prompts();
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
-    for record in run(&model, &prompts, &numbers, 3, &["mask:2:0,5", "force:4:7", "mask:1-2:3"]) {
+    for record in run(
+        &model,
+        &prompts,
+        &numbers,
+        3,
+        &["mask:2:0,5", "force:4:7", "mask:1-2:3"],
+    ) {
         let decisions = &record.decisions;
         for row in 0..decisions.len() {
             let chosen = decisions.experts(row);
@@ -139,7 +198,11 @@ fn a_boost_of_nothing_changes_nothing_and_a_large_one_selects() {
     let same = &run(&model, &prompts, &[0], 0, &["boost=1e-30:all:0"])[0].decisions;
     assert_eq!(bits(plain, plain.len()), bits(same, same.len()));
     let boosted = &run(&model, &prompts, &[0], 0, &["boost=2:3:4"])[0].decisions;
-    assert!((0..boosted.len()).filter(|row| boosted.layer[*row].0 == 3).all(|row| boosted.experts(row).contains(&4)));
+    assert!(
+        (0..boosted.len())
+            .filter(|row| boosted.layer[*row].0 == 3)
+            .all(|row| boosted.experts(row).contains(&4))
+    );
 }
 
 #[test]
@@ -154,7 +217,16 @@ fn interventions_that_do_not_fit_the_model_are_refused() {
         let error = Interventions::new(vec![spec.parse().unwrap()], model.spec()).unwrap_err();
         assert!(error.to_string().contains(reason), "{spec}: {error}");
     }
-    for spec in ["mask", "mask:0", "boost:0:1", "boost=x:0:1", "boost=inf:0:1", "swap:0:1", "freeze:0:1", "mask:a:1"] {
+    for spec in [
+        "mask",
+        "mask:0",
+        "boost:0:1",
+        "boost=x:0:1",
+        "boost=inf:0:1",
+        "swap:0:1",
+        "freeze:0:1",
+        "mask:a:1",
+    ] {
         assert!(spec.parse::<Intervention>().is_err(), "{spec}");
     }
 }

@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use moescope_core::NoProgress;
-use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, EngineError, MoeModel, Tolerances, verify};
+use moescope_engine::{
+    Checkpoint, ComputeDevice, DeviceChoice, EngineError, MoeModel, Tolerances, verify,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -17,25 +19,40 @@ fn cases() -> Vec<PathBuf> {
     let folder = std::env::var_os("MOESCOPE_GOLDEN")
         .map_or_else(|| repository().join("tests/fixtures/golden"), PathBuf::from);
     let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("cannot list the oracle cases in {}: {error}", folder.display()))
+        .unwrap_or_else(|error| {
+            panic!(
+                "cannot list the oracle cases in {}: {error}",
+                folder.display()
+            )
+        })
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("expected.safetensors").is_file())
         .filter(|path| match Checkpoint::open(path) {
             Err(EngineError::UnknownFamily { found, .. }) => {
-                println!("skipped: family {found} is not supported: {}", path.display());
+                println!(
+                    "skipped: family {found} is not supported: {}",
+                    path.display()
+                );
                 false
             }
             _ => true,
         })
         .collect();
     cases.sort();
-    assert!(cases.len() >= 10, "found only {} oracle cases in {}", cases.len(), folder.display());
+    assert!(
+        cases.len() >= 10,
+        "found only {} oracle cases in {}",
+        cases.len(),
+        folder.display()
+    );
     cases
 }
 
 fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
-    let checkpoint = Checkpoint::open(case).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
-    let model = MoeModel::load(&checkpoint, device, &NoProgress).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let checkpoint =
+        Checkpoint::open(case).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let model = MoeModel::load(&checkpoint, device, &NoProgress)
+        .unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     let report = verify(&model, &expected(case), tolerances, &NoProgress).unwrap();
     println!(
         "{} on {} ({}): logits {:.1e}, router logits {:.1e}, weights {:.1e}, {} selections, {} greedy tokens",
@@ -48,7 +65,13 @@ fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
         report.selections,
         report.greedy_tokens,
     );
-    assert!(report.passes(), "{}: {:?}\n{:?}", case.display(), report.failures, report.examples);
+    assert!(
+        report.passes(),
+        "{}: {:?}\n{:?}",
+        case.display(),
+        report.failures,
+        report.examples
+    );
     assert!(report.selections > 0 && report.greedy_tokens == 8);
 }
 
@@ -61,7 +84,10 @@ fn gpu() -> Option<ComputeDevice> {
     match ComputeDevice::open(DeviceChoice::Gpu) {
         Ok(device) => Some(device),
         Err(error) => {
-            assert!(std::env::var_os("MOESCOPE_REQUIRE_GPU").is_none(), "a graphics adapter is required here: {error}");
+            assert!(
+                std::env::var_os("MOESCOPE_REQUIRE_GPU").is_none(),
+                "a graphics adapter is required here: {error}"
+            );
             println!("skipped: {error}");
             None
         }
@@ -71,19 +97,25 @@ fn gpu() -> Option<ComputeDevice> {
 #[test]
 fn every_case_passes_on_the_cpu() {
     let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
-    cases().iter().for_each(|case| check(case, &device, Tolerances::default()));
+    cases()
+        .iter()
+        .for_each(|case| check(case, &device, Tolerances::default()));
 }
 
 #[test]
 fn every_case_passes_with_burn_operators_alone() {
     let device = ComputeDevice::plain_cpu();
-    cases().iter().for_each(|case| check(case, &device, Tolerances::default()));
+    cases()
+        .iter()
+        .for_each(|case| check(case, &device, Tolerances::default()));
 }
 
 #[test]
 fn every_case_passes_on_the_gpu() {
     let Some(device) = gpu() else { return };
-    cases().iter().for_each(|case| check(case, &device, Tolerances::default()));
+    cases()
+        .iter()
+        .for_each(|case| check(case, &device, Tolerances::default()));
 }
 
 /// Published checkpoints describe themselves in the keys of transformers 4; both styles must mean the same.
@@ -104,7 +136,12 @@ fn both_config_styles_describe_the_same_model() {
         std::fs::copy(&legacy, scratch.join("config.json")).unwrap();
         let old = Checkpoint::open(&scratch).unwrap().config().clone();
         std::fs::remove_dir_all(&scratch).unwrap();
-        assert_eq!(&old, Checkpoint::open(&case).unwrap().config(), "{}", case.display());
+        assert_eq!(
+            &old,
+            Checkpoint::open(&case).unwrap().config(),
+            "{}",
+            case.display()
+        );
     }
 }
 
@@ -114,13 +151,21 @@ fn scidfm_mini(device: &ComputeDevice) {
     let checkpoint = Checkpoint::open(&model).unwrap();
     let model = MoeModel::load(&checkpoint, device, &NoProgress).unwrap();
     let expected = repository().join("tests/fixtures/scidfm-mini/expected.safetensors");
-    let tolerances = Tolerances { logits: 1e-3, ..Tolerances::default() };
+    let tolerances = Tolerances {
+        logits: 1e-3,
+        ..Tolerances::default()
+    };
     let report = verify(&model, &expected, tolerances, &NoProgress).unwrap();
     println!(
         "scidfm-mini on {}: logits {:.1e}, router logits {:.1e}, weights {:.1e}",
         device.name, report.logits.largest, report.router_logits.largest, report.weights.largest
     );
-    assert!(report.passes(), "{:?}\n{:?}", report.failures, report.examples);
+    assert!(
+        report.passes(),
+        "{:?}\n{:?}",
+        report.failures,
+        report.examples
+    );
     assert_eq!(report.selections, (7 + 33 + 64 + 512) * 6);
 }
 

@@ -28,8 +28,21 @@ macro_rules! prompt_sets {
 
 /// The prompt sets of `datasets/disciplines`, one file per discipline.
 const PROMPT_SETS: [(&str, &str); 15] = prompt_sets!(
-    "math", "physics", "chemistry", "materials", "biology", "medicine", "cs", "code", "astronomy", "earth", "economics",
-    "law", "humanities", "smiles", "protein",
+    "math",
+    "physics",
+    "chemistry",
+    "materials",
+    "biology",
+    "medicine",
+    "cs",
+    "code",
+    "astronomy",
+    "earth",
+    "economics",
+    "law",
+    "humanities",
+    "smiles",
+    "protein",
 );
 
 /// What a demo run left behind.
@@ -53,13 +66,20 @@ pub struct DemoOutcome {
 ///
 /// # Errors
 /// When the folder holds something, any step fails, the trace is found invalid, or `progress` cancels.
-pub fn run(out: &Path, choice: DeviceChoice, progress: &dyn Progress) -> Result<DemoOutcome, PipelineError> {
+pub fn run(
+    out: &Path,
+    choice: DeviceChoice,
+    progress: &dyn Progress,
+) -> Result<DemoOutcome, PipelineError> {
     let prompts = write_prompts(out)?;
     let files = ModelFiles::open(ModelFolder::find(DEMO, None)?)?;
     let device = ComputeDevice::open(choice)?;
     let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
     let config = CaptureConfig {
-        data: DataConfig { files: prompts, ..DataConfig::default() },
+        data: DataConfig {
+            files: prompts,
+            ..DataConfig::default()
+        },
         out: out.join("trace"),
         ..CaptureConfig::default()
     };
@@ -80,7 +100,8 @@ pub fn run(out: &Path, choice: DeviceChoice, progress: &dyn Progress) -> Result<
     let measurements = out.join("measurements.csv");
     let mut csv = Vec::new();
     long_table(&found.measurements).write_csv(&mut csv)?;
-    fs::write(&measurements, csv).map_err(|source| PipelineError::io("write the table", &measurements, source))?;
+    fs::write(&measurements, csv)
+        .map_err(|source| PipelineError::io("write the table", &measurements, source))?;
     let figures = draw(&data, &request, &found, &out.join("figures"), progress)?;
 
     let spec = &captured.manifest.model;
@@ -105,12 +126,14 @@ fn write_prompts(out: &Path) -> Result<Vec<PathBuf>, PipelineError> {
         )));
     }
     let folder = out.join("prompts");
-    fs::create_dir_all(&folder).map_err(|source| PipelineError::io("make the folder", &folder, source))?;
+    fs::create_dir_all(&folder)
+        .map_err(|source| PipelineError::io("make the folder", &folder, source))?;
     PROMPT_SETS
         .iter()
         .map(|(name, text)| {
             let path = folder.join(format!("{name}.jsonl"));
-            fs::write(&path, text).map_err(|source| PipelineError::io("write the prompts", &path, source))?;
+            fs::write(&path, text)
+                .map_err(|source| PipelineError::io("write the prompts", &path, source))?;
             Ok(path)
         })
         .collect()
@@ -124,7 +147,8 @@ fn draw(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<PathBuf>, PipelineError> {
-    fs::create_dir_all(folder).map_err(|source| PipelineError::io("make the folder", folder, source))?;
+    fs::create_dir_all(folder)
+        .map_err(|source| PipelineError::io("make the folder", folder, source))?;
     let layer = found.of("mutual_information").and_then(strongest_layer);
     let plain = FigureOptions::default();
     let jobs = [
@@ -138,14 +162,41 @@ fn draw(
                 ..plain.clone()
             },
         ),
-        ("disciplines_by_expert", "group_expert_heatmap", FigureOptions { layer, ..plain.clone() }),
-        ("fingerprint_map", "fingerprint_map", FigureOptions { variant: Some("t-SNE".to_owned()), centroids: true, ..plain.clone() }),
-        ("dependence_by_layer", "layer_series", FigureOptions { width_mm: 140.0, ..plain }),
+        (
+            "disciplines_by_expert",
+            "group_expert_heatmap",
+            FigureOptions {
+                layer,
+                ..plain.clone()
+            },
+        ),
+        (
+            "fingerprint_map",
+            "fingerprint_map",
+            FigureOptions {
+                variant: Some("t-SNE".to_owned()),
+                centroids: true,
+                ..plain.clone()
+            },
+        ),
+        (
+            "dependence_by_layer",
+            "layer_series",
+            FigureOptions {
+                width_mm: 140.0,
+                ..plain
+            },
+        ),
     ];
     let mut written = Vec::new();
     for (done, (name, kind, options)) in jobs.into_iter().enumerate() {
         progress.report(done as u64, 4, &format!("drawing {name}"))?;
-        let job = FigureJob { kind: kind.to_owned(), metric: None, request: request.clone(), options };
+        let job = FigureJob {
+            kind: kind.to_owned(),
+            metric: None,
+            request: request.clone(),
+            options,
+        };
         let (svg, measurement) = job.draw(data, progress)?;
         for format in [Format::Svg, Format::Pdf] {
             let path = folder.join(format!("{name}.{}", format.extension()));
@@ -161,6 +212,7 @@ fn draw(
 fn strongest_layer(mi: &Measurement) -> Option<u16> {
     let (_, layers) = mi.axis(AxisKind::Layer)?;
     let variants = mi.axis(AxisKind::Variant).map_or(1, |(_, axis)| axis.len());
-    let best = (0..layers.len()).max_by(|a, b| mi.values[a * variants].total_cmp(&mi.values[b * variants]))?;
+    let best = (0..layers.len())
+        .max_by(|a, b| mi.values[a * variants].total_cmp(&mi.values[b * variants]))?;
     layers.labels[best].parse().ok()
 }

@@ -37,10 +37,18 @@ impl FigureJob {
     ///
     /// # Errors
     /// When kind or metric are unknown, the measurement fails, or the kind cannot draw it.
-    pub fn draw(&self, data: &TraceData, progress: &dyn Progress) -> Result<(String, Measurement), PipelineError> {
+    pub fn draw(
+        &self,
+        data: &TraceData,
+        progress: &dyn Progress,
+    ) -> Result<(String, Measurement), PipelineError> {
         let kind = kind(&self.kind)?;
         let metric = find_metric(self.metric.as_deref().unwrap_or(usual_metric(&self.kind)))?;
-        draw_first(kind, metric.measure(data, &self.request, progress)?, &self.options)
+        draw_first(
+            kind,
+            metric.measure(data, &self.request, progress)?,
+            &self.options,
+        )
     }
 
     /// Draws and writes the figure in the format that the file's name asks for, and a caption with all protocol facts
@@ -48,7 +56,12 @@ impl FigureJob {
     ///
     /// # Errors
     /// As [`Self::draw`], and when a file cannot be written.
-    pub fn write(&self, data: &TraceData, out: &Path, progress: &dyn Progress) -> Result<Measurement, PipelineError> {
+    pub fn write(
+        &self,
+        data: &TraceData,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Measurement, PipelineError> {
         let format = Format::from_path(out)?;
         let (svg, measurement) = self.draw(data, progress)?;
         write_figure(&svg, format, out, &measurement, &self.options)?;
@@ -62,7 +75,10 @@ impl FigureJob {
 /// When there is no such kind.
 pub fn kind(name: &str) -> Result<&'static dyn FigureKind, PipelineError> {
     find_kind(name).ok_or_else(|| {
-        let all: Vec<&str> = moescope_figures::catalogue().iter().map(|kind| kind.about().name).collect();
+        let all: Vec<&str> = moescope_figures::catalogue()
+            .iter()
+            .map(|kind| kind.about().name)
+            .collect();
         PipelineError::Settings(format!(
             "there is no figure '{name}'{}; the kinds are {}",
             names::did_you_mean(name, &all),
@@ -82,11 +98,17 @@ fn draw_first(
     let wanted = options.variant.as_deref();
     for measurement in measurements {
         if wanted.is_some_and(|name| measurement.title.ends_with(&format!("({name})"))) {
-            let options = FigureOptions { variant: None, ..options.clone() };
+            let options = FigureOptions {
+                variant: None,
+                ..options.clone()
+            };
             return Ok((kind.draw_svg(&measurement, &options)?, measurement));
         }
         match kind.draw_svg(&measurement, options) {
-            Ok(svg) if wanted.is_none() || measurement.axis(moescope_core::AxisKind::Variant).is_some() => {
+            Ok(svg)
+                if wanted.is_none()
+                    || measurement.axis(moescope_core::AxisKind::Variant).is_some() =>
+            {
                 return Ok((svg, measurement));
             }
             Ok(_) => {}
@@ -108,7 +130,8 @@ pub(crate) fn write_figure(
     options: &FigureOptions,
 ) -> Result<(), PipelineError> {
     let bytes = render(svg, format, options)?;
-    std::fs::write(out, bytes).map_err(|source| PipelineError::io("write the figure", out, source))?;
+    std::fs::write(out, bytes)
+        .map_err(|source| PipelineError::io("write the figure", out, source))?;
     let caption = out.with_extension("txt");
     std::fs::write(&caption, caption_of(measurement))
         .map_err(|source| PipelineError::io("write the caption", &caption, source))
@@ -117,7 +140,12 @@ pub(crate) fn write_figure(
 /// Everything that a reader must know to repeat and to doubt the figure.
 #[must_use]
 pub fn caption_of(measurement: &Measurement) -> String {
-    let mut text = format!("{} ({}).\n{}.\n", measurement.title, measurement.unit, measurement.protocol.line());
+    let mut text = format!(
+        "{} ({}).\n{}.\n",
+        measurement.title,
+        measurement.unit,
+        measurement.protocol.line()
+    );
     for note in &measurement.protocol.notes {
         text.push_str("Note: ");
         text.push_str(note);

@@ -30,7 +30,9 @@ impl Findings {
     /// A measurement of this metric.
     #[must_use]
     pub fn of(&self, metric: &str) -> Option<&Measurement> {
-        self.measurements.iter().find(|measurement| measurement.metric == metric)
+        self.measurements
+            .iter()
+            .find(|measurement| measurement.metric == metric)
     }
 }
 
@@ -54,7 +56,11 @@ pub fn findings(
     ];
     let mut measurements: Vec<Measurement> = Vec::new();
     for (done, metric) in METRICS.into_iter().enumerate() {
-        progress.report(done as u64, METRICS.len() as u64, &format!("measuring {metric}"))?;
+        progress.report(
+            done as u64,
+            METRICS.len() as u64,
+            &format!("measuring {metric}"),
+        )?;
         measurements.extend(find(metric)?.measure(data, request, progress)?);
     }
     let of = |metric: &str| measurements.iter().find(|m| m.metric == metric);
@@ -67,13 +73,19 @@ pub fn findings(
         of("first_choice_repetition").and_then(locality),
         of("mutual_information").map(limits),
     ];
-    Ok(Findings { findings: findings.into_iter().flatten().collect(), measurements })
+    Ok(Findings {
+        findings: findings.into_iter().flatten().collect(),
+        measurements,
+    })
 }
 
 fn dependence(mi: &Measurement) -> Option<Finding> {
     let (_, layers) = mi.axis(AxisKind::Layer)?;
     let (_, variants) = mi.axis(AxisKind::Variant)?;
-    let corrected = variants.labels.iter().position(|v| v == "minus_permutation_mean")?;
+    let corrected = variants
+        .labels
+        .iter()
+        .position(|v| v == "minus_permutation_mean")?;
     let cell = |layer: usize| layer * variants.len() + corrected;
     let strongest = (0..layers.len())
         .filter(|layer| mi.values[cell(*layer)].is_finite())
@@ -81,17 +93,30 @@ fn dependence(mi: &Measurement) -> Option<Finding> {
     let weakest = (0..layers.len())
         .filter(|layer| mi.values[cell(*layer)].is_finite())
         .min_by(|a, b| mi.values[cell(*a)].total_cmp(&mi.values[cell(*b)]))?;
-    let q = |layer: usize| mi.nulls.as_ref().and_then(|n| n[cell(layer)]).map(|n| n.p_corrected.unwrap_or(n.p));
-    let significant = (0..layers.len()).filter(|layer| q(*layer).is_some_and(|q| q < 0.05)).count();
+    let q = |layer: usize| {
+        mi.nulls
+            .as_ref()
+            .and_then(|n| n[cell(layer)])
+            .map(|n| n.p_corrected.unwrap_or(n.p))
+    };
+    let significant = (0..layers.len())
+        .filter(|layer| q(*layer).is_some_and(|q| q < 0.05))
+        .count();
     let value = |layer: usize| {
-        format!("{:.3} bits{}", mi.values[cell(layer)], bracket(interval(mi, cell(layer)), |x| format!("{x:.3}")))
+        format!(
+            "{:.3} bits{}",
+            mi.values[cell(layer)],
+            bracket(interval(mi, cell(layer)), |x| format!("{x:.3}"))
+        )
     };
     let verdict = match (significant, layers.len()) {
         (0, _) => "Not that this data could show".to_owned(),
         (n, all) if n == all => format!("Yes, at all {all} MoE layers"),
         (n, all) => format!("Yes, at {n} of {all} MoE layers"),
     };
-    let largest_q = q(strongest).map_or(String::new(), |q| format!(", p = {q:.3} after correction over layers"));
+    let largest_q = q(strongest).map_or(String::new(), |q| {
+        format!(", p = {q:.3} after correction over layers")
+    });
     Some(Finding {
         question: "Do disciplines route differently?",
         answer: format!(
@@ -111,16 +136,28 @@ fn beyond_tokens(knn: &Measurement) -> Option<Finding> {
     let at = |name: &str| variants.labels.iter().position(|v| v == name);
     let share = |name: &str| -> Option<String> {
         let i = at(name)?;
-        knn.values[i].is_finite().then(|| format!("{}{}", percent(knn.values[i]), bracket(interval(knn, i), percent)))
+        knn.values[i].is_finite().then(|| {
+            format!(
+                "{}{}",
+                percent(knn.values[i]),
+                bracket(interval(knn, i), percent)
+            )
+        })
     };
-    let chance = knn.reference.map_or(String::new(), |r| format!(" (guessing: {})", percent(r)));
+    let chance = knn
+        .reference
+        .map_or(String::new(), |r| format!(" (guessing: {})", percent(r)));
     let difference = at("fingerprint_minus_bag_of_tokens");
     let verdict = match difference.and_then(|i| interval(knn, i)) {
-        Some(Interval { low, .. }) if low > 0.0 => "Routing tells more than the bag of tokens does.",
+        Some(Interval { low, .. }) if low > 0.0 => {
+            "Routing tells more than the bag of tokens does."
+        }
         Some(Interval { high, .. }) if high < 0.0 => {
             "A bag of tokens does better: nothing here shows that routing knows more of the discipline than the words do."
         }
-        Some(_) => "A bag of tokens does as well within the uncertainty: nothing here shows that routing knows more than the words do.",
+        Some(_) => {
+            "A bag of tokens does as well within the uncertainty: nothing here shows that routing knows more than the words do."
+        }
         None => "Without an interval on the difference, nothing can be said about which is better.",
     };
     Some(Finding {
@@ -197,10 +234,16 @@ fn balance(effective: &Measurement) -> Option<Finding> {
             layers.labels[cell / groups.len()]
         )
     };
-    let most = effective.reference.map_or(String::new(), |r| format!(" of {r:.0}"));
+    let most = effective
+        .reference
+        .map_or(String::new(), |r| format!(" of {r:.0}"));
     Some(Finding {
         question: "How evenly are the experts used?",
-        answer: format!("The load of a discipline is worth {} to {} equally used experts{most}.", name(low), name(high)),
+        answer: format!(
+            "The load of a discipline is worth {} to {} equally used experts{most}.",
+            name(low),
+            name(high)
+        ),
         command: "measure TRACE effective_experts",
     })
 }
@@ -236,9 +279,8 @@ fn locality(repetition: &Measurement) -> Option<Finding> {
     let shuffled = variants.labels.iter().position(|v| v == "shuffled")?;
     let (_, groups) = repetition.axis(AxisKind::Group)?;
     let (_, layers) = repetition.axis(AxisKind::Layer)?;
-    let cells = (0..repetition.values.len() / variants.len()).filter(|cell| {
-        repetition.values[cell * variants.len() + observed].is_finite()
-    });
+    let cells = (0..repetition.values.len() / variants.len())
+        .filter(|cell| repetition.values[cell * variants.len() + observed].is_finite());
     let value = |cell: usize, variant: usize| repetition.values[cell * variants.len() + variant];
     let by_value = |a: &usize, b: &usize| value(*a, observed).total_cmp(&value(*b, observed));
     let (low, high) = (cells.clone().min_by(by_value)?, cells.max_by(by_value)?);
@@ -246,15 +288,18 @@ fn locality(repetition: &Measurement) -> Option<Finding> {
         format!(
             "{}{} of cases for {} at layer {} (tokens in shuffled order: {})",
             percent(value(cell, observed)),
-            bracket(interval(repetition, cell * variants.len() + observed), percent),
+            bracket(
+                interval(repetition, cell * variants.len() + observed),
+                percent
+            ),
             groups.labels[cell % groups.len()],
             layers.labels[cell / groups.len()],
             percent(value(cell, shuffled))
         )
     };
-    let chance = repetition
-        .reference
-        .map_or(String::new(), |r| format!("; an even router without memory: {}", percent(r)));
+    let chance = repetition.reference.map_or(String::new(), |r| {
+        format!("; an even router without memory: {}", percent(r))
+    });
     Some(Finding {
         question: "Do neighbouring tokens go to the same expert?",
         answer: format!(
@@ -298,7 +343,10 @@ fn interval(measurement: &Measurement, cell: usize) -> Option<Interval> {
 }
 
 fn bracket(interval: Option<Interval>, number: impl Fn(f64) -> String) -> String {
-    interval.map_or_else(|| " (no interval)".to_owned(), |i| format!(" [{}, {}]", number(i.low), number(i.high)))
+    interval.map_or_else(
+        || " (no interval)".to_owned(),
+        |i| format!(" [{}, {}]", number(i.low), number(i.high)),
+    )
 }
 
 fn percent(share: f64) -> String {
@@ -308,7 +356,10 @@ fn percent(share: f64) -> String {
 /// The first letter large, a full stop at the end.
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
     let rest = chars.as_str();
     let stop = if rest.ends_with(['.', ')']) { "" } else { "." };
     format!("{first}{rest}{stop}")
@@ -321,12 +372,20 @@ mod tests {
     use super::*;
 
     fn knn(values: [f64; 4], difference: Interval) -> Measurement {
-        let names = ["fingerprint", "bag_of_tokens", "length_only", "fingerprint_minus_bag_of_tokens"];
+        let names = [
+            "fingerprint",
+            "bag_of_tokens",
+            "length_only",
+            "fingerprint_minus_bag_of_tokens",
+        ];
         Measurement {
             metric: "fingerprint_knn".into(),
             title: String::new(),
             unit: "share of documents".into(),
-            axes: vec![Axis::new(AxisKind::Variant, names.map(str::to_owned).to_vec())],
+            axes: vec![Axis::new(
+                AxisKind::Variant,
+                names.map(str::to_owned).to_vec(),
+            )],
             values: values.to_vec(),
             intervals: Some(vec![None, None, None, Some(difference)]),
             nulls: None,
@@ -337,24 +396,54 @@ mod tests {
 
     #[test]
     fn the_bag_of_tokens_is_named_the_winner_when_it_wins_and_a_tie_is_called_a_tie() {
-        let better = knn([0.5, 0.7, 0.2, -0.2], Interval { low: -0.3, high: -0.1 });
-        assert!(beyond_tokens(&better).unwrap().answer.contains("bag of tokens does better"));
-        let tie = knn([0.65, 0.7, 0.2, -0.05], Interval { low: -0.12, high: 0.03 });
+        let better = knn(
+            [0.5, 0.7, 0.2, -0.2],
+            Interval {
+                low: -0.3,
+                high: -0.1,
+            },
+        );
+        assert!(
+            beyond_tokens(&better)
+                .unwrap()
+                .answer
+                .contains("bag of tokens does better")
+        );
+        let tie = knn(
+            [0.65, 0.7, 0.2, -0.05],
+            Interval {
+                low: -0.12,
+                high: 0.03,
+            },
+        );
         assert!(beyond_tokens(&tie).unwrap().answer.contains("does as well"));
-        let worse = knn([0.8, 0.6, 0.2, 0.2], Interval { low: 0.1, high: 0.3 });
+        let worse = knn(
+            [0.8, 0.6, 0.2, 0.2],
+            Interval {
+                low: 0.1,
+                high: 0.3,
+            },
+        );
         assert!(beyond_tokens(&worse).unwrap().answer.contains("tells more"));
     }
 
     #[test]
     fn no_significant_layer_is_not_called_a_difference() {
-        let null = NullComparison { null_mean: 0.0, p: 0.4, p_corrected: Some(0.6) };
+        let null = NullComparison {
+            null_mean: 0.0,
+            p: 0.4,
+            p_corrected: Some(0.6),
+        };
         let mi = Measurement {
             metric: "mutual_information".into(),
             title: String::new(),
             unit: "bits".into(),
             axes: vec![
                 Axis::new(AxisKind::Layer, vec!["0".into()]),
-                Axis::new(AxisKind::Variant, vec!["plug_in".into(), "minus_permutation_mean".into()]),
+                Axis::new(
+                    AxisKind::Variant,
+                    vec!["plug_in".into(), "minus_permutation_mean".into()],
+                ),
             ],
             values: vec![0.02, 0.001],
             intervals: None,
@@ -362,6 +451,11 @@ mod tests {
             reference: Some(0.0),
             protocol: Protocol::default(),
         };
-        assert!(dependence(&mi).unwrap().answer.starts_with("Not that this data could show"));
+        assert!(
+            dependence(&mi)
+                .unwrap()
+                .answer
+                .starts_with("Not that this data could show")
+        );
     }
 }

@@ -37,8 +37,8 @@ pub mod names;
 mod problems;
 
 pub use capture::{
-    BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig, CaptureOutcome, CapturePlan, Estimate,
-    PlannedSample, PlannedToken, trace_bytes_per_token,
+    BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
+    CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample};
 pub use error::PipelineError;

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::new(&cli.global);
     interrupt::install();
-    let result = devices::set_threads(cli.global.threads).and_then(|()| cli.command.run(&cli.global, &console));
+    let result = devices::set_threads(cli.global.threads)
+        .and_then(|()| cli.command.run(&cli.global, &console));
     console.finish();
     exit::report(result, &console)
 }

@@ -122,6 +122,7 @@ fn show_goes_through_a_document_token_by_token() {
         &["show", &trace, "--sample", "z"],
         &["no sample 'z'", "a, b"],
     );
+    refuse(&["show", &trace, "--sample", "A"], &["did you mean 'a'?"]);
     refuse(
         &["show", &trace, "--sample", "a", "--layer", "5"],
         &["no routing of layer 5", "0-1"],

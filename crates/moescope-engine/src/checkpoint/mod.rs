@@ -152,7 +152,7 @@ fn check(config: &DecoderConfig) -> Result<(), EngineError> {
             config.router.top_k, config.router.num_experts
         ));
     }
-    if attention.heads % attention.kv_heads != 0 {
+    if !attention.heads.is_multiple_of(attention.kv_heads) {
         return error(format!(
             "{} heads do not divide over {} kv heads",
             attention.heads, attention.kv_heads

@@ -197,7 +197,7 @@ impl TensorFiles {
             _ => None,
         };
         if let (true, Some(dtype)) = (is_cpu, dtype)
-            && bytes.as_ptr() as usize % width == 0
+            && (bytes.as_ptr() as usize).is_multiple_of(width)
         {
             let shared = Bytes::from_shared(bytes, AllocationProperty::File);
             let layout = Layout::contiguous(Shape::from(dims));

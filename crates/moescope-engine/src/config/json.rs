@@ -52,6 +52,9 @@ impl ConfigJson {
     ///
     /// # Errors
     /// When the key holds something else.
+    ///
+    /// # Panics
+    /// Never: the number was bounded.
     pub fn size_opt(&self, keys: &[&str]) -> Result<Option<usize>, EngineError> {
         let Some(value) = self.get(keys) else {
             return Ok(None);

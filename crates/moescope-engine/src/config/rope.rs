@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use super::ConfigJson;
 use crate::error::EngineError;
 
-/// Rotary position embedding of one model: angle = position · inv_freq[i] (arXiv 2104.09864).
+/// Rotary position embedding of one model: angle = position · `inv_freq[i]` (arXiv 2104.09864).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// Base θ of the frequencies θ^(−2i/d).
@@ -84,7 +84,7 @@ impl Rope {
             reason = "a head's width times a factor below one"
         )]
         let rotary_dim = (head_dim as f64 * partial) as usize;
-        if rotary_dim % 2 != 0 {
+        if !rotary_dim.is_multiple_of(2) {
             return Err(EngineError::Config(format!(
                 "rotary dimensions must be even, found {rotary_dim}"
             )));

@@ -134,7 +134,7 @@ impl Layout {
                             (up.as_str(), vec![inner, hidden]),
                             (down.as_str(), vec![hidden, inner]),
                         ]
-                    }))
+                    }));
                 }
                 ExpertNames::Fused([gate_up, down]) => {
                     needs.push((gate_up, vec![experts, 2 * inner, hidden]));

@@ -43,7 +43,8 @@ impl PlainKernels {
     fn hidden_keys(&self, ranges: &[KeyRange], rows: usize) -> Tensor<2, Bool> {
         let column = |values: Vec<i32>| -> Tensor<2, Int> {
             let len = values.len();
-            Tensor::<2, Int>::from_data(TensorData::new(values, [len, 1]), &self.device).expand([len, rows])
+            Tensor::<2, Int>::from_data(TensorData::new(values, [len, 1]), &self.device)
+                .expand([len, rows])
         };
         let int = |value: usize| i32::try_from(value).expect("a cache has fewer than 2^31 rows");
         let first = column(ranges.iter().map(|range| int(range.first)).collect());
@@ -184,7 +185,11 @@ pub(super) fn experts_one_by_one(
     for (expert, ((gate, up), down)) in matrices.enumerate() {
         let id = i64::try_from(expert).expect("an expert's number is small");
         let chosen = routing.selected_experts.clone().equal_scalar(id);
-        let weight = routing.routing_weights.clone().mask_fill(chosen.bool_not(), 0.0).sum_dim(1);
+        let weight = routing
+            .routing_weights
+            .clone()
+            .mask_fill(chosen.bool_not(), 0.0)
+            .sum_dim(1);
         let inner = activation.apply_tensor(kernels.linear(x, gate)) * kernels.linear(x, up);
         out = out + kernels.linear(&inner, down) * weight;
     }
@@ -206,12 +211,17 @@ pub(super) fn token_stats_in_parts(
         let len = HEAD_ROWS.min(tokens - start);
         let logits = kernels.linear(&hidden.clone().narrow(0, start, len), head);
         let next = &next[start..start + len];
-        let ids: Vec<i32> = next.iter().map(|id| id.unwrap_or(0).cast_signed()).collect();
+        let ids: Vec<i32> = next
+            .iter()
+            .map(|id| id.unwrap_or(0).cast_signed())
+            .collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [len]), device);
         let missing: Vec<bool> = next.iter().map(Option::is_none).collect();
         let missing = Tensor::<1, Bool>::from_data(TensorData::new(missing, [len]), device);
         let log_probabilities = activation::log_softmax(logits.clone(), 1);
-        let chosen = log_probabilities.gather(1, ids.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1);
+        let chosen = log_probabilities
+            .gather(1, ids.unsqueeze_dim::<2>(1))
+            .squeeze_dim::<1>(1);
         surprisals.push(chosen.neg().mask_fill(missing, f32::NAN));
         predictions.push(logits.argmax(1).squeeze_dim::<1>(1));
     }

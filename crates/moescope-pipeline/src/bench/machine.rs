@@ -18,7 +18,11 @@ pub fn stream_bandwidth() -> f64 {
             let start = Instant::now();
             let sum: u64 = values
                 .par_chunks(1 << 16)
-                .map(|chunk| chunk.iter().fold(0u64, |sum, value| sum.wrapping_add(*value)))
+                .map(|chunk| {
+                    chunk
+                        .iter()
+                        .fold(0u64, |sum, value| sum.wrapping_add(*value))
+                })
                 .sum();
             black_box(sum);
             start.elapsed().as_secs_f64()

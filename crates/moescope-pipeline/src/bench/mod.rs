@@ -76,14 +76,32 @@ pub fn run(
     let mut groups: Vec<Vec<Case>> = Vec::new();
     for tokens in [16, 128, 512] {
         if tokens <= longest {
-            groups.push(recordings(Case { phase: "prefill", tokens, batch: 1, recording: "off", surprisal: false }));
+            groups.push(recordings(Case {
+                phase: "prefill",
+                tokens,
+                batch: 1,
+                recording: "off",
+                surprisal: false,
+            }));
         }
     }
     for batch in [1, 8] {
-        groups.push(recordings(Case { phase: "decode", tokens: DECODED, batch, recording: "off", surprisal: false }));
+        groups.push(recordings(Case {
+            phase: "decode",
+            tokens: DECODED,
+            batch,
+            recording: "off",
+            surprisal: false,
+        }));
     }
     let tokens = 512.min(longest);
-    groups.push(vec![Case { phase: "prefill", tokens, batch: 1, recording: "routing", surprisal: true }]);
+    groups.push(vec![Case {
+        phase: "prefill",
+        tokens,
+        batch: 1,
+        recording: "routing",
+        surprisal: true,
+    }]);
 
     let limit = (loaded.device.kind == "cpu").then(stream_bandwidth);
     let total: usize = groups.iter().map(Vec::len).sum();
@@ -100,7 +118,9 @@ pub fn run(
 }
 
 fn recordings(case: Case) -> Vec<Case> {
-    ["off", "routing", "logits"].map(|recording| Case { recording, ..case }).to_vec()
+    ["off", "routing", "logits"]
+        .map(|recording| Case { recording, ..case })
+        .to_vec()
 }
 
 /// Median seconds of each case of a group, the cases taking turns.
@@ -127,9 +147,15 @@ fn measure(model: &MoeModel, group: &[Case]) -> Result<Vec<(Case, f64)>, Pipelin
 
 fn once(model: &MoeModel, case: Case) -> Result<f64, PipelineError> {
     let is_decode = case.phase == "decode";
-    let length = if is_decode { DECODE_PROMPT } else { case.tokens };
+    let length = if is_decode {
+        DECODE_PROMPT
+    } else {
+        case.tokens
+    };
     let vocab = model.config().vocab_size;
-    let prompts: Vec<Vec<u32>> = (0..case.batch).map(|sequence| tokens(sequence, length, vocab)).collect();
+    let prompts: Vec<Vec<u32>> = (0..case.batch)
+        .map(|sequence| tokens(sequence, length, vocab))
+        .collect();
     let numbers: Vec<u64> = (0..case.batch as u64).collect();
     let config = RunConfig {
         records_routing: case.recording != "off",
@@ -149,7 +175,10 @@ fn once(model: &MoeModel, case: Case) -> Result<f64, PipelineError> {
     }
     let records = run.finish();
     if case.recording == "logits" {
-        let kept: Vec<f32> = records.iter().flat_map(|r| r.decisions.router_logits.clone().unwrap_or_default()).collect();
+        let kept: Vec<f32> = records
+            .iter()
+            .flat_map(|r| r.decisions.router_logits.clone().unwrap_or_default())
+            .collect();
         std::hint::black_box(kept);
     }
     std::hint::black_box(&records);
@@ -158,7 +187,9 @@ fn once(model: &MoeModel, case: Case) -> Result<f64, PipelineError> {
 
 /// Arbitrary tokens, the same in every run.
 fn tokens(sequence: usize, length: usize, vocab: usize) -> Vec<u32> {
-    (0..length).map(|i| u32::try_from((sequence * 7919 + i * 104_729) % vocab).unwrap_or(0)).collect()
+    (0..length)
+        .map(|i| u32::try_from((sequence * 7919 + i * 104_729) % vocab).unwrap_or(0))
+        .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
@@ -166,11 +197,27 @@ fn describe(loaded: &LoadedModel, case: Case, seconds: f64, limit: Option<f64>) 
     let config = loaded.model.config();
     let work = Work::of(loaded);
     let all_tokens = (case.tokens * case.batch) as f64;
-    let passes = if case.phase == "decode" { case.tokens as f64 } else { 1.0 };
-    let per_pass = if case.phase == "decode" { case.batch } else { case.tokens * case.batch };
-    let head_rows = if case.surprisal { all_tokens } else if case.phase == "decode" { all_tokens } else { 0.0 };
+    let passes = if case.phase == "decode" {
+        case.tokens as f64
+    } else {
+        1.0
+    };
+    let per_pass = if case.phase == "decode" {
+        case.batch
+    } else {
+        case.tokens * case.batch
+    };
+    let head_rows = if case.surprisal || case.phase == "decode" {
+        all_tokens
+    } else {
+        0.0
+    };
     let bytes = passes * (work.shared_bytes + work.expert_bytes * work.experts_touched(per_pass))
-        + if head_rows > 0.0 { passes * work.head_bytes } else { 0.0 };
+        + if head_rows > 0.0 {
+            passes * work.head_bytes
+        } else {
+            0.0
+        };
     let operations = 2.0 * (all_tokens * work.active_parameters + head_rows * work.head_parameters);
     let gb_per_s = bytes / seconds / 1e9;
     BenchRow {
@@ -226,10 +273,15 @@ impl Work {
             .or_else(|| loaded.files.checkpoint.files().storage_type("gate_up_proj"))
             .unwrap_or_else(|| "unknown".to_owned());
         // On the CPU weights are read as stored; on a GPU they are f32.
-        let width = if loaded.device.kind == "cpu" && storage == "BF16" { 2.0 } else { 4.0 };
+        let width = if loaded.device.kind == "cpu" && storage == "BF16" {
+            2.0
+        } else {
+            4.0
+        };
         let attention = &config.attention;
         let hidden = config.hidden_size as f64;
-        let projections = hidden * (attention.head_dim * 2 * (attention.heads + attention.kv_heads)) as f64;
+        let projections =
+            hidden * (attention.head_dim * 2 * (attention.heads + attention.kv_heads)) as f64;
         let router = hidden * config.router.num_experts as f64;
         let expert = 3.0 * hidden * config.expert_intermediate_size as f64;
         let layers = config.num_layers as f64;
@@ -240,7 +292,8 @@ impl Work {
             expert_bytes: layers * expert * width,
             head_bytes: head * width,
             head_parameters: head,
-            active_parameters: layers * (projections + router + expert * config.router.top_k as f64),
+            active_parameters: layers
+                * (projections + router + expert * config.router.top_k as f64),
             num_experts: config.router.num_experts as f64,
             top_k: config.router.top_k as f64,
         }

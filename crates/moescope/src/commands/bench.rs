@@ -19,7 +19,11 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: &BenchArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &BenchArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     let loaded = args.model.load(global, console)?;
     let mut failure = None;
     let rows = bench::run(&loaded, console, &mut |row| {
@@ -38,8 +42,13 @@ pub(crate) fn run(args: &BenchArgs, global: &GlobalArgs, console: &Console) -> a
 }
 
 fn show(rows: &[BenchRow]) -> anyhow::Result<()> {
-    let Some(first) = rows.first() else { return Ok(()) };
-    output::line(&format!("{} ({} weights, {} compute) on {}", first.geometry, first.weights, first.compute, first.device))?;
+    let Some(first) = rows.first() else {
+        return Ok(());
+    };
+    output::line(&format!(
+        "{} ({} weights, {} compute) on {}",
+        first.geometry, first.weights, first.compute, first.device
+    ))?;
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -51,14 +60,26 @@ fn show(rows: &[BenchRow]) -> anyhow::Result<()> {
                 if row.surprisal { "yes" } else { "no" }.to_owned(),
                 format!("{:.0}", row.tokens_per_s),
                 format!("{:.1}", row.gb_per_s),
-                row.bandwidth_fraction.map_or_else(|| "-".to_owned(), |f| format!("{:.0} %", 100.0 * f)),
+                row.bandwidth_fraction
+                    .map_or_else(|| "-".to_owned(), |f| format!("{:.0} %", 100.0 * f)),
                 format!("{:.1}", row.gflop_per_s),
                 row.peak_bytes.map_or_else(|| "-".to_owned(), output::bytes),
             ]
         })
         .collect();
     output::table(
-        &["phase", ">tokens", ">batch", "recording", "surprisal", ">tokens/s", ">GB/s", ">of limit", ">GFLOP/s", ">peak"],
+        &[
+            "phase",
+            ">tokens",
+            ">batch",
+            "recording",
+            "surprisal",
+            ">tokens/s",
+            ">GB/s",
+            ">of limit",
+            ">GFLOP/s",
+            ">peak",
+        ],
         &cells,
     )?;
     Ok(())

@@ -251,7 +251,7 @@ fn show_estimate(estimate: &Estimate, is_json: bool) -> anyhow::Result<()> {
         (
             "time",
             format!(
-                "about {:.0} s (a small prefill ran at {:.0} tokens/s)",
+                "about {:.1} s (a small prefill ran at {:.0} tokens/s)",
                 estimate.secs, estimate.prefill_tokens_per_sec
             ),
         ),

@@ -22,7 +22,11 @@ pub(crate) struct DemoArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: &DemoArgs, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &DemoArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     let outcome = demo::run(&args.out, devices::choice(global)?, console)?;
     console.finish();
@@ -49,8 +53,13 @@ pub(crate) fn run(args: &DemoArgs, global: &GlobalArgs, console: &Console) -> an
     }
     let trace = outcome.trace.display().to_string();
     output::line("Written:")?;
-    output::line(&format!("   {trace}  the routing dataset (Parquet; it is valid)"))?;
-    output::line(&format!("   {}  every number above and more", outcome.measurements.display()))?;
+    output::line(&format!(
+        "   {trace}  the routing dataset (Parquet; it is valid)"
+    ))?;
+    output::line(&format!(
+        "   {}  every number above and more",
+        outcome.measurements.display()
+    ))?;
     for figure in &outcome.figures {
         output::line(&format!("   {}", figure.display()))?;
     }

@@ -28,7 +28,11 @@ pub(crate) struct FigureArgs {
     #[arg(value_name = "KIND", required_unless_present = "list")]
     kind: Option<String>,
     /// Where to write it; the ending chooses the format
-    #[arg(long, value_name = "FILE.svg|pdf|png", required_unless_present = "list")]
+    #[arg(
+        long,
+        value_name = "FILE.svg|pdf|png",
+        required_unless_present = "list"
+    )]
     out: Option<PathBuf>,
     /// List the kinds and their options
     #[arg(long)]
@@ -90,8 +94,14 @@ impl LookArgs {
             .limits
             .as_deref()
             .map(|text| {
-                let (low, high) = text.split_once(':').with_context(|| format!("--limits takes LOW:HIGH, found '{text}'"))?;
-                let number = |text: &str| text.trim().parse::<f64>().with_context(|| format!("'{text}' is not a number"));
+                let (low, high) = text
+                    .split_once(':')
+                    .with_context(|| format!("--limits takes LOW:HIGH, found '{text}'"))?;
+                let number = |text: &str| {
+                    text.trim()
+                        .parse::<f64>()
+                        .with_context(|| format!("'{text}' is not a number"))
+                };
                 anyhow::Ok([number(low)?, number(high)?])
             })
             .transpose()?;
@@ -140,7 +150,11 @@ fn list() -> anyhow::Result<()> {
     for kind in catalogue() {
         let about = kind.about();
         output::line(&format!("{}: {}", about.name, about.summary))?;
-        output::line(&format!("  draws    {} (usually {})", about.metrics, usual_metric(about.name)))?;
+        output::line(&format!(
+            "  draws    {} (usually {})",
+            about.metrics,
+            usual_metric(about.name)
+        ))?;
         for (option, meaning) in about.options {
             output::line(&format!("  --{:<9} {meaning}", option.replace('_', "-")))?;
         }

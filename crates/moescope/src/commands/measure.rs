@@ -77,8 +77,8 @@ pub(crate) struct RequestArgs {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// What stands for a document in maps and classifiers: mean_prob, selection_frequency, weight_share, last_prob,
-    /// scidfm_logits, scidfm_probs, scidfm_weights
+    /// What stands for a document in maps and classifiers: `mean_prob`, `selection_frequency`, `weight_share`,
+    /// `last_prob`, `scidfm_logits`, `scidfm_probs`, `scidfm_weights`
     #[arg(long, default_value = "mean_prob", value_name = "KIND")]
     fingerprint: String,
 }
@@ -110,14 +110,22 @@ impl RequestArgs {
             .map(|pair| {
                 pair.split_once(':')
                     .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                    .with_context(|| format!("--contrast takes two labels like math:law, found '{pair}'"))
+                    .with_context(|| {
+                        format!("--contrast takes two labels like math:law, found '{pair}'")
+                    })
             })
             .transpose()?;
         let kinds = FingerprintKind::ALL.map(FingerprintKind::as_str);
         let fingerprint = FingerprintKind::ALL
             .into_iter()
             .find(|kind| kind.as_str() == self.fingerprint)
-            .with_context(|| format!("there is no fingerprint '{}'; the kinds are {}", self.fingerprint, kinds.join(", ")))?;
+            .with_context(|| {
+                format!(
+                    "there is no fingerprint '{}'; the kinds are {}",
+                    self.fingerprint,
+                    kinds.join(", ")
+                )
+            })?;
         let request = MeasureRequest {
             scope: Scope {
                 layers: self.layers.parse()?,
@@ -146,19 +154,31 @@ impl RequestArgs {
 
 pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
     let request = args.request.request()?;
-    let metrics = args.metrics.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
+    let metrics = args
+        .metrics
+        .iter()
+        .map(|name| find(name))
+        .collect::<Result<Vec<_>, _>>()?;
     let data = TraceData::open(&args.trace)?;
     let mut measurements = Vec::new();
     for metric in metrics {
         measurements.extend(metric.measure(&data, &request, console)?);
     }
     console.finish();
-    let format = if args.json { TableFormat::Json } else { args.format };
+    let format = if args.json {
+        TableFormat::Json
+    } else {
+        args.format
+    };
     write(&measurements, format, args.out.as_deref())?;
     Ok(Outcome::Success)
 }
 
-fn write(measurements: &[Measurement], format: TableFormat, out: Option<&Path>) -> anyhow::Result<()> {
+fn write(
+    measurements: &[Measurement],
+    format: TableFormat,
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
     if format == TableFormat::Parquet {
         let Some(out) = out else {
             bail!("parquet is not for the terminal; name a file with --out");
@@ -177,7 +197,8 @@ fn write(measurements: &[Measurement], format: TableFormat, out: Option<&Path>) 
         TableFormat::Parquet => {}
     }
     match out {
-        Some(out) => std::fs::write(out, bytes).with_context(|| format!("cannot write the table: {}", out.display()))?,
+        Some(out) => std::fs::write(out, bytes)
+            .with_context(|| format!("cannot write the table: {}", out.display()))?,
         None => output::raw(&bytes)?,
     }
     std::io::stdout().flush()?;

@@ -50,7 +50,13 @@ pub(crate) fn run(args: &MetricsArgs) -> anyhow::Result<Outcome> {
     } else {
         let rows: Vec<Vec<String>> = chosen
             .iter()
-            .map(|about| vec![about.name.to_owned(), about.unit.to_owned(), about.title.to_owned()])
+            .map(|about| {
+                vec![
+                    about.name.to_owned(),
+                    about.unit.to_owned(),
+                    about.title.to_owned(),
+                ]
+            })
             .collect();
         output::table(&["name", "unit", "what"], &rows)?;
     }

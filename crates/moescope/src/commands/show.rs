@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use moescope_core::LayerId;
-use moescope_trace::{Document, Manifest, RoutingTrace};
+use moescope_pipeline::names;
+use moescope_trace::{Document, Manifest, RoutingTrace, TraceError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -33,13 +34,25 @@ pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
     let trace = RoutingTrace::open(&args.trace)?;
     let manifest = trace.manifest();
     let layer = layer(args, manifest)?;
-    let document = trace.document(&args.sample)?;
+    let document = trace
+        .document(&args.sample)
+        .map_err(|error| with_suggestion(error, &trace, &args.sample))?;
     if args.json {
         show_json(&document, args.layer.map(LayerId))?;
     } else {
         show_table(&document, layer, manifest)?;
     }
     Ok(Outcome::Success)
+}
+
+/// Adds the id that the user may have meant.
+fn with_suggestion(error: TraceError, trace: &RoutingTrace, id: &str) -> anyhow::Error {
+    if !matches!(error, TraceError::UnknownSample { .. }) {
+        return error.into();
+    }
+    let rows = trace.samples().unwrap_or_default();
+    let ids: Vec<&str> = rows.iter().map(|row| row.meta.id.as_str()).collect();
+    anyhow::anyhow!("{error}{}", names::did_you_mean(id, &ids))
 }
 
 fn layer(args: &ShowArgs, manifest: &Manifest) -> anyhow::Result<LayerId> {

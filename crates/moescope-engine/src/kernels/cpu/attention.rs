@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::{
+    exp::shifted_exp,
     output::SharedOut,
     simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
 };
@@ -13,7 +14,7 @@ const SERIAL_BELOW: usize = 64 * 1024;
 
 /// `queries [n, heads · D]`, `keys` and `values [rows, kv_heads · D]`, one key range per query → `[n, heads · D]`.
 ///
-/// Query head j reads kv head ⌊j / (heads / kv_heads)⌋. Softmax in f32 with the maximum subtracted.
+/// Query head j reads kv head `⌊j / (heads / kv_heads)⌋`. Softmax in f32 with the maximum subtracted.
 pub(crate) fn attention(
     set: InstructionSet,
     queries: &[f32],
@@ -101,11 +102,9 @@ impl SimdTask for OneHead<'_> {
             *score = unsafe { dot::<S>(query, &key[offset..offset + query.len()]) } * scale;
             max = max.max(*score);
         }
-        let mut sum = 0.0f32;
-        for score in scores.iter_mut() {
-            *score = (*score - max).exp();
-            sum += *score;
-        }
+        shifted_exp(scores, max);
+        // SAFETY: the machine has `S`, by the contract of `run`.
+        let sum = unsafe { total::<S>(scores) };
         for (score, value) in scores.iter().zip(values.chunks_exact(stride)) {
             // SAFETY: both slices hold head_dim values.
             unsafe { add_scaled::<S>(out, &value[offset..offset + query.len()], *score / sum) };
@@ -113,10 +112,29 @@ impl SimdTask for OneHead<'_> {
     }
 }
 
+/// The sum of all values, in sixteen running sums and a tail.
+///
+/// # Safety
+/// The machine has `S`.
+#[inline(always)]
+unsafe fn total<S: Simd>(values: &[f32]) -> f32 {
+    let body = values.len() - values.len() % LANES;
+    unsafe {
+        let ones = S::splat(1.0);
+        let mut sums = S::zero();
+        let mut at = 0;
+        while at < body {
+            sums = S::fma(S::load(values.as_ptr().add(at)), ones, sums);
+            at += LANES;
+        }
+        S::sum(sums) + values[body..].iter().sum::<f32>()
+    }
+}
+
 /// # Safety
 /// The slices have the same length and the machine has `S`.
 #[inline(always)]
-pub(super) unsafe fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
+unsafe fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
     let body = a.len() - a.len() % LANES;
     unsafe {
         let mut sums = S::zero();

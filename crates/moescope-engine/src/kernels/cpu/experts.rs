@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{matmul::block, output::SharedOut, rows::Rows, simd::InstructionSet};
+use super::{
+    exp::silu_in_place, matmul::block, output::SharedOut, rows::Rows, simd::InstructionSet,
+};
 use crate::config::Activation;
 
 /// Rows of an expert's matrix per task: small enough to balance unequal experts over threads.
@@ -94,6 +96,10 @@ pub(crate) fn experts(
                     gate[i * task.columns + j] = value;
                 },
             );
+            match activation {
+                Activation::Silu => silu_in_place(set, &mut gate),
+                other => gate.iter_mut().for_each(|x| *x = other.apply(*x)),
+            }
             block(
                 set,
                 rows,
@@ -101,13 +107,13 @@ pub(crate) fn experts(
                 hidden,
                 columns,
                 |i, j, value| {
-                    let product = activation.apply(gate[i * task.columns + j]) * value;
+                    let product = gate[i * task.columns + j] * value;
                     // SAFETY: tasks cover disjoint rectangles of the inner activations.
                     unsafe {
                         shared.write(
                             (task.first_row + i) * intermediate + task.first_column + j,
                             product,
-                        )
+                        );
                     };
                 },
             );
@@ -132,7 +138,7 @@ pub(crate) fn experts(
                 |i, j, value| {
                     // SAFETY: tasks cover disjoint rectangles of the outputs.
                     unsafe {
-                        shared.write((task.first_row + i) * hidden + task.first_column + j, value)
+                        shared.write((task.first_row + i) * hidden + task.first_column + j, value);
                     };
                 },
             );

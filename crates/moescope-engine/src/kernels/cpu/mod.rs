@@ -9,6 +9,7 @@
 )]
 
 mod attention;
+mod exp;
 mod experts;
 mod matmul;
 mod output;

@@ -12,10 +12,6 @@ pub(super) const LANES: usize = 16;
 ///
 /// # Safety
 /// The methods may only run on a machine that has the instruction set; [`with_simd`] sees to it.
-#[expect(
-    clippy::missing_safety_doc,
-    reason = "one rule for all methods, stated at the trait"
-)]
 pub(super) unsafe trait Simd {
     /// Sixteen floats.
     type V: Copy;
@@ -89,11 +85,13 @@ unsafe impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32,
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_slli_epi32, _mm256_storeu_ps, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
-        _mm512_storeu_ps,
+        __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps,
+        _mm_shuffle_ps, _mm256_add_ps, _mm256_castpd_ps, _mm256_castps256_ps128,
+        _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32,
+        _mm256_storeu_ps, _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps,
+        _mm512_cvtepu16_epi32, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -147,6 +145,20 @@ mod x86 {
         unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
             a.mul_add(b, c)
         }
+        #[inline(always)]
+        unsafe fn sum(v: Self::V) -> f32 {
+            unsafe { sum_of_eight(_mm256_add_ps(v[0], v[1])) }
+        }
+    }
+
+    /// Eight numbers in the tree of `Simd::sum`: halves onto each other.
+    #[inline(always)]
+    unsafe fn sum_of_eight(v: __m256) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
     }
 
     /// AVX-512: one register of sixteen.
@@ -187,6 +199,13 @@ mod x86 {
         unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
             a.mul_add(b, c)
         }
+        #[inline(always)]
+        unsafe fn sum(v: Self::V) -> f32 {
+            unsafe {
+                let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
+                sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(v), high))
+            }
+        }
     }
 }
 
@@ -217,6 +236,9 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// The widest one that this machine has.
+    ///
+    /// # Panics
+    /// Never: the portable set is always there.
     #[must_use]
     pub fn detect() -> Self {
         *Self::available()

@@ -20,7 +20,7 @@ fn attention_kernel(
     queries: &[f32],
     keys: &[f32],
     values: &[f32],
-    ranges: &[i32],
+    ranges: &[u32],
     out: &mut [f32],
     total: u32,
     heads: u32,
@@ -29,7 +29,7 @@ fn attention_kernel(
     kv_width: u32,
     scale: f32,
 ) {
-    let index = ABSOLUTE_POS as usize;
+    let index = ABSOLUTE_POS;
     if index < total as usize {
         let token = index / heads as usize;
         let head = index % heads as usize;
@@ -60,7 +60,7 @@ fn attention_kernel(
             max = larger;
         }
         for d in 0..width {
-            out[query + d] = out[query + d] / sum;
+            out[query + d] /= sum;
         }
     }
 }
@@ -74,14 +74,13 @@ pub(super) fn launch(
     shape: AttentionShape,
     device: &Device,
 ) -> CubeTensor {
-    let small = |size: usize| i32::try_from(size).expect("a cache has fewer than 2^31 rows");
     let size = |size: usize| u32::try_from(size).expect("a model's sizes fit 32 bits");
-    let bounds: Vec<i32> = ranges
+    let bounds: Vec<u32> = ranges
         .iter()
-        .flat_map(|range| [small(range.first), small(range.end)])
+        .flat_map(|range| [size(range.first), size(range.end)])
         .collect();
     let len = bounds.len();
-    let bounds = Tensor::<1, Int>::from_data(TensorData::new(bounds, [len]), (device, DType::I32));
+    let bounds = Tensor::<1, Int>::from_data(TensorData::new(bounds, [len]), (device, DType::U32));
     let bounds = into_contiguous(
         bounds
             .try_into_primitive::<Wgpu>()

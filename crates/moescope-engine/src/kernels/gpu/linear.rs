@@ -53,7 +53,12 @@ fn linear_kernel(x: &[f32], weight: &[f32], out: &mut [f32], n: u32, m: u32, k: 
 pub(super) fn launch(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
     let [n, k] = x.meta.shape().dims::<2>();
     let [m, _] = weight.meta.shape().dims::<2>();
-    let out = empty_device_dtype(x.client.clone(), x.device.clone(), Shape::from([n, m]), DType::F32);
+    let out = empty_device_dtype(
+        x.client.clone(),
+        x.device.clone(),
+        Shape::from([n, m]),
+        DType::F32,
+    );
     let client = x.client.clone();
     let size = |size: usize| u32::try_from(size).expect("a model's sizes fit 32 bits");
     let count = CubeCount::Static(size(m).div_ceil(UNITS), size(n).div_ceil(ROWS), 1);

@@ -1,9 +1,12 @@
-//! Kernels for graphics adapters, written in CubeCL: the products with weights and attention over the cache.
+//! Kernels for graphics adapters, written in `CubeCL`: the products with weights and attention over the cache.
 //!
 //! Everything else is [`PlainKernels`]: elementwise work and the router, where burn's operators are as good.
 //! burn's own matrix product is not used: it brings down software Vulkan (Mesa 22.3) while compiling its shader, and
 //! with it every machine that tests without a GPU.
-#![expect(unsafe_code, reason = "kernels are launched without bounds checks; every index is derived from the shapes")]
+#![expect(
+    unsafe_code,
+    reason = "kernels are launched without bounds checks; every index is derived from the shapes"
+)]
 
 mod attention;
 mod linear;
@@ -15,7 +18,7 @@ use burn::{
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 
 use super::{
-    AttentionShape, CacheSpan, KeyRange, Kernels, PlainKernels, RotaryAngles,
+    AttentionShape, CacheSpan, Kernels, KeyRange, PlainKernels, RotaryAngles,
     plain::{experts_one_by_one, token_stats_in_parts},
 };
 use crate::{
