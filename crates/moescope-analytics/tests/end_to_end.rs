@@ -104,18 +104,40 @@ fn damaged_tables_are_refused_without_panic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace");
     write(Synthetic::default(), &path);
-    let data = TraceData::open(&path).unwrap();
-    // The same length, so that opening alone would not see it.
-    for table in ["profiles", "routing", "tokens"] {
+    // The same length, so that opening alone would not see it. Some flipped bits decode without an error.
+    for (table, metric) in [
+        ("routing", "first_choice_repetition"),
+        ("profiles", "assignment_share"),
+    ] {
         let file = path.join(table).join("part-00000.parquet");
-        let bytes = std::fs::read(&file).unwrap();
-        std::fs::write(&file, vec![0u8; bytes.len()]).unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let data = TraceData::open(&path).unwrap();
+        let message = fails(&data, metric, &quick());
+        assert!(message.contains("its checksum is not"), "{message}");
+        assert!(message.contains(table), "{message}");
     }
-    assert!(fails(&data, "assignment_share", &quick()).contains("cannot read a table"));
     assert!(
         TraceData::open(folder.path())
             .unwrap_err()
             .to_string()
             .contains("manifest.json")
+    );
+}
+
+#[test]
+fn groups_of_several_labels_are_counted_once_each() {
+    let mut request = quick();
+    request.resample_by = "genre".into();
+    let found = everything(&Synthetic::default().data(), &request);
+    // Every label has documents of both genres.
+    let notes = &found[0].protocol.notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("2 of 2 groups hold documents of several labels")),
+        "{notes:?}"
     );
 }

@@ -119,21 +119,3 @@ impl<A: Probe, B: Probe> Probe for (A, B) {
         self.1.observe(site, routing);
     }
 }
-
-impl Probe for [Box<dyn Probe + Send>] {
-    fn intervene(&mut self, site: RouterSite<'_>, router_logits: Tensor<2>) -> Tensor<2> {
-        self.iter_mut().fold(router_logits, |router_logits, probe| {
-            probe.intervene(site, router_logits)
-        })
-    }
-
-    fn reroute(&mut self, site: RouterSite<'_>, routing: Routing) -> Routing {
-        self.iter_mut()
-            .fold(routing, |routing, probe| probe.reroute(site, routing))
-    }
-
-    fn observe(&mut self, site: RouterSite<'_>, routing: &Routing) {
-        self.iter_mut()
-            .for_each(|probe| probe.observe(site, routing));
-    }
-}

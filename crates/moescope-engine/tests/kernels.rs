@@ -16,15 +16,14 @@ fn plain() -> PlainKernels {
 fn candidates() -> Vec<(Box<dyn Kernels>, Device)> {
     let mut all: Vec<(Box<dyn Kernels>, Device)> =
         vec![(Box::new(CpuKernels::new()), Device::flex())];
-    match Device::enumerate(DeviceType::Wgpu).into_iter().next() {
-        Some(device) => all.push((Box::new(GpuKernels::new(&device)), device)),
-        None => {
-            assert!(
-                std::env::var_os("MOESCOPE_REQUIRE_GPU").is_none(),
-                "a graphics adapter is required here"
-            );
-            println!("skipped on the GPU: no graphics adapter was found");
-        }
+    if let Some(device) = Device::enumerate(DeviceType::Wgpu).into_iter().next() {
+        all.push((Box::new(GpuKernels::new(&device)), device));
+    } else {
+        assert!(
+            std::env::var_os("MOESCOPE_REQUIRE_GPU").is_none(),
+            "a graphics adapter is required here"
+        );
+        println!("skipped on the GPU: no graphics adapter was found");
     }
     all
 }

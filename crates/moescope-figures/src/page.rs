@@ -197,7 +197,7 @@ fn protocol_in_short(measurement: &Measurement, drawn: Drawn) -> Vec<String> {
         protocol
             .notes
             .iter()
-            .map(|note| sentence(&clean(note)))
+            .map(|note| capitalized(&sentence(&clean(note))))
             .filter(|note| !note.is_empty()),
     );
     parts

@@ -186,17 +186,20 @@ fn specialists(shares: &Measurement) -> Option<Finding> {
         .filter(|i| interval(shares, *i).is_none_or(|Interval { low, .. }| low > uniform))
         .collect();
     cells.sort_by(|a, b| shares.values[*b].total_cmp(&shares.values[*a]));
-    // One line per expert, so that three names are three experts.
+    // One line per expert and discipline, so that three lines are three experts of three disciplines.
     let mut seen = Vec::new();
     let mut lines = Vec::new();
     for cell in cells {
         let expert = cell % experts.len();
         let group = cell / experts.len() % groups.len();
         let layer = cell / experts.len() / groups.len();
-        if seen.contains(&(layer, expert)) {
+        if seen
+            .iter()
+            .any(|(l, e, g)| (*l, *e) == (layer, expert) || *g == group)
+        {
             continue;
         }
-        seen.push((layer, expert));
+        seen.push((layer, expert, group));
         lines.push(format!(
             "expert {} of layer {} takes {}{} of {} tokens",
             experts.labels[expert],
@@ -212,8 +215,8 @@ fn specialists(shares: &Measurement) -> Option<Finding> {
     (!lines.is_empty()).then(|| Finding {
         question: "Which experts stand out, and for what?",
         answer: format!(
-            "{} (an even router: {}). These are the largest of {} shares, so new data will show them somewhat smaller.",
-            sentence(&lines.join("; ")),
+            "{}. An even router would give each expert {}. These were picked as the largest of {} shares, so new data will show them somewhat smaller.",
+            capitalized(&lines.join("; ")),
             percent(uniform),
             shares.values.len()
         ),
@@ -227,20 +230,20 @@ fn balance(effective: &Measurement) -> Option<Finding> {
     let (_, layers) = effective.axis(AxisKind::Layer)?;
     let name = |cell: usize| {
         format!(
-            "{:.1}{} for {} at layer {}",
+            "{:.1}{} ({} at layer {})",
             effective.values[cell],
             bracket(interval(effective, cell), |x| format!("{x:.1}")),
             groups.labels[cell % groups.len()],
             layers.labels[cell / groups.len()]
         )
     };
-    let most = effective
+    let all = effective
         .reference
         .map_or(String::new(), |r| format!(" of {r:.0}"));
     Some(Finding {
         question: "How evenly are the experts used?",
         answer: format!(
-            "The load of a discipline is worth {} to {} equally used experts{most}.",
+            "A discipline spreads its tokens as evenly as over between {} and {} equally used experts{all}.",
             name(low),
             name(high)
         ),
@@ -355,14 +358,17 @@ fn percent(share: f64) -> String {
 
 /// The first letter large, a full stop at the end.
 fn sentence(text: &str) -> String {
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{}{stop}", capitalized(text))
+}
+
+fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars
         .next()
         .map(|c| c.to_uppercase().to_string())
         .unwrap_or_default();
-    let rest = chars.as_str();
-    let stop = if rest.ends_with(['.', ')']) { "" } else { "." };
-    format!("{first}{rest}{stop}")
+    format!("{first}{}", chars.as_str())
 }
 
 #[cfg(test)]

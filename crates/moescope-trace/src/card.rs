@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     durable,
     error::TraceError,
@@ -125,11 +127,29 @@ fn front_matter(manifest: &Manifest, licences: &BTreeMap<Option<String>, u64>) -
         };
         write!(
             text,
-            "- config_name: {table}\n{default}  data_files:\n  - split: train\n    path: \"{table}/*.parquet\"\n"
+            "- config_name: {table}\n{default}  description: \"content {}\"\n  data_files:\n  - split: train\n    \
+             path: \"{table}/*.parquet\"\n",
+            content(manifest, table)
         )
         .expect(INFALLIBLE);
     }
     text + "---\n"
+}
+
+/// A short checksum of a table's files.
+///
+/// `datasets` (seen in 5.2) keeps what it has loaded under the folder's own name and a hash of this front matter. Two
+/// traces in folders of the same name would share an entry, and the second would show the rows of the first.
+fn content(manifest: &Manifest, table: Table) -> String {
+    let files = manifest
+        .shards
+        .iter()
+        .filter_map(|shard| shard.tables.get(&table.to_string()));
+    let mut sum = Sha256::new();
+    for file in files {
+        sum.update(&file.sha256);
+    }
+    durable::hex(&sum.finalize()[..8])
 }
 
 const INFALLIBLE: &str = "writing to a string cannot fail";
@@ -333,6 +353,18 @@ mod tests {
         let text = text(&manifest, &BTreeMap::new());
         assert!(text.contains(r#"pretty_name: "a: b\n---\n# [x](y)""#));
         assert!(text.contains(r"# a: b --- \# \[x\](y)"));
+    }
+
+    #[test]
+    fn traces_of_other_content_have_another_front_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let front = |name: &str, samples| {
+            let path = folder.path().join(name).join("trace");
+            let manifest = fixture::write_trace(&path, samples, fixture::config());
+            front_matter(&manifest, &BTreeMap::new())
+        };
+        assert_eq!(front("a", 3), front("b", 3));
+        assert_ne!(front("a2", 3), front("c", 4));
     }
 
     #[test]

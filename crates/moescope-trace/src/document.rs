@@ -4,7 +4,6 @@ use moescope_core::{DecisionBatch, TokenRow};
 
 use crate::{
     columns::{routing::RoutingRows, samples, strings, tokens},
-    durable,
     error::TraceError,
     manifest::Shard,
     routing_trace::RoutingTrace,
@@ -152,14 +151,8 @@ impl RoutingTrace {
     ///
     /// Hashing costs a fraction of decoding, and decoders are at their worst on files with flipped bits.
     fn verified(&self, shard: &Shard, table: Table) -> Result<TableFile, TraceError> {
+        self.check_sum(shard, table, |_| Ok(()))?;
         let path = self.path().join(table.shard_file(shard.index));
-        let sum = durable::sha256_of(&path, |_| Ok(()))?;
-        if sum != shard.tables[table.name()].sha256 {
-            return Err(TraceError::damaged(
-                &path,
-                "its checksum is not that of the manifest",
-            ));
-        }
         TableFile::open(&path, table, self.manifest())
     }
 }

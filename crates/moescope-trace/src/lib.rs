@@ -43,6 +43,7 @@
 
 mod card;
 mod columns;
+mod contained_panic;
 mod document;
 mod durable;
 mod error;

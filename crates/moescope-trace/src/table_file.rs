@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +25,7 @@ use parquet::{
 
 use crate::{
     columns::numbers,
+    contained_panic::contain_panic,
     error::TraceError,
     manifest::Manifest,
     schema::{SAMPLE, Table},
@@ -59,7 +59,7 @@ impl TableFile {
         let options = ArrowReaderOptions::new()
             .with_skip_arrow_metadata(true)
             .with_page_index_policy(PageIndexPolicy::Skip);
-        let metadata = contain_panic(path, "read a shard's footer", || {
+        let metadata = decode(path, "read a shard's footer", || {
             ArrowReaderMetadata::load(&file, options)
         })?;
         let opened = Self {
@@ -141,7 +141,7 @@ impl TableFile {
             .file
             .try_clone()
             .map_err(|error| TraceError::io("read a shard", &self.path, error))?;
-        let reader = contain_panic(&self.path, "read a shard", || {
+        let reader = decode(&self.path, "read a shard", || {
             let mut builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                     .with_batch_size(BATCH_ROWS);
@@ -278,7 +278,7 @@ impl Scan {
         let Some(mut reader) = self.reader.take() else {
             return Ok(None);
         };
-        let batch = contain_panic(&self.path, "read a shard", || {
+        let batch = decode(&self.path, "read a shard", || {
             reader.next().transpose().map_err(ParquetError::from)
         })?;
         self.reader = Some(reader);
@@ -291,14 +291,14 @@ impl Scan {
 /// The `parquet` crate panics on some corrupt files (60.1 unwraps a page header's missing part in `column/page.rs`,
 /// found by flipping bytes), and traces come from strangers. This is the only place that catches a panic; whatever the decoder was
 /// working on is dropped, so no broken state survives.
-fn contain_panic<T>(
+fn decode<T>(
     path: &Path,
     action: &'static str,
-    decode: impl FnOnce() -> Result<T, ParquetError>,
+    work: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, TraceError> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(result) => result.map_err(|error| TraceError::parquet(action, path, error)),
-        Err(_) => Err(TraceError::damaged(
+    match contain_panic(work) {
+        Some(result) => result.map_err(|error| TraceError::parquet(action, path, error)),
+        None => Err(TraceError::damaged(
             path,
             "the Parquet decoder gave up on its content",
         )),
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_decoder_that_panics_is_an_error_that_names_the_file() {
         let path = Path::new("routing/part-00000.parquet");
-        let error = contain_panic::<()>(path, "read a shard", || panic!("index out of bounds"));
+        let error = decode::<()>(path, "read a shard", || panic!("index out of bounds"));
         let message = error.unwrap_err().to_string();
         assert!(message.contains("gave up"), "{message}");
         assert!(message.ends_with("routing/part-00000.parquet"), "{message}");

@@ -33,14 +33,28 @@ pub(crate) fn report(result: anyhow::Result<Outcome>, console: &Console) -> Exit
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if is_cancelled(&error) => {
-            console.note(&format!("{error:#}"));
+            console.note(&described(&error));
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {
-            console.error(&format!("{error:#}"));
+            console.error(&described(&error));
             ExitCode::from(BAD_INPUT)
         }
     }
+}
+
+/// The error and its causes, without those that it already tells of.
+fn described(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut text, cause| {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+        text
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -59,4 +73,31 @@ fn is_cancelled(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref(), Some(TraceError::Cancelled(_)))
             || matches!(cause.downcast_ref(), Some(AnalyticsError::Cancelled(_)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_the_error_names_is_not_said_twice() {
+        let io = PipelineError::Io {
+            action: "read the data",
+            source: io::Error::other("the disk is on fire"),
+            path: PathBuf::from("texts.jsonl"),
+        };
+        assert_eq!(
+            described(&anyhow::Error::from(io)),
+            "cannot read the data: the disk is on fire: texts.jsonl"
+        );
+        let lost = Err::<(), _>(io::Error::other("gone")).context("cannot write the table");
+        assert_eq!(
+            described(&lost.unwrap_err()),
+            "cannot write the table: gone"
+        );
+    }
 }

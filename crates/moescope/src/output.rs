@@ -15,7 +15,7 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 /// Writes text as it is and shows it at once.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -25,7 +25,7 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
 /// Writes bytes as they are.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn raw(bytes: &[u8]) -> io::Result<()> {
     io::stdout().lock().write_all(bytes)
 }
@@ -33,7 +33,7 @@ pub(crate) fn raw(bytes: &[u8]) -> io::Result<()> {
 /// Writes a value as one JSON object on one line.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, value).map_err(io::Error::from)?;
@@ -44,7 +44,7 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// Writes names and values in two columns.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn pairs(rows: &[(&str, String)]) -> io::Result<()> {
     let width = rows
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn pairs(rows: &[(&str, String)]) -> io::Result<()> {
 /// Writes a table; columns whose heading begins with `>` are aligned to the right.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let names: Vec<&str> = headings
         .iter()

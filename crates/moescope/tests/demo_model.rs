@@ -247,6 +247,22 @@ fn prompts_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn a_folder_named_demo_does_not_hide_the_embedded_model() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("demo")).unwrap();
+    let inspect = |model: &str| {
+        Command::new(env!("CARGO_BIN_EXE_moescope"))
+            .args(["inspect", model])
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    assert!(inspect("demo").status.success());
+    let errors = String::from_utf8(inspect("./demo").stderr).unwrap();
+    assert!(errors.contains("config.json"), "{errors}");
+}
+
+#[test]
 fn help_works_without_a_model() {
     let output = Command::new(env!("CARGO_BIN_EXE_moescope"))
         .arg("--help")

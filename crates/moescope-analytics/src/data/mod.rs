@@ -47,7 +47,7 @@ type CacheKey = (ProfileColumn, PhaseSelection, bool);
 /// Where the rows are.
 enum Source {
     Memory(Vec<MemoryDocument>),
-    Parquet(parquet::ParquetTrace),
+    Parquet(Box<parquet::ParquetTrace>),
 }
 
 impl TraceData {
@@ -71,7 +71,7 @@ impl TraceData {
             manifest.recorded_layers().to_vec(),
             manifest.scores.experts_order,
             documents,
-            Source::Parquet(parquet),
+            Source::Parquet(Box::new(parquet)),
         )
     }
 

@@ -5,6 +5,7 @@ mod columns;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use moescope_core::{LayerId, Phase, PhaseSelection, Progress};
@@ -20,7 +21,9 @@ use columns::Frame;
 /// The files of a trace.
 #[derive(Debug)]
 pub(super) struct ParquetTrace {
-    folder: PathBuf,
+    trace: RoutingTrace,
+    /// The tables whose checksums were compared.
+    checked: Mutex<Vec<Table>>,
     tokens: Vec<PathBuf>,
     routing: Vec<PathBuf>,
     profiles: Vec<PathBuf>,
@@ -29,11 +32,13 @@ pub(super) struct ParquetTrace {
 impl ParquetTrace {
     pub(super) fn open(trace: &RoutingTrace) -> Result<(Self, Vec<Document>), AnalyticsError> {
         let mut documents = Vec::new();
+        trace.check_sums(Table::Samples, |_| Ok(()))?;
         for path in trace.table_paths(Table::Samples) {
             read_samples(&path, &mut documents)?;
         }
         let files = Self {
-            folder: trace.path().to_owned(),
+            trace: trace.clone(),
+            checked: Mutex::default(),
             tokens: trace.table_paths(Table::Tokens),
             routing: trace.table_paths(Table::Routing),
             profiles: trace.table_paths(Table::Profiles),
@@ -42,7 +47,26 @@ impl ParquetTrace {
     }
 
     pub(super) fn folder(&self) -> &Path {
-        &self.folder
+        self.trace.path()
+    }
+
+    /// Compares a table's files with their checksums, at its first use: a measurement of other bits than those that
+    /// were captured would look like any other.
+    fn check(&self, table: Table, progress: &dyn Progress) -> Result<(), AnalyticsError> {
+        // A poisoned lock means that a check was cut short, and what was checked before it stands.
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked.contains(&table) {
+            return Ok(());
+        }
+        let total = self.trace.manifest().shards.iter();
+        let total = total.map(|shard| shard.tables[table.name()].bytes).sum();
+        let mut done = 0;
+        self.trace.check_sums(table, |bytes| {
+            done += bytes;
+            Ok(progress.report(done, total, &format!("checking {table}"))?)
+        })?;
+        checked.push(table);
+        Ok(())
     }
 
     pub(super) fn tensor(
@@ -53,6 +77,7 @@ impl ParquetTrace {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<DocumentTensor, AnalyticsError> {
+        self.check(Table::Profiles, progress)?;
         let width = column.width(usize::from(data.model().num_experts));
         let name = column_name(column);
         let mut frames = Vec::with_capacity(self.profiles.len());
@@ -67,7 +92,7 @@ impl ParquetTrace {
             data.layers().len(),
             width,
             rows,
-            &self.folder,
+            self.folder(),
         )?;
         for frame in frames {
             let samples = frame.u32s(schema::SAMPLE)?;
@@ -114,6 +139,8 @@ impl ParquetTrace {
             missing: what.to_owned(),
             help: help.to_owned(),
         };
+        self.check(Table::Tokens, progress)?;
+        self.check(Table::Routing, progress)?;
         let top_k = usize::from(data.model().top_k);
         let mut rows_seen = 0;
         for (shard, (tokens, routing)) in self.tokens.iter().zip(&self.routing).enumerate() {
@@ -203,6 +230,7 @@ impl ParquetTrace {
             missing: "token ids".to_owned(),
             help: "the bag-of-tokens baseline needs them; capture with this toolkit".to_owned(),
         };
+        self.check(Table::Tokens, progress)?;
         let mut counts: Vec<BTreeMap<u32, u32>> = vec![BTreeMap::new(); data.documents().len()];
         let mut rows_seen = 0;
         for (shard, path) in self.tokens.iter().enumerate() {

@@ -220,10 +220,14 @@ impl Builder {
             label.iter().copied().zip(group.iter().copied()).collect();
         let unit_label = units.iter().map(|(label, _)| *label).collect();
         let units: BTreeMap<(usize, usize), usize> = units.into_iter().zip(0..).collect();
-        if units.len() > groups.len() {
+        let mut labels_of = vec![0_usize; groups.len()];
+        for (_, group) in units.keys() {
+            labels_of[*group] += 1;
+        }
+        let mixed = labels_of.iter().filter(|labels| **labels > 1).count();
+        if mixed > 0 {
             notes.push(format!(
-                "{} of {} groups hold documents of several labels; their parts are resampled and permuted as if independent, which makes differences look less certain than they are",
-                units.len() - groups.len(),
+                "{mixed} of {} groups hold documents of several labels; their parts are resampled and permuted as if independent, which makes differences look less certain than they are",
                 groups.len()
             ));
         }

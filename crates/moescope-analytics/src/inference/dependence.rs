@@ -2,7 +2,7 @@
 
 use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progress};
 
-use super::{interval_words, load_table, null_words};
+use super::{interval_words, load_table, null_words, words::significant};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
@@ -121,9 +121,11 @@ pub(crate) fn measure_dependence(
 fn power_note(family: &NullFamily, unit: &str) -> Option<String> {
     // One-sided at 5 %: 1.645 standard deviations of the null to be significant, 0.842 more to be so in 80 % of studies.
     let smallest = 2.49 * median(family.deviations());
-    smallest.is_finite().then(|| {
+    // Where permuting changes nothing, or nothing was permuted, no deviation but that of rounding is left.
+    (smallest.is_finite() && smallest > 1e-12).then(|| {
         format!(
-            "power: this design would see about {smallest:.2e} {unit} above the mean over permuted labels (80 % power at the 5 % level for one layer, median over layers)"
+            "power: this design would see about {} {unit} above the mean over permuted labels (80 % power at the 5 % level for one layer, median over layers)",
+            significant(smallest)
         )
     })
 }

@@ -93,7 +93,7 @@ pub(crate) fn add_power_note(
 }
 
 /// Two significant digits.
-fn significant(x: f64) -> String {
+pub(super) fn significant(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
     }

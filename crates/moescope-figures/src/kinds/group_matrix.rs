@@ -26,7 +26,7 @@ impl FigureKind for GroupMatrix {
             name: NEEDS.figure,
             summary: "Groups × groups at one layer, or the mean over layers, as colours",
             axes: "group × group B [× layer] [× variant]",
-            metrics: "pairwise divergences and overlaps such as discipline_jsd",
+            metrics: "pairwise divergences and overlaps such as jsd",
             options: &[
                 (
                     "layer",

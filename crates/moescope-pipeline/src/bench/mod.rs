@@ -13,7 +13,7 @@ pub use machine::{peak_bytes, stream_bandwidth};
 use crate::{error::PipelineError, model::LoadedModel};
 
 /// Repetitions of each case; the median is reported.
-const REPEATS: usize = 5;
+const REPEATS: usize = 11;
 /// Tokens generated per sequence in a decode case.
 const DECODED: usize = 32;
 /// Prompt of a decode case.

@@ -26,7 +26,7 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Finds a model: a folder, `demo`, or a repository id such as `mistralai/Mixtral-8x7B-v0.1` in the local
+    /// Finds a model: `demo` (the embedded one, whatever folder may have that name), a folder, or a repository id such as `mistralai/Mixtral-8x7B-v0.1` in the local
     /// Hugging Face cache.
     ///
     /// `revision` chooses a commit, branch or tag of a repository.
@@ -42,11 +42,12 @@ impl ModelFolder {
                 "only a repository has revisions such as '{revision}', and this is a folder: {model}"
             )));
         }
-        if path.is_dir() {
-            return Ok(Self::at(path));
-        }
+        // A name must not change its meaning with what lies around; a folder of that name is `./demo`.
         if model == DEMO {
             return demo::unpack();
+        }
+        if path.is_dir() {
+            return Ok(Self::at(path));
         }
         if path.exists() {
             return Err(PipelineError::Model(format!(

@@ -171,9 +171,15 @@ pub(crate) fn run(
     }
     if !plan.touched().is_empty() {
         console.note(&format!(
-            "{} texts are longer than the limit ({:?}); their ids are in the manifest",
+            "{} texts are longer than the limit and were {}; their ids are in the manifest",
             count(plan.touched().len() as u64),
-            args.columns.overlong
+            match args.columns.overlong {
+                // The plan would not have come about.
+                OverlongArg::Error => "refused",
+                OverlongArg::Truncate => "truncated",
+                OverlongArg::Chunk => "cut into pieces",
+                OverlongArg::Skip => "left out",
+            }
         ));
     }
     console.note(&format!(
