@@ -174,17 +174,21 @@ impl DecisionBatch {
     }
 }
 
-/// Puts the heaviest expert first, ties to the lower id.
+/// Puts the heaviest expert first, ties to the lower id. An insertion sort: the slices are short and nearly sorted.
 fn sort_by_weight(experts: &mut [u16], weights: &mut [f32]) {
-    let mut pairs: Vec<(u16, f32)> = experts
-        .iter()
-        .copied()
-        .zip(weights.iter().copied())
-        .collect();
-    pairs.sort_by(|(ea, wa), (eb, wb)| wb.total_cmp(wa).then(ea.cmp(eb)));
-    for (slot, (expert, weight)) in pairs.into_iter().enumerate() {
-        experts[slot] = expert;
-        weights[slot] = weight;
+    for end in 1..experts.len() {
+        let mut at = end;
+        while at > 0 {
+            let order = weights[at]
+                .total_cmp(&weights[at - 1])
+                .then(experts[at - 1].cmp(&experts[at]));
+            if order.is_le() {
+                break;
+            }
+            experts.swap(at, at - 1);
+            weights.swap(at, at - 1);
+            at -= 1;
+        }
     }
 }
 

@@ -30,43 +30,59 @@ impl DecisionStats {
             .iter()
             .copied()
             .fold(f32::NEG_INFINITY, f32::max);
-        let exp_sum: f64 = router_logits.iter().map(|z| f64::from(z - max).exp()).sum();
+        // One pass: Σ exp(z − max) and Σ exp(z − max) · (z − max) give both logsumexp and entropy.
+        let (mut exp_sum, mut weighted) = (0.0f64, 0.0f64);
+        for z in router_logits {
+            let shifted = f64::from(z - max);
+            let mass = shifted.exp();
+            exp_sum += mass;
+            if mass > 0.0 {
+                weighted += mass * shifted;
+            }
+        }
         let logsumexp = f64::from(max) + exp_sum.ln();
         let sigmoid = |z: f32| 1.0 / (1.0 + (-f64::from(z)).exp());
-        let sigmoid_sum: f64 = match gating.score_function {
-            ScoreFunction::Sigmoid => router_logits.iter().map(|z| sigmoid(*z)).sum(),
-            ScoreFunction::Softmax | ScoreFunction::Identity => 1.0,
+        let is_sigmoid = gating.score_function == ScoreFunction::Sigmoid;
+        let sigmoid_sum: f64 = if is_sigmoid {
+            router_logits.iter().map(|z| sigmoid(*z)).sum()
+        } else {
+            1.0
         };
-        let probability = |z: f32| match gating.score_function {
-            ScoreFunction::Softmax | ScoreFunction::Identity => (f64::from(z) - logsumexp).exp(),
-            ScoreFunction::Sigmoid => sigmoid(z) / sigmoid_sum,
+        let probability = |z: f32| {
+            if is_sigmoid {
+                sigmoid(z) / sigmoid_sum
+            } else {
+                (f64::from(z) - logsumexp).exp()
+            }
         };
-        let selection_score = |z: f32| match gating.score_function {
-            ScoreFunction::Softmax => (f64::from(z) - logsumexp).exp(),
-            ScoreFunction::Sigmoid => sigmoid(z),
-            ScoreFunction::Identity => f64::from(z),
+        let entropy = if is_sigmoid {
+            let mass = router_logits
+                .iter()
+                .map(|z| probability(*z))
+                .filter(|p| *p > 0.0);
+            -mass.map(|p| p * p.ln()).sum::<f64>()
+        } else {
+            exp_sum.ln() - weighted / exp_sum
         };
-        let entropy = -router_logits
-            .iter()
-            .map(|z| probability(*z))
-            .filter(|p| *p > 0.0)
-            .map(|p| p * p.ln())
-            .sum::<f64>();
-        let topk_mass = selected
-            .iter()
-            .map(|e| probability(router_logits[usize::from(*e)]))
-            .sum();
+        let logit = |e: u16| router_logits[usize::from(e)];
+        let topk_mass = selected.iter().map(|e| probability(logit(*e))).sum();
+        // Every score function grows with the logit, so the weakest chosen has the smallest logit.
         let weakest = selected
             .iter()
-            .map(|e| selection_score(router_logits[usize::from(*e)]))
-            .fold(f64::INFINITY, f64::min);
+            .map(|e| logit(*e))
+            .fold(f32::INFINITY, f32::min);
         let runner_up = (0u16..)
             .zip(router_logits)
             .filter(|(e, _)| !selected.contains(e))
             .max_by(|(ea, za), (eb, zb)| za.total_cmp(zb).then(eb.cmp(ea)))
             .map(|(e, _)| e);
+        let selection_score = |z: f32| match gating.score_function {
+            ScoreFunction::Softmax => (f64::from(z) - logsumexp).exp(),
+            ScoreFunction::Sigmoid => sigmoid(z),
+            ScoreFunction::Identity => f64::from(z),
+        };
         let margin = runner_up.map_or(f64::NAN, |e| {
-            weakest - selection_score(router_logits[usize::from(e)])
+            selection_score(weakest) - selection_score(logit(e))
         });
         Self {
             topk_mass,
@@ -125,6 +141,34 @@ mod tests {
         assert!((stats.margin - 0.1).abs() < 1e-6);
         assert_eq!(stats.runner_up, Some(2));
         assert!((stats.topk_mass - 0.7).abs() < 1e-6);
+    }
+
+    /// The definitions, term by term.
+    #[test]
+    fn entropy_and_mass_are_those_of_the_distribution() {
+        let z = [1.5, -0.25, 3.0, 0.0, -7.5, 2.25];
+        for score_function in [
+            ScoreFunction::Softmax,
+            ScoreFunction::Sigmoid,
+            ScoreFunction::Identity,
+        ] {
+            let gating = Gating {
+                score_function,
+                ..Gating::softmax_top_k()
+            };
+            let p = DecisionStats::probabilities(&z, &gating);
+            let stats = DecisionStats::from_logits(&z, &[2, 5], &gating);
+            let entropy: f64 = -p.iter().map(|p| p * p.ln()).sum::<f64>();
+            assert!(
+                (stats.entropy - entropy).abs() < 1e-12,
+                "{score_function:?}"
+            );
+            assert!(
+                (stats.topk_mass - p[2] - p[5]).abs() < 1e-12,
+                "{score_function:?}"
+            );
+            assert_eq!(stats.runner_up, Some(0));
+        }
     }
 
     #[test]
