@@ -1,14 +1,16 @@
 //! Where the fixtures of the repository are.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
-/// The root of the repository that this crate was compiled in.
+/// The root of the repository whose tests are running.
+///
+/// Cargo tells it when it starts a test. What it was at compile time is the second choice: a build folder that several
+/// checkouts share may hold this crate compiled in another one.
 #[must_use]
 pub fn repository_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let member = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    member.join("../..")
 }
 
 /// The folder of the demo model, in Hugging Face layout.
