@@ -27,12 +27,14 @@ mod scope;
 mod tokens;
 
 pub use decision_batch::DecisionBatch;
-pub use decision_stats::DecisionStats;
+pub use decision_stats::{DecisionStats, SelectionRule};
 pub use discipline::{Discipline, STANDARD_DISCIPLINES};
 pub use error::CoreError;
 pub use ids::{ExpertId, LayerId, Position, SampleId, TokenId};
 pub use measurement::{Axis, AxisKind, Interval, LongRow, Measurement, NullComparison, Protocol};
-pub use model_spec::{Gating, ModelSpec, ScoreFunction, WeightNormalization};
+pub use model_spec::{
+    ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,
+};
 pub use progress::{Cancelled, NoProgress, Progress};
 pub use sample::Sample;
 pub use scope::{LayerSelection, PhaseSelection, Scope, Weighting};

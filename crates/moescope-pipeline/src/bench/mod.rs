@@ -228,7 +228,7 @@ fn describe(loaded: &LoadedModel, case: Case, seconds: f64, limit: Option<f64>) 
             config.hidden_size,
             config.router.num_experts,
             config.router.top_k,
-            config.expert_intermediate_size
+            config.experts.intermediate_size
         ),
         device: format!("{} [{}]", loaded.device.name, loaded.model.kernels().name()),
         weights: work.storage,
@@ -283,7 +283,7 @@ impl Work {
         let projections =
             hidden * (attention.head_dim * 2 * (attention.heads + attention.kv_heads)) as f64;
         let router = hidden * config.router.num_experts as f64;
-        let expert = 3.0 * hidden * config.expert_intermediate_size as f64;
+        let expert = 3.0 * hidden * config.experts.intermediate_size as f64;
         let layers = config.num_layers as f64;
         let head = hidden * config.vocab_size as f64;
         Self {

@@ -1,7 +1,7 @@
 //! `moescope inspect`: what a model is, from its headers alone.
 
 use clap::Args;
-use moescope_core::{Gating, ScoreFunction, WeightNormalization};
+use moescope_core::{Gating, ScoreFunction, WeightNormalization, WeightTarget};
 use moescope_pipeline::{Inspection, ModelFolder, inspect};
 
 use crate::{
@@ -62,11 +62,16 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
         (
             "experts",
             format!(
-                "{} per layer, top-{}, width {}, {} shared",
+                "{} per layer, top-{}, width {}, {} shared{}",
                 spec.num_experts,
                 spec.top_k,
                 found.expert_intermediate_size,
-                spec.num_shared_experts
+                spec.num_shared_experts,
+                if spec.has_shared_expert_gate {
+                    " behind a sigmoid gate"
+                } else {
+                    ""
+                }
             ),
         ),
         ("gating", gating(&spec.gating)),
@@ -140,10 +145,20 @@ pub(crate) fn gating(gating: &Gating) -> String {
     } else {
         ""
     };
+    let groups = gating.groups.map_or(String::new(), |groups| {
+        format!(", from the best {} of {} groups", groups.kept, groups.count)
+    });
     let weights = match gating.normalization {
         WeightNormalization::None => "weights as they are",
         WeightNormalization::SumOfSelected => "weights sum to 1",
+        WeightNormalization::PNormOfSelected => "weights divided by their p-norm",
         WeightNormalization::SoftmaxOfSelected => "weights are the softmax of the chosen",
+        WeightNormalization::SigmoidOfSelected => "weights are the sigmoid of the chosen",
+        WeightNormalization::Sparsemixer => "weights by sparsemixer",
+    };
+    let target = match gating.weight_target {
+        WeightTarget::Output => "",
+        WeightTarget::Input => ", on the experts' input",
     };
     #[expect(clippy::float_cmp, reason = "exactly 1 means no scaling")]
     let scaling = if gating.scaling == 1.0 {
@@ -151,5 +166,5 @@ pub(crate) fn gating(gating: &Gating) -> String {
     } else {
         format!(", times {}", gating.scaling)
     };
-    format!("{score}{bias}, {weights}{scaling}")
+    format!("{score}{bias}{groups}, {weights}{scaling}{target}")
 }
