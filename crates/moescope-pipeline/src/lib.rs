@@ -35,6 +35,7 @@ mod inspect;
 mod model;
 pub mod names;
 mod problems;
+pub mod sizes;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -46,5 +47,5 @@ pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
-pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
+pub use model::{DEMO, DEMO_NAME, Download, HubError, LoadedModel, ModelFiles, ModelFolder};
 pub use problems::{Problem, Problems};

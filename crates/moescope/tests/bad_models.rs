@@ -257,7 +257,7 @@ fn a_model_that_is_nowhere_gets_a_hint() {
         &["inspect", "no-org/no-such-model"],
         &[
             "not in the local Hugging Face cache",
-            "huggingface-cli download",
+            "--download",
         ],
     );
     refuse(&["inspect", &data], &["this is a file"]);

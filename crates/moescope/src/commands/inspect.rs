@@ -2,30 +2,29 @@
 
 use clap::Args;
 use moescope_core::{Gating, ScoreFunction, WeightNormalization};
-use moescope_pipeline::{Inspection, ModelFolder, inspect};
+use moescope_pipeline::{Inspection, inspect};
 
 use crate::{
+    console::Console,
     exit::Outcome,
     output::{self, bytes, count, parameters},
+    shared_args::SourceArgs,
 };
 
 /// Say what a model is, reading its headers only
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moescope inspect demo")]
 pub(crate) struct InspectArgs {
-    /// A folder in Hugging Face layout, a repository id in the local cache, or `demo`
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Commit, branch or tag of a repository
-    #[arg(long, value_name = "REVISION")]
-    revision: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
-    let found = inspect(&ModelFolder::find(&args.model, args.revision.as_deref())?)?;
+pub(crate) fn run(args: &InspectArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let found = inspect(&args.source.find(console)?)?;
+    console.finish();
     if args.json {
         output::json(&found)?;
     } else {

@@ -59,7 +59,7 @@ pub(crate) fn run(
     args.model.check_types()?;
     let choice = devices::choice(global)?;
     // The expected values hold token ids, so no tokenizer is needed.
-    let folder = args.model.find(console)?;
+    let folder = args.model.source.find(console)?;
     let checkpoint = Checkpoint::open(&folder.path)?;
     let model = MoeModel::load(&checkpoint, &devices::open(choice, console)?, console)?;
     let report = verify(&model, &args.expected, tolerances, console)?;
