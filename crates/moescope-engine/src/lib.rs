@@ -43,7 +43,7 @@ pub use config::{
     Activation, AttentionConfig, ConfigJson, DecoderConfig, Rope, RopeKind, RouterConfig,
 };
 pub use decoder::{ExpertWeights, KvCache, MoeModel, Span};
-pub use device::{ComputeDevice, DeviceChoice};
+pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;
 pub use families::model_types;
 pub use interventions::{Action, Intervention, Interventions};

@@ -44,6 +44,9 @@ pub enum PipelineError {
     /// A repository that is not in the local cache, or could not be downloaded.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A model that does not fit into the memory there is.
+    #[error("not enough memory: {0}")]
+    Memory(String),
     /// A router that gave something that is not a number.
     #[error(
         "the router of layer {layer} gave {value} for token {position} of sample '{id}'; the weights are broken, or the input \

@@ -3,8 +3,8 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use moescope_core::Progress as _;
-use moescope_engine::{DeviceChoice, Intervention, SamplingConfig};
-use moescope_pipeline::{Download, LoadedModel, ModelFiles, ModelFolder};
+use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, Intervention, SamplingConfig};
+use moescope_pipeline::{Download, LoadedModel, ModelFiles, ModelFolder, PassSize, check_memory};
 
 use crate::{cli::GlobalArgs, console::Console, devices};
 
@@ -118,17 +118,33 @@ impl ModelArgs {
         Ok((files, choice))
     }
 
-    /// Opens and loads the model.
+    /// Opens and loads the model, if the passes that are planned fit into the device's memory.
     pub(crate) fn load(
         &self,
         global: &GlobalArgs,
         console: &Console,
+        pass: impl FnOnce(&ModelFiles) -> anyhow::Result<PassSize>,
     ) -> anyhow::Result<LoadedModel> {
         let (files, choice) = self.open(global, console)?;
+        let pass = pass(&files)?;
         let device = devices::open(choice, console)?;
+        check_fit(&files.checkpoint, &device, &pass, console)?;
         console.report(0, 0, "loading weights")?;
         Ok(files.load(device, console)?)
     }
+}
+
+/// Refuses what the device's memory cannot hold before a weight is touched, and warns of what will be slow.
+pub(crate) fn check_fit(
+    checkpoint: &Checkpoint,
+    device: &ComputeDevice,
+    pass: &PassSize,
+    console: &Console,
+) -> anyhow::Result<()> {
+    if let Some(warning) = check_memory(checkpoint, device, pass)? {
+        console.warning(&warning);
+    }
+    Ok(())
 }
 
 /// How tokens are drawn.

@@ -138,6 +138,14 @@ impl TensorFiles {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// Every tensor: its name, its storage type as safetensors names it, its shape.
+    pub fn stored(&self) -> impl Iterator<Item = (&str, String, &[usize])> {
+        self.tensors.iter().map(|(name, tensor)| {
+            let kind = format!("{:?}", tensor.dtype);
+            (name.as_str(), kind, tensor.shape.as_slice())
+        })
+    }
+
     /// Number of values in all tensors.
     #[must_use]
     pub fn num_parameters(&self) -> u64 {

@@ -3,6 +3,7 @@
 mod demo;
 mod hub;
 mod loaded;
+mod memory;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,10 @@ use moescope_core::{NoProgress, Progress};
 pub use demo::{DEMO, DEMO_NAME};
 pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
+pub use memory::{
+    DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightForm,
+    available_memory, check_memory, fit, memory_need, memory_reports,
+};
 
 use crate::{error::PipelineError, names};
 use demo::TemporaryFolder;
