@@ -14,8 +14,9 @@ use reqwest::{
 
 use super::{
     cache::RepositoryFolder,
-    client::{Client, Failure, Tick, shown},
+    client::{Client, Tick},
     error::HubError,
+    failure::{Failure, shown},
     listing::HubFile,
     meter::Meter,
     partial::Partial,

@@ -3,26 +3,29 @@
 //! One request at a time, on a runtime that lives in this thread only; a cancel is noticed within a fraction of a
 //! second even while the server is silent.
 
-use std::{error::Error as _, future::Future, time::Duration};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use moescope_core::Cancelled;
 use reqwest::{
     Response, StatusCode, Url,
-    header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE},
     redirect::Policy,
 };
 
 use super::{
     error::HubError,
+    failure::{Asked, Failure, below, causes, network_failure, refusal, shown},
     settings::{HubSettings, Patience},
 };
 
 /// Most redirects of one request.
 const MOST_REDIRECTS: usize = 8;
+/// Attempts to reach a server that has not answered yet.
+const FIRST_ATTEMPTS: u32 = 3;
 /// How often a waiting request looks whether it was cancelled.
 const TICK: Duration = Duration::from_millis(200);
 /// Longest pause that a server can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Is called while something is waited for; an error ends the wait.
 pub(super) type Tick<'t> = &'t mut dyn FnMut() -> Result<(), Cancelled>;
@@ -34,40 +37,8 @@ pub(super) struct Client {
     endpoint: Url,
     token: Option<reqwest::header::HeaderValue>,
     patience: Patience,
-}
-
-/// Why a request brought nothing.
-pub(super) enum Failure {
-    /// It may work the next time, after the pause that the server asks for.
-    Passing {
-        reason: String,
-        help: String,
-        pause: Option<Duration>,
-    },
-    /// It will not.
-    Final(HubError),
-}
-
-impl From<HubError> for Failure {
-    fn from(error: HubError) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl From<Cancelled> for Failure {
-    fn from(cancelled: Cancelled) -> Self {
-        Self::Final(cancelled.into())
-    }
-}
-
-impl Failure {
-    pub(super) fn passing(reason: impl Into<String>) -> Self {
-        Self::Passing {
-            reason: reason.into(),
-            help: String::new(),
-            pause: None,
-        }
-    }
+    /// Whether any server has answered yet.
+    has_connected: Cell<bool>,
 }
 
 impl Client {
@@ -100,21 +71,13 @@ impl Client {
             patience: settings.patience,
             endpoint,
             token,
+            has_connected: Cell::new(false),
         })
     }
 
     /// An address below the endpoint; every part is escaped.
     pub(super) fn url<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> Url {
-        let mut url = self.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(parts);
-        }
-        url
-    }
-
-    /// Whether there is a token to show.
-    pub(super) fn has_token(&self) -> bool {
-        self.token.is_some()
+        below(&self.endpoint, parts)
     }
 
     /// Repeats a request that fails in passing, with growing pauses. `work` says whether it brought something before it
@@ -138,7 +101,13 @@ impl Client {
                     pause,
                 }) => {
                     failures = if has_advanced { 1 } else { failures + 1 };
-                    if failures >= self.patience.attempts {
+                    // A network that never was will hardly come; one that was there may come back.
+                    let attempts = if self.has_connected.get() {
+                        self.patience.attempts
+                    } else {
+                        self.patience.attempts.min(FIRST_ATTEMPTS)
+                    };
+                    if failures >= attempts {
                         return Err(HubError::Network {
                             action: action.to_owned(),
                             reason: format!("{reason} ({failures} attempts)"),
@@ -200,6 +169,7 @@ impl Client {
                 // Timers of the request must be made inside the runtime.
                 .wait(async { request.send().await }, tick)?
                 .map_err(|error| network_failure(&error, &at))?;
+            self.has_connected.set(true);
             let status = response.status();
             if status.is_redirection() {
                 at = redirected(&at, &response)?;
@@ -208,7 +178,12 @@ impl Client {
             if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
                 return Ok(response);
             }
-            return Err(self.refusal(id, &at, &response));
+            let asked = Asked {
+                id,
+                endpoint: &self.endpoint,
+                has_token: self.token.is_some(),
+            };
+            return Err(refusal(&asked, &at, &response));
         }
         Err(Failure::Final(HubError::Answer {
             reason: format!("more than {MOST_REDIRECTS} redirects"),
@@ -246,78 +221,6 @@ impl Client {
         }
         Ok(body)
     }
-
-    /// What a status that is no success means, and what would help.
-    fn refusal(&self, id: &str, url: &Url, response: &Response) -> Failure {
-        let header = |name: &str| {
-            let text = response.headers().get(name)?.to_str().ok()?;
-            // What a server says is shown on a terminal: no control characters, and not much of it.
-            Some(
-                text.chars()
-                    .filter(|c| !c.is_control())
-                    .take(200)
-                    .collect::<String>(),
-            )
-        };
-        let status = response.status();
-        let code = header("x-error-code").unwrap_or_default();
-        let message = header("x-error-message").map_or(String::new(), |text| format!(" ({text})"));
-        if matches!(status.as_u16(), 408 | 429 | 500 | 502..=504) {
-            let pause = header(RETRY_AFTER.as_str())
-                .and_then(|text| text.parse().ok())
-                .map(Duration::from_secs);
-            let help = if status == StatusCode::TOO_MANY_REQUESTS && !self.has_token() {
-                "; with HF_TOKEN set the Hub allows more requests".to_owned()
-            } else {
-                "; run the same command again later, it continues where it was".to_owned()
-            };
-            return Failure::Passing {
-                reason: format!("the server answered {}{message}", status.as_u16()),
-                help,
-                pause,
-            };
-        }
-        let is_endpoint = url.origin() == self.endpoint.origin();
-        let id = id.to_owned();
-        Failure::Final(match (status.as_u16(), code.as_str()) {
-            (401 | 403, "GatedRepo") => HubError::Gated {
-                page: self.url(id.split('/')).to_string(),
-                id,
-            },
-            (401, _) if is_endpoint => HubError::Unauthorized {
-                reason: if self.has_token() {
-                    format!(
-                        "the token was not accepted, or it may not read this repository{message}"
-                    )
-                } else {
-                    format!(
-                        "there is no such repository, or it is private and no token was given{message}"
-                    )
-                },
-                id,
-            },
-            (404, "RevisionNotFound") => HubError::NotFound {
-                what: format!("the revision of '{id}'"),
-                hint: "; branches, tags and whole commits are revisions".to_owned(),
-                url: shown(url),
-            },
-            (404, "EntryNotFound") => HubError::NotFound {
-                what: format!("a file of '{id}'"),
-                hint: String::new(),
-                url: shown(url),
-            },
-            (404, _) if is_endpoint => HubError::NotFound {
-                what: format!("the repository '{id}'"),
-                hint: String::new(),
-                url: shown(url),
-            },
-            (status, _) => HubError::Status {
-                status,
-                message,
-                url: shown(url),
-            },
-        })
-    }
 }
 
 /// Where a redirect leads: to the web, and never from https to http.
@@ -338,16 +241,6 @@ fn redirected(from: &Url, response: &Response) -> Result<Url, HubError> {
     }
 }
 
-/// An address without its query, where signatures of content servers are.
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    // Names and passwords may stand before the host.
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.to_string()
-}
-
 fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
@@ -359,70 +252,9 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An error and its causes, without addresses.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = match (error.is_timeout(), error.is_connect(), error.is_body()) {
-        (true, ..) => "the server is silent",
-        (_, true, _) => "no connection",
-        (.., true) => "the connection was cut",
-        _ => "the request failed",
-    }
-    .to_owned();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) && !cause_text.contains("://") {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// A failure of the network, with what a user can do about it.
-fn network_failure(error: &reqwest::Error, url: &Url) -> Failure {
-    let reason = causes(error);
-    let host = url.host_str().unwrap_or("the server");
-    let lower = reason.to_lowercase();
-    let help = if lower.contains("certificate") || lower.contains("unknownissuer") {
-        // A certificate does not become valid by asking again.
-        return Failure::Final(HubError::Network {
-            action: format!("trust {host}"),
-            reason,
-            help: "; behind a proxy that re-signs traffic, or on a system without certificates, set SSL_CERT_FILE to \
-                   a file with the right ones"
-                .to_owned(),
-            url: shown(url),
-        });
-    } else if lower.contains("dns") || lower.contains("lookup") {
-        format!(
-            "; the name {host} cannot be looked up: compute nodes often have no network, download on a login node first; \
-             HF_ENDPOINT names another server, HTTPS_PROXY a proxy"
-        )
-    } else if error.is_connect() {
-        format!(
-            "; is {host} reachable from here? HF_ENDPOINT names another server, HTTPS_PROXY a proxy"
-        )
-    } else {
-        "; run the same command again, it continues where it was".to_owned()
-    };
-    Failure::Passing {
-        reason,
-        help,
-        pause: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signatures_and_passwords_are_not_shown() {
-        let url = Url::parse("https://ada:secret@cdn.example/a/b?Signature=xyz").unwrap();
-        assert_eq!(shown(&url), "https://cdn.example/a/b");
-    }
 
     #[test]
     fn loopback_addresses_are_known() {

@@ -10,8 +10,9 @@ use moescope_core::{Cancelled, Progress};
 use super::{
     blob::{self, BlobJob},
     cache::{self, RepositoryFolder},
-    client::{Client, shown},
+    client::Client,
     error::HubError,
+    failure::shown,
     listing::{self, HubFile, Listing},
     meter::Meter,
     needed::{self, INDEX, SINGLE},

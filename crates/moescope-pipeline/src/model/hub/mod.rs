@@ -5,6 +5,7 @@ mod cache;
 mod client;
 mod download;
 mod error;
+mod failure;
 mod listing;
 mod meter;
 mod needed;

@@ -4,8 +4,9 @@ use moescope_engine::{Checkpoint, ComputeDevice};
 use serde::Serialize;
 
 use super::{
-    check::{DeviceCapacity, Fit, fit},
-    need::{MemoryNeed, ModelSizes, PassSize, Placement, WeightForm, memory_need},
+    DeviceCapacity, ModelSizes,
+    check::{Fit, fit},
+    need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need},
 };
 use crate::{capture::usual_batch_tokens, error::PipelineError, model::ModelFolder};
 
