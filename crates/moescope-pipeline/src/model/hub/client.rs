@@ -22,6 +22,8 @@ use super::{
 const MOST_REDIRECTS: usize = 8;
 /// Attempts to reach a server that has not answered yet.
 const FIRST_ATTEMPTS: u32 = 3;
+/// Longest wait for a connection: a firewall that drops packets never answers.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How often a waiting request looks whether it was cancelled.
 const TICK: Duration = Duration::from_millis(200);
 /// Longest pause that a server can ask for.
@@ -55,7 +57,7 @@ impl Client {
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("moescope/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
-            .connect_timeout(settings.patience.silence)
+            .connect_timeout(settings.patience.silence.min(LONGEST_CONNECT))
             .read_timeout(settings.patience.silence)
             .http1_only();
         if is_loopback(&endpoint) {
