@@ -46,8 +46,8 @@ pub use config::{
     QkNorm, QkNormScope, QueryTemperature, Rope, RopeKind, RopeLayout, RouterConfig,
     SharedExpertConfig,
 };
-pub use decoder::{ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, Span, WeightMemory};
-pub use device::{ComputeDevice, DeviceChoice};
+pub use decoder::{ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span};
+pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;
 pub use families::model_types;
 pub use interventions::{Action, Intervention, Interventions};

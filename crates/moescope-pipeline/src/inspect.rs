@@ -7,7 +7,12 @@ use moescope_engine::Checkpoint;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{capture::trace_bytes_per_token, checksum, error::PipelineError, model::ModelFolder};
+use crate::{
+    capture::trace_bytes_per_token,
+    checksum,
+    error::PipelineError,
+    model::{ModelFolder, ModelSizes},
+};
 
 /// What a model is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,7 +81,7 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
     let checkpoint = Checkpoint::open(&folder.path)?;
     let config = checkpoint.config();
     let model = checkpoint.model_spec();
-    let total_parameters = checkpoint.weight_memory(true)?.parameters;
+    let total_parameters = ModelSizes::of(&checkpoint)?.values;
     let routed_layers = model.moe_layers.len() as u64;
     let expert = 3 * config.hidden_size as u64 * config.experts.intermediate_size as u64;
     let idle = u64::from(model.num_experts - model.top_k) * expert * routed_layers;

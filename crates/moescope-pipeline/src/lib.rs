@@ -35,6 +35,7 @@ mod inspect;
 mod model;
 pub mod names;
 mod problems;
+pub mod sizes;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -44,7 +45,11 @@ pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample};
 pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};
-pub use generate::{FinishReason, GenerateConfig, Generation, generate};
+pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
-pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
+pub use model::{
+    DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
+    MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightForm,
+    available_memory, check_memory, fit, memory_need, memory_reports,
+};
 pub use problems::{Problem, Problems};

@@ -20,7 +20,7 @@ const LEVELS: [(&str, u8); 10] = [
 ];
 
 /// Libraries that only some crates may name.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("burn-core", &["moescope-engine", "moescope-train"]),
     ("burn-cubecl", &["moescope-engine", "moescope-train"]),
     ("burn-flex", &["moescope-engine", "moescope-train"]),
@@ -30,6 +30,9 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("polars", &["moescope-trace", "moescope-analytics"]),
     ("parquet", &["moescope-trace"]),
     ("plotters", &["moescope-figures"]),
+    ("reqwest", &["moescope-pipeline"]),
+    ("sysinfo", &["moescope-pipeline"]),
+    ("tokio", &["moescope-pipeline"]),
     ("clap", &["moescope"]),
     ("indicatif", &["moescope"]),
     ("anyhow", &["moescope"]),

@@ -44,13 +44,6 @@ pub(crate) struct StoredTensor {
     end: usize,
 }
 
-impl StoredTensor {
-    /// Its bytes in the file.
-    pub(crate) fn len(&self) -> usize {
-        self.end - self.start
-    }
-}
-
 impl TensorFiles {
     /// Opens `model.safetensors`, or every shard that `model.safetensors.index.json` names.
     pub(super) fn open(folder: &Path) -> Result<Self, EngineError> {

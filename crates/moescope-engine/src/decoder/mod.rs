@@ -6,7 +6,7 @@ mod feed_forward;
 mod head_mixture;
 mod layout;
 mod load;
-mod memory;
+mod needs;
 mod step;
 mod weights;
 
@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use moescope_core::{LayerId, ModelSpec, Progress};
 
 pub use cache::KvCache;
-pub use memory::WeightMemory;
+pub use needs::NeededTensor;
 pub use step::Span;
 use step::Step;
 use weights::{DecoderWeights, FeedForwardWeights, LayerWeights, LinearWeights, NormWeights};

@@ -2,36 +2,101 @@
 
 use clap::Args;
 use moescope_core::{Gating, ScoreFunction, WeightNormalization, WeightTarget};
-use moescope_pipeline::{Inspection, ModelFolder, inspect};
+use moescope_engine::ComputeDevice;
+use moescope_pipeline::{Fit, Inspection, MemoryReport, inspect, memory_reports};
+use serde::Serialize;
 
 use crate::{
+    cli::GlobalArgs,
+    console::Console,
+    devices,
     exit::Outcome,
     output::{self, bytes, count, parameters},
+    shared_args::SourceArgs,
 };
 
-/// Say what a model is, reading its headers only
+/// Say what a model is and whether it fits here, reading its headers only
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moescope inspect demo")]
 pub(crate) struct InspectArgs {
-    /// A folder in Hugging Face layout, a repository id in the local cache, or `demo`
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Commit, branch or tag of a repository
-    #[arg(long, value_name = "REVISION")]
-    revision: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
-    let found = inspect(&ModelFolder::find(&args.model, args.revision.as_deref())?)?;
+pub(crate) fn run(
+    args: &InspectArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
+    let choice = devices::choice(global)?;
+    let folder = args.source.find(console)?;
+    let found = inspect(&folder)?;
+    let memory = memory_reports(&folder, &ComputeDevice::open(choice)?)?;
+    console.finish();
     if args.json {
-        output::json(&found)?;
+        output::json(&Report {
+            found: &found,
+            memory: &memory,
+        })?;
     } else {
-        output::pairs(&rows(&found))?;
+        let mut rows = rows(&found);
+        // After the memory of the weights alone.
+        let place = rows
+            .iter()
+            .position(|(name, _)| *name == "files")
+            .unwrap_or(rows.len());
+        rows.splice(place..place, memory.iter().map(memory_row));
+        output::pairs(&rows)?;
     }
     Ok(Outcome::Success)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    found: &'a Inspection,
+    memory: &'a [MemoryReport],
+}
+
+/// What a device must hold for a usual capture, and whether it does.
+fn memory_row(report: &MemoryReport) -> (&'static str, String) {
+    let (need, is_cpu) = (&report.stored, report.device == "cpu");
+    let weights = match (need.mapped, need.weights) {
+        (mapped, 0) => format!("weights {} in the mapped files", bytes(mapped)),
+        (0, weights) => format!("weights {} as f32", bytes(weights)),
+        (mapped, weights) => format!(
+            "weights {} in the mapped files and {} converted",
+            bytes(mapped),
+            bytes(weights)
+        ),
+    };
+    let work = need.cache.saturating_add(need.pass);
+    let has = report.has.and_then(|has| has.memory);
+    let verdict = match (&report.verdict, has) {
+        (Some(Fit::Fits), Some(memory)) => format!(
+            "fits: {} {}",
+            bytes(memory),
+            if is_cpu { "available" } else { "on this GPU" }
+        ),
+        (Some(Fit::Slow(reason)), _) => format!("SLOW: {reason}"),
+        (Some(Fit::TooLarge(reason)), _) => format!("DOES NOT FIT: {reason}"),
+        (Some(_), _) => {
+            "whether it fits is unknown: the driver does not say how much there is".to_owned()
+        }
+        (None, _) => "no GPU was looked at (see --device)".to_owned(),
+    };
+    (
+        if is_cpu { "on the CPU" } else { "on a GPU" },
+        format!(
+            "{weights}, {} tokens at a time about {} more; {verdict}",
+            count(report.batch_tokens),
+            bytes(work)
+        ),
+    )
 }
 
 fn rows(found: &Inspection) -> Vec<(&'static str, String)> {

@@ -42,7 +42,7 @@ impl Command {
     /// Runs the verb.
     pub(crate) fn run(self, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
         match self {
-            Self::Inspect(args) => inspect::run(&args),
+            Self::Inspect(args) => inspect::run(&args, global, console),
             Self::Generate(args) => generate::run(&args, global, console),
             Self::Capture(args) => capture::run(&args, global, console),
             Self::Verify(args) => verify::run(&args, global, console),

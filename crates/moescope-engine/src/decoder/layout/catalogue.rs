@@ -39,7 +39,6 @@ pub(in crate::decoder) struct Catalogue<'a> {
     allowed: BTreeSet<String>,
     missing: Vec<String>,
     misshapen: Vec<String>,
-    parameters: u64,
 }
 
 /// A needed tensor.
@@ -67,7 +66,6 @@ impl<'a> Catalogue<'a> {
             allowed: BTreeSet::new(),
             missing: Vec::new(),
             misshapen: Vec::new(),
-            parameters: 0,
         }
     }
 
@@ -88,17 +86,6 @@ impl<'a> Catalogue<'a> {
 
     /// Adds a tensor to the needs.
     pub(super) fn want(&mut self, name: &str, shape: &[usize]) -> Result<Wanted, EngineError> {
-        let values = shape.iter().fold(1u64, |n, d| n.saturating_mul(*d as u64));
-        self.parameters = self.parameters.saturating_add(values);
-        self.want_packed(name, shape)
-    }
-
-    /// Adds a tensor whose entries are not parameters by themselves.
-    pub(super) fn want_packed(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<Wanted, EngineError> {
         let name = format!("{}{name}", self.prefix);
         match self.files.get(&name) {
             None => self.missing.push(name.clone()),
@@ -125,11 +112,6 @@ impl<'a> Catalogue<'a> {
         self.needs[wanted.0].is_rearranged = true;
     }
 
-    /// Counts parameters of packed tensors.
-    pub(super) fn count(&mut self, parameters: usize) {
-        self.parameters = self.parameters.saturating_add(parameters as u64);
-    }
-
     /// Adds a matrix, with its scales where it is stored in FP8 blocks.
     pub(super) fn matrix(&mut self, name: &str, dims: [usize; 2]) -> Result<Place, EngineError> {
         let tensor = self.want(name, &dims)?;
@@ -140,7 +122,7 @@ impl<'a> Catalogue<'a> {
         let scales = match (dtype, self.config.fp8_block) {
             (Some(Dtype::F8_E4M3), Some([rows, columns])) => {
                 let shape = [dims[0].div_ceil(rows), dims[1].div_ceil(columns)];
-                Some(self.want_packed(&format!("{name}_scale_inv"), &shape)?)
+                Some(self.want(&format!("{name}_scale_inv"), &shape)?)
             }
             _ => None,
         };
@@ -165,11 +147,6 @@ impl<'a> Catalogue<'a> {
     /// All needed tensors.
     pub(in crate::decoder) fn needs(&self) -> &[Need] {
         &self.needs
-    }
-
-    /// Weights of the model, packed ones unpacked.
-    pub(in crate::decoder) fn parameters(&self) -> u64 {
-        self.parameters
     }
 
     /// Lists everything that does not fit in one error.

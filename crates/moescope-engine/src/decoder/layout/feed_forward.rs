@@ -236,13 +236,12 @@ fn mxfp4(
             "config.json: MXFP4 weights need a width that {MXFP4_BLOCK} divides, found {columns} for {name}"
         )));
     }
-    catalogue.count(experts * rows * columns);
     Ok([
-        catalogue.want_packed(
+        catalogue.want(
             &format!("{name}_blocks"),
             &[experts, rows, blocks, MXFP4_BLOCK / 2],
         )?,
-        catalogue.want_packed(&format!("{name}_scales"), &[experts, rows, blocks])?,
+        catalogue.want(&format!("{name}_scales"), &[experts, rows, blocks])?,
     ])
 }
 
