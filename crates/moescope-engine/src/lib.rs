@@ -26,6 +26,7 @@
 mod checkpoint;
 mod config;
 mod decoder;
+mod describe;
 mod device;
 mod error;
 mod families;
@@ -43,6 +44,7 @@ pub use config::{
     Activation, AttentionConfig, ConfigJson, DecoderConfig, Rope, RopeKind, RouterConfig,
 };
 pub use decoder::{ExpertWeights, KvCache, MoeModel, Span};
+pub use describe::model_spec_of;
 pub use device::{ComputeDevice, DeviceChoice};
 pub use error::EngineError;
 pub use families::model_types;

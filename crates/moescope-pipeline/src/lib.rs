@@ -31,10 +31,10 @@ mod error;
 mod figure;
 mod findings;
 mod generate;
+mod import;
 mod inspect;
 mod model;
 pub mod names;
-mod problems;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -45,6 +45,7 @@ pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate};
+pub use import::{ImportJob, LabelFiles};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
-pub use problems::{Problem, Problems};
+pub use moescope_core::{Problem, Problems};

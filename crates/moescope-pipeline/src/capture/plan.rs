@@ -7,7 +7,7 @@ use moescope_engine::{Interventions, RunConfig, Tokenizer};
 use moescope_trace::{Input, Overlong, TraceError, WriterConfig};
 
 use super::{CaptureConfig, batches, layers, planned::PlannedSample, planner::Planner};
-use crate::{data, error::PipelineError, model::ModelFiles, problems::Problems};
+use crate::{Problems, data, error::PipelineError, model::ModelFiles};
 
 /// Tokens that go through the model together, where the user does not say.
 const CPU_BATCH_TOKENS: usize = 2048;

@@ -1,0 +1,85 @@
+//! Requests of one server on their way to the sink.
+
+use moescope_core::ModelSpec;
+
+use super::{
+    routed::Request,
+    sink::{Facts, Imported, Sink, Stop},
+};
+use crate::ExpertsOrder;
+
+/// What has been learnt of the server so far.
+pub(crate) struct Served<'m> {
+    engine: &'static str,
+    model: &'m ModelSpec,
+    /// The model's name in the latest reply.
+    pub(crate) model_name: Option<String>,
+    /// The engine's version in the latest reply.
+    pub(crate) version: Option<String>,
+    /// The model's name of the first reply, once there was one.
+    began: Option<Option<String>>,
+}
+
+impl<'m> Served<'m> {
+    pub(crate) fn new(engine: &'static str, model: &'m ModelSpec) -> Self {
+        Self {
+            engine,
+            model,
+            model_name: None,
+            version: None,
+            began: None,
+        }
+    }
+
+    /// Hands one request on as a document.
+    pub(crate) fn deliver(
+        &mut self,
+        at: &str,
+        id: String,
+        request: Result<Request, String>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stop> {
+        let content = match request.and_then(|request| request.into_content(self.model)) {
+            Ok(content) => content,
+            Err(what) => {
+                sink.problem(at, format!("sample '{id}': {what}"));
+                return Ok(());
+            }
+        };
+        match &self.began {
+            None => {
+                self.began = Some(self.model_name.clone());
+                sink.begin(Facts {
+                    model: self.model.clone(),
+                    layers: None,
+                    experts_order: ExpertsOrder::Unspecified,
+                    engine: self.engine,
+                    engine_version: self.version.clone(),
+                    checkpoint: self.model_name.clone(),
+                    is_profiles_only: false,
+                    derived: Vec::new(),
+                })?;
+            }
+            Some(first) if *first != self.model_name => {
+                let name =
+                    |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+                sink.problem(
+                    at,
+                    format!(
+                        "sample '{id}' is of model {}, the first one of {}; import them one by one",
+                        name(&self.model_name),
+                        name(first)
+                    ),
+                );
+                return Ok(());
+            }
+            Some(_) => {}
+        }
+        sink.document(Imported {
+            at: at.to_owned(),
+            id,
+            discipline: None,
+            content,
+        })
+    }
+}
