@@ -96,17 +96,32 @@ fn request_of(reply: &Response<'_>, model: &ModelSpec) -> Result<Request, String
         Routed::Text(text) => array_of(&Routed::bytes(text)?, prompt, generated, start, model)?,
         Routed::Lists(array) => array.clone(),
     };
-    let token_ids = reply
-        .prompt_token_ids
-        .clone()
-        .zip(reply.output_ids.clone())
-        .map(|(prompt, reply)| [prompt, reply].concat());
+    let token_ids = token_ids(reply);
     Ok(Request {
         prompt,
         generated,
         token_ids,
         runs: vec![(start, array)],
     })
+}
+
+/// The ids of all tokens, wherever the form puts them.
+fn token_ids(reply: &Response<'_>) -> Option<Vec<u32>> {
+    let choice = reply.choices.first();
+    let extension = reply.sglext.as_ref();
+    let given = [
+        reply.prompt_token_ids.as_ref(),
+        choice.and_then(|choice| choice.prompt_token_ids.as_ref()),
+        extension.and_then(|extension| extension.input_ids.as_ref()),
+    ];
+    let generated = [
+        reply.output_ids.as_ref(),
+        choice.and_then(|choice| choice.token_ids.as_ref()),
+        choice.and_then(|choice| choice.response_token_ids.as_ref()),
+        extension.and_then(|extension| extension.output_ids.as_ref()?.first()),
+    ];
+    let first = |lists: &[Option<&Vec<u32>>]| lists.iter().copied().flatten().next().cloned();
+    Some([first(&given)?, first(&generated)?].concat())
 }
 
 /// Finds the shape that the bytes do not tell.

@@ -406,7 +406,9 @@ impl Sink for Intake<'_> {
             // Each path begins anew; what holds for the trace was said by the first.
             let differs = first.experts_order != facts.experts_order
                 || first.derived != facts.derived
-                || first.checkpoint != facts.checkpoint
+                || first.checkpoint.is_some()
+                    && facts.checkpoint.is_some()
+                    && first.checkpoint != facts.checkpoint
                 || first.layers != facts.layers;
             if differs {
                 let path = self.config.paths[self.path].display().to_string();

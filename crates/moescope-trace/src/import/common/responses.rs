@@ -47,6 +47,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) index: Option<u32>,
     pub(crate) token_ids: Option<Vec<u32>>,
     pub(crate) prompt_token_ids: Option<Vec<u32>>,
+    pub(crate) response_token_ids: Option<Vec<u32>>,
     #[serde(borrow)]
     pub(crate) routed_experts: Option<Routed<'a>>,
 }
@@ -74,6 +75,8 @@ pub(crate) struct MetaInfo<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct SglExt<'a> {
+    pub(crate) input_ids: Option<Vec<u32>>,
+    pub(crate) output_ids: Option<Vec<Vec<u32>>>,
     #[serde(borrow)]
     pub(crate) routed_experts: Option<Routed<'a>>,
 }

@@ -46,7 +46,7 @@ impl<'m> Served<'m> {
                 return Ok(());
             }
         };
-        match &self.began {
+        match &mut self.began {
             None => {
                 self.began = Some(self.model_name.clone());
                 sink.begin(Facts {
@@ -60,20 +60,17 @@ impl<'m> Served<'m> {
                     derived: Vec::new(),
                 })?;
             }
-            Some(first) if *first != self.model_name => {
-                let name =
-                    |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+            Some(Some(first)) if self.model_name.as_ref().is_some_and(|name| name != first) => {
                 sink.problem(
                     at,
                     format!(
-                        "sample '{id}' is of model {}, the first one of {}; import them one by one",
-                        name(&self.model_name),
-                        name(first)
+                        "sample '{id}' is of model {}, earlier ones of {first}; import them one by one",
+                        self.model_name.as_deref().unwrap_or_default()
                     ),
                 );
                 return Ok(());
             }
-            Some(_) => {}
+            Some(first) => *first = first.take().or_else(|| self.model_name.clone()),
         }
         sink.document(Imported {
             at: at.to_owned(),
