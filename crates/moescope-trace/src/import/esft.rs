@@ -167,16 +167,19 @@ impl Task {
 }
 
 /// Experts and weights of one document at one layer, `[tokens × top_k]`, heaviest first.
-pub(crate) struct Line {
-    experts: Vec<u16>,
-    weights: Vec<f32>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The experts.
+    pub experts: Vec<u16>,
+    /// Their weights.
+    pub weights: Vec<f32>,
 }
 
 /// Reads one line of one file.
 ///
 /// # Errors
 /// When a field is no number, the two halves differ in length, or a token's experts are not `top_k` existing ones.
-pub(crate) fn parse_line(line: &str, model: &ModelSpec) -> Result<Line, String> {
+pub fn parse_line(line: &str, model: &ModelSpec) -> Result<Line, String> {
     let top_k = usize::from(model.top_k);
     let (ids, numbers) = line
         .split_once("\t\t")

@@ -22,14 +22,15 @@ use moescope_core::{LayerId, ModelSpec, Phase};
 use common::sink::{Sink, Stop};
 pub use common::{
     array::{Array, ElementType},
+    batch::{Batch as TransformersBatch, Container},
     job::{ImportConfig, ImportReport, Labels, import},
     npy::parse_npy,
     provenance::{Derived, ImportProvenance},
     tensor_file::{TensorFile, parse_npz, parse_safetensors},
 };
+pub use esft::parse_line as parse_esft_line;
 pub use olmoe_counts::Table as CountTable;
 pub use sglang::parse_replies as parse_sglang_replies;
-pub use transformers::{Batch as TransformersBatch, Container};
 pub use vllm::parse_replies as parse_vllm_replies;
 
 /// All formats, one line each.

@@ -84,7 +84,7 @@ impl Array {
         layout: Layout,
         mut bytes: Vec<u8>,
     ) -> Result<Self, String> {
-        let size = element.size();
+        let size = element.size().filter(|size| *size > 0);
         let wanted = shape
             .iter()
             .try_fold(1usize, |product, axis| product.checked_mul(*axis))
@@ -198,9 +198,6 @@ impl Array {
         let ElementType::Text(chars) = self.element else {
             return None;
         };
-        if chars == 0 {
-            return Some(vec![String::new(); self.len()]);
-        }
         self.bytes
             .chunks_exact(chars.checked_mul(4)?)
             .map(|text| {

@@ -1,8 +1,11 @@
 //! What several formats need.
 
 pub(super) mod array;
+pub(super) mod batch;
+pub(super) mod batch_decisions;
 pub(super) mod derive;
 pub(super) mod files;
+pub(super) mod intake;
 pub(super) mod job;
 pub(super) mod names;
 pub(super) mod npy;
@@ -14,3 +17,4 @@ pub(super) mod sink;
 pub(super) mod stack;
 pub(super) mod tensor_file;
 pub(super) mod tokens;
+pub(super) mod workshop;

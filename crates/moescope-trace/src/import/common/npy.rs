@@ -165,7 +165,7 @@ fn element(descr: &str) -> Result<(ElementType, bool), String> {
             );
         }
         other => match other.strip_prefix('U').map(str::parse) {
-            Some(Ok(chars)) => ElementType::Text(chars),
+            Some(Ok(chars @ 1..)) => ElementType::Text(chars),
             _ => return Err(unknown()),
         },
     };
@@ -221,6 +221,8 @@ mod tests {
             &file(1, &plain("'<f4'", "(99999999999, 99999999999)"), &[]),
             "does not fit",
         );
+        // Texts of no characters would take no byte, however many there are.
+        refused(&file(1, &plain("'<U0'", "(99999999999,)"), &[]), "'<U0'");
         refused(&file(1, &plain("'<f4'", "(-1,)"), &[]), "not understood");
         refused(&file(1, "{'shape': (1,)}", &[0]), "not understood");
         refused(&file(1, "{'descr': é", &[0]), "not understood");

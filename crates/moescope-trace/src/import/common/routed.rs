@@ -7,6 +7,9 @@ use super::{array::Array, sink::Content, tokens::bare_token};
 /// What stands for an expert where a token's routing is unknown.
 const MISSING: i64 = -1;
 
+/// Tokens of which nothing is known but that a reply counts them; a longer claim is not believed.
+const MOST_UNKNOWN: usize = 1 << 20;
+
 /// A request with its routing, before it is trusted.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -29,6 +32,16 @@ impl Request {
         }
         if let Some(ids) = self.token_ids.as_ref().filter(|ids| ids.len() != total) {
             return Err(format!("it has {} token ids for {total} tokens", ids.len()));
+        }
+        let covered: usize = self
+            .runs
+            .iter()
+            .map(|(_, array)| array.shape().first().copied().unwrap_or(0))
+            .sum();
+        if self.token_ids.is_none() && total > covered.saturating_add(MOST_UNKNOWN) {
+            return Err(format!(
+                "it claims {total} tokens, but has the routing of {covered} and no token ids"
+            ));
         }
         let runs: Vec<Run<'_>> = self
             .runs
