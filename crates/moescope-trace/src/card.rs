@@ -226,21 +226,8 @@ fn how_it_was_made(manifest: &Manifest) -> String {
         );
         line("Generation", Some(how));
     }
-    if let Some(import) = manifest.import() {
-        let how = format!(
-            "by moescope from the format '{}', not captured",
-            import.format
-        );
-        line("Imported", Some(how));
-        for derived in &import.derived {
-            let what = format!("{}: {}", derived.column, derived.from);
-            line("Computed, not recorded", Some(what));
-        }
-        let without = import.tokens_without_routing;
-        line(
-            "Tokens whose routing the source does not hold",
-            (without > 0).then(|| without.to_string()),
-        );
+    for (name, value) in import_lines(manifest) {
+        line(name, Some(value));
     }
     let interventions = &manifest.interventions;
     line(
@@ -280,6 +267,30 @@ fn how_it_was_made(manifest: &Manifest) -> String {
         (!manifest.unknown_columns.is_empty()).then(|| manifest.unknown_columns.join(", ")),
     );
     format!("## How it was made\n\n{}\n", lines.join("\n"))
+}
+
+/// How an imported trace came about; nothing for a capture.
+fn import_lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let Some(import) = manifest.import() else {
+        return Vec::new();
+    };
+    let mut lines = vec![(
+        "Imported",
+        format!(
+            "by moescope from the format '{}', not captured",
+            import.format
+        ),
+    )];
+    lines.extend(import.derived.iter().map(|derived| {
+        let what = format!("{}: {}", derived.column, derived.from);
+        ("Computed, not recorded", what)
+    }));
+    let without = import.tokens_without_routing;
+    if without > 0 {
+        let name = "Tokens whose routing the source does not hold";
+        lines.push((name, without.to_string()));
+    }
+    lines
 }
 
 fn documents(manifest: &Manifest, licences: &BTreeMap<Option<String>, u64>) -> String {

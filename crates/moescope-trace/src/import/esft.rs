@@ -261,7 +261,7 @@ fn join(layers: &[(LayerId, Line)], model: &ModelSpec) -> Result<Content, String
             .map(|position| bare_token(position, Some(Phase::Prefill)))
             .collect(),
         num_prompt_tokens: Some(count),
-        decisions,
+        decisions: Box::new(decisions),
     })
 }
 

@@ -16,8 +16,8 @@ use crate::{
 
 /// Make a trace of what another program recorded
 ///
-/// Everything is checked first come, first served, and all that cannot be used is listed at once; the trace appears only
-/// if there is no such thing. What the source does not know stays NULL. docs/IMPORTS.md describes every format.
+/// All that cannot be used is listed at once, and the trace appears only if there is no such thing.
+/// What the source does not know stays NULL. docs/IMPORTS.md describes every format.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   moescope import --list
@@ -81,13 +81,13 @@ struct LabelArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Reading and recording")]
 struct ReadingArgs {
-    /// What router_logits are; transformers 5.0.0 gave probabilities for some families
+    /// What the router logits are; transformers 5.0.0 gave probabilities for some families
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     scores: ScoresArg,
     /// The phase of all tokens, where a file does not tell which were generated
     #[arg(long, value_enum, value_name = "PHASE")]
     phase: Option<PhaseArg>,
-    /// Which table of a file of counts, like olmoe/expert_counts
+    /// Which table of a file of counts, like `olmoe/expert_counts`
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// The layers that a file of counts is of, like 0,7,15

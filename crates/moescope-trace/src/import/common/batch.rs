@@ -303,7 +303,7 @@ impl<'m> Batch<'m> {
         Ok(Content::Decisions {
             tokens,
             num_prompt_tokens: None,
-            decisions: decisions.finish(),
+            decisions: Box::new(decisions.finish()),
         })
     }
 }

@@ -187,13 +187,11 @@ pub(crate) fn for_each_json(
         let Some(bytes) = read_whole(file, sink) else {
             return Ok(());
         };
-        return match std::str::from_utf8(&bytes) {
-            Ok(text) => take(text, &file.shown, sink),
-            Err(_) => {
-                sink.problem(&file.shown, "the file is not UTF-8".to_owned());
-                Ok(())
-            }
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            sink.problem(&file.shown, "the file is not UTF-8".to_owned());
+            return Ok(());
         };
+        return take(text, &file.shown, sink);
     }
     let mut lines = match Lines::open(&file.path) {
         Ok(lines) => lines,

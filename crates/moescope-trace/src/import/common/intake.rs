@@ -124,7 +124,7 @@ impl<'c> Intake<'c> {
                     num_prompt_tokens,
                     seed: None,
                     tokens,
-                    decisions,
+                    decisions: *decisions,
                 };
                 if self.problems.is_empty() {
                     writer.append(record).and_then(|()| writer.end_batch())

@@ -74,9 +74,13 @@ impl Header {
                 .ok_or_else(broken)?
                 .trim_start();
             rest = match key {
+                "descr" if value.starts_with('[') => {
+                    return Err(
+                        "it holds records of several fields; save each array on its own".to_owned(),
+                    );
+                }
                 "descr" => {
-                    let (name, after) = quoted(value)
-                        .ok_or("it holds records of several fields; save each array on its own")?;
+                    let (name, after) = quoted(value).ok_or_else(broken)?;
                     descr = Some(name);
                     after
                 }

@@ -80,7 +80,7 @@ impl Request {
         Ok(Content::Decisions {
             tokens,
             num_prompt_tokens: u32::try_from(self.prompt).ok(),
-            decisions,
+            decisions: Box::new(decisions),
         })
     }
 }

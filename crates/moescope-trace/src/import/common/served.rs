@@ -16,8 +16,10 @@ pub(crate) struct Served<'m> {
     pub(crate) model_name: Option<String>,
     /// The engine's version in the latest reply.
     pub(crate) version: Option<String>,
-    /// The model's name of the first reply, once there was one.
-    began: Option<Option<String>>,
+    /// Whether a request was handed on.
+    has_begun: bool,
+    /// The model's name in the first reply that had one.
+    first_name: Option<String>,
 }
 
 impl<'m> Served<'m> {
@@ -27,7 +29,8 @@ impl<'m> Served<'m> {
             model,
             model_name: None,
             version: None,
-            began: None,
+            has_begun: false,
+            first_name: None,
         }
     }
 
@@ -46,32 +49,29 @@ impl<'m> Served<'m> {
                 return Ok(());
             }
         };
-        match &mut self.began {
-            None => {
-                self.began = Some(self.model_name.clone());
-                sink.begin(Facts {
-                    model: self.model.clone(),
-                    layers: None,
-                    experts_order: ExpertsOrder::Unspecified,
-                    engine: self.engine,
-                    engine_version: self.version.clone(),
-                    checkpoint: self.model_name.clone(),
-                    is_profiles_only: false,
-                    derived: Vec::new(),
-                })?;
-            }
-            Some(Some(first)) if self.model_name.as_ref().is_some_and(|name| name != first) => {
-                sink.problem(
-                    at,
-                    format!(
-                        "sample '{id}' is of model {}, earlier ones of {first}; import them one by one",
-                        self.model_name.as_deref().unwrap_or_default()
-                    ),
-                );
-                return Ok(());
-            }
-            Some(first) => *first = first.take().or_else(|| self.model_name.clone()),
+        if let (Some(first), Some(name)) = (&self.first_name, &self.model_name)
+            && first != name
+        {
+            sink.problem(
+                at,
+                format!("sample '{id}' is of model {name}, earlier ones of {first}; import them one by one"),
+            );
+            return Ok(());
         }
+        if !self.has_begun {
+            self.has_begun = true;
+            sink.begin(Facts {
+                model: self.model.clone(),
+                layers: None,
+                experts_order: ExpertsOrder::Unspecified,
+                engine: self.engine,
+                engine_version: self.version.clone(),
+                checkpoint: self.model_name.clone(),
+                is_profiles_only: false,
+                derived: Vec::new(),
+            })?;
+        }
+        self.first_name = self.first_name.take().or_else(|| self.model_name.clone());
         sink.document(Imported {
             at: at.to_owned(),
             id,

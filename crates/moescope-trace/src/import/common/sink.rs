@@ -68,7 +68,7 @@ pub(crate) enum Content {
     Decisions {
         tokens: Vec<TokenRow>,
         num_prompt_tokens: Option<u32>,
-        decisions: DecisionBatch,
+        decisions: Box<DecisionBatch>,
     },
     /// Only sums.
     Profiles {

@@ -80,8 +80,7 @@ pub fn parse_npz(bytes: &[u8], is_wanted: impl Fn(&str) -> bool) -> Result<Tenso
     check_number(archive.len())?;
     let mut left = (bytes.len() as u64)
         .saturating_mul(MOST_GROWTH)
-        .min(super::files::LARGEST_FILE)
-        .max(FREE_GROWTH);
+        .clamp(FREE_GROWTH, super::files::LARGEST_FILE);
     let mut file = TensorFile::default();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(broken)?;
