@@ -8,6 +8,7 @@ use super::{super::ScoreKind, batch::Batch, derive::Rule, routed::sort_by_weight
 pub(super) struct Decisions<'b> {
     batch: &'b Batch<'b>,
     rule: Rule,
+    has_weights: bool,
     rows: DecisionBatch,
     experts: Vec<u16>,
     weights: Vec<f32>,
@@ -29,6 +30,7 @@ impl<'b> Decisions<'b> {
         Self {
             batch,
             rule: Rule::new(&batch.model.gating),
+            has_weights: batch.has_weights(),
             rows,
             experts: Vec::with_capacity(experts),
             weights: Vec::with_capacity(top_k),
@@ -63,7 +65,7 @@ impl<'b> Decisions<'b> {
         self.weights.clear();
         match &batch.weights {
             Some(weights) => self.weights.extend(weights.floats(layer, row)),
-            None if batch.has_weights() => {
+            None if self.has_weights => {
                 self.rule
                     .weigh(&self.scores, &self.experts, &mut self.weights);
             }
@@ -74,7 +76,7 @@ impl<'b> Decisions<'b> {
                     .filter_map(|e| self.scores.get(usize::from(*e))),
             ),
         }
-        if batch.has_weights()
+        if self.has_weights
             && let Some(weight) = self.weights.iter().find(|w| !w.is_finite() || **w < 0.0)
         {
             return Err(format!("a weight is {weight}"));
@@ -128,7 +130,7 @@ impl<'b> Decisions<'b> {
     }
 
     pub(super) fn finish(mut self) -> DecisionBatch {
-        if !self.batch.has_weights() {
+        if !self.has_weights {
             self.rows.routing_weights = None;
         }
         if self.batch.scores == ScoreKind::Probabilities {
