@@ -38,6 +38,22 @@ impl<'a> From<&'a Gating> for SelectionRule<'a> {
 }
 
 impl SelectionRule<'_> {
+    /// The `top_k` experts with the largest keys, best first, ties to the lower id.
+    pub fn choose(&self, router_logits: &[f32], top_k: usize, chosen: &mut Vec<u16>) {
+        chosen.clear();
+        chosen.extend((0..=u16::MAX).take(router_logits.len()));
+        if self.correction_bias.is_empty() && self.gating.groups.is_none() {
+            // Every score function grows with the logit.
+            let z = |e: &u16| router_logits[usize::from(*e)];
+            chosen.sort_by(|a, b| z(b).total_cmp(&z(a)).then(a.cmp(b)));
+        } else {
+            let keys = self.keys(router_logits, logsumexp(router_logits));
+            let key = |e: &u16| keys[usize::from(*e)];
+            chosen.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.cmp(b)));
+        }
+        chosen.truncate(top_k);
+    }
+
     /// p of every expert, `[num_experts]`; −∞ for experts of groups that this token may not use.
     fn keys(&self, router_logits: &[f32], logsumexp: f64) -> Vec<f64> {
         let mut keys: Vec<f64> = router_logits
@@ -52,6 +68,16 @@ impl SelectionRule<'_> {
         }
         keys
     }
+}
+
+/// ln Σ exp(z).
+fn logsumexp(router_logits: &[f32]) -> f64 {
+    let max = router_logits
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = router_logits.iter().map(|z| f64::from(z - max).exp()).sum();
+    f64::from(max) + sum.ln()
 }
 
 /// Leaves the keys of the best groups as they are and lowers all others to −∞.
@@ -231,6 +257,9 @@ mod tests {
         let stats = DecisionStats::from_logits(&[0.0; 6], &[0, 2], rule);
         assert_eq!(stats.runner_up, Some(1));
         assert!((stats.margin - 0.25).abs() < 1e-7);
+        let mut chosen = Vec::new();
+        rule.choose(&[0.0; 6], 2, &mut chosen);
+        assert_eq!(chosen, [0, 2]);
         // Ranked by the largest key the second group is out instead, and expert 4 is chosen.
         let by_max = Gating {
             groups: gating.groups.map(|groups| ExpertGroups {

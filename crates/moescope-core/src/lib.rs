@@ -21,6 +21,7 @@ mod error;
 mod ids;
 mod measurement;
 mod model_spec;
+mod problems;
 mod progress;
 mod sample;
 mod scope;
@@ -35,6 +36,7 @@ pub use measurement::{Axis, AxisKind, Interval, LongRow, Measurement, NullCompar
 pub use model_spec::{
     ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,
 };
+pub use problems::{Problem, Problems};
 pub use progress::{Cancelled, NoProgress, Progress};
 pub use sample::Sample;
 pub use scope::{LayerSelection, PhaseSelection, Scope, Weighting};

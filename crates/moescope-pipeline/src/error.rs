@@ -12,7 +12,7 @@ use moescope_figures::FigureError;
 use moescope_trace::TraceError;
 use thiserror::Error;
 
-use crate::{model::HubError, problems::Problems};
+use crate::{Problems, model::HubError};
 
 /// A job that could not be done, or not be finished.
 #[derive(Debug, Error)]

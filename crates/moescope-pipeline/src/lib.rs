@@ -31,10 +31,10 @@ mod error;
 mod figure;
 mod findings;
 mod generate;
+mod import;
 mod inspect;
 mod model;
 pub mod names;
-mod problems;
 pub mod sizes;
 
 pub use capture::{
@@ -46,10 +46,11 @@ pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
+pub use import::{ImportJob, LabelFiles};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
     MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightForm,
     available_memory, check_memory, fit, memory_need, memory_reports,
 };
-pub use problems::{Problem, Problems};
+pub use moescope_core::{Problem, Problems};

@@ -48,6 +48,7 @@ mod document;
 mod durable;
 mod error;
 mod folder;
+pub mod import;
 mod lock;
 mod manifest;
 mod profile;

@@ -25,7 +25,10 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("burn-cubecl", &["moescope-engine", "moescope-train"]),
     ("burn-flex", &["moescope-engine", "moescope-train"]),
     ("cubecl", &["moescope-engine", "moescope-train"]),
-    ("safetensors", &["moescope-engine", "moescope-train"]),
+    (
+        "safetensors",
+        &["moescope-engine", "moescope-trace", "moescope-train"],
+    ),
     ("tokenizers", &["moescope-engine", "moescope-train"]),
     ("polars", &["moescope-trace", "moescope-analytics"]),
     ("parquet", &["moescope-trace"]),

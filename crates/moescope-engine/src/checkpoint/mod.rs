@@ -7,7 +7,7 @@ mod tensors;
 
 use std::path::{Path, PathBuf};
 
-use moescope_core::{LayerId, ModelSpec};
+use moescope_core::ModelSpec;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use load::Target;
@@ -106,32 +106,9 @@ impl Checkpoint {
     }
 
     /// What an analysis must know of this model.
-    ///
-    /// # Panics
-    /// Never: the sizes were bounded when the checkpoint was opened.
     #[must_use]
     pub fn model_spec(&self) -> ModelSpec {
-        let narrow = |size: usize| u16::try_from(size).expect("bounded by `check`");
-        let wide = |size: usize| u32::try_from(size).expect("bounded by ConfigJson");
-        let config = &self.config;
-        let moe_layers = (0u16..).zip(&config.moe_layers);
-        ModelSpec {
-            family: config.family.clone(),
-            num_layers: narrow(config.num_layers),
-            moe_layers: moe_layers
-                .filter(|(_, is_moe)| **is_moe)
-                .map(|(layer, _)| LayerId(layer))
-                .collect(),
-            num_experts: narrow(config.router.num_experts),
-            top_k: narrow(config.router.top_k),
-            num_shared_experts: config
-                .shared_expert
-                .map_or(0, |shared| u16::try_from(shared.count).unwrap_or(u16::MAX)),
-            has_shared_expert_gate: config.shared_expert.is_some_and(|shared| shared.has_gate),
-            hidden_size: Some(wide(self.config.hidden_size)),
-            vocab_size: Some(wide(self.config.vocab_size)),
-            gating: self.config.router.gating.clone(),
-        }
+        self.config.model_spec()
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) use standard::{
     Standard, activation, inverse_root, masks_of_layer_types, same_in_all_layers,
 };
 
+use moescope_core::{LayerId, ModelSpec};
+
 use crate::{error::EngineError, families};
 
 /// Everything the decoder must know to compute a model.
@@ -88,10 +90,32 @@ impl DecoderConfig {
         Ok(config)
     }
 
-    /// Number of layers with a router.
+    /// What an analysis must know of the model.
+    ///
+    /// # Panics
+    /// Never for a description by [`Self::from_json`], which bounds the sizes.
     #[must_use]
-    pub fn num_moe_layers(&self) -> usize {
-        self.moe_layers.iter().filter(|is_moe| **is_moe).count()
+    pub fn model_spec(&self) -> ModelSpec {
+        let narrow = |size: usize| u16::try_from(size).expect("bounded when it was described");
+        let wide = |size: usize| u32::try_from(size).expect("bounded when it was read");
+        let moe_layers = (0u16..).zip(&self.moe_layers);
+        ModelSpec {
+            family: self.family.clone(),
+            num_layers: narrow(self.num_layers),
+            moe_layers: moe_layers
+                .filter(|(_, is_moe)| **is_moe)
+                .map(|(layer, _)| LayerId(layer))
+                .collect(),
+            num_experts: narrow(self.router.num_experts),
+            top_k: narrow(self.router.top_k),
+            num_shared_experts: self
+                .shared_expert
+                .map_or(0, |shared| u16::try_from(shared.count).unwrap_or(u16::MAX)),
+            has_shared_expert_gate: self.shared_expert.is_some_and(|shared| shared.has_gate),
+            hidden_size: Some(wide(self.hidden_size)),
+            vocab_size: Some(wide(self.vocab_size)),
+            gating: self.router.gating.clone(),
+        }
     }
 }
 

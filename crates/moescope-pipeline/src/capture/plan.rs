@@ -8,10 +8,9 @@ use moescope_trace::{Input, Overlong, TraceError, WriterConfig};
 
 use super::{CaptureConfig, batches, layers, planned::PlannedSample, planner::Planner};
 use crate::{
-    data,
+    Problems, data,
     error::PipelineError,
     model::{ModelFiles, PassSize},
-    problems::Problems,
 };
 
 /// Tokens that go through the model together, where the user does not say.

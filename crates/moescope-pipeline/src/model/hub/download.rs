@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use moescope_core::{Cancelled, Progress};
@@ -166,36 +167,32 @@ impl Placed<'_> {
             return Ok(path);
         }
         let blob = self.blob.run(meter)?;
-        place(&blob, &path)
+        place(&blob, &path, &self.blob.folder.path)
             .map_err(|error| HubError::io("put the file into the snapshot", &path, error))?;
         Ok(path)
     }
 }
 
 /// Puts a blob into a snapshot: as a relative link where the system has them, else as a second name or a copy.
-fn place(blob: &Path, path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+///
+/// It is made beside the snapshots and renamed into place, so that another process sees the file whole or not at all.
+fn place(blob: &Path, path: &Path, repository: &Path) -> io::Result<()> {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = repository.join(format!(".draft-{}-{number}", std::process::id()));
     let name = blob.file_name().unwrap_or_default();
     let target = Path::new("..").join("..").join("blobs").join(name);
-    link(&target, path)
-        .or_else(|_| fs::hard_link(blob, path))
-        .or_else(|_| {
-            // A reader must never see half a copy.
-            let draft = path.with_extension(format!("{}.draft", std::process::id()));
-            fs::copy(blob, &draft).and_then(|_| fs::rename(&draft, path))
-        })
+    link(&target, &draft)
+        .or_else(|_| fs::hard_link(blob, &draft))
+        .or_else(|_| fs::copy(blob, &draft).map(|_| ()))?;
+    fs::rename(&draft, path).inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
 }
 
 #[cfg(unix)]
 fn link(target: &Path, path: &Path) -> io::Result<()> {
-    match std::os::unix::fs::symlink(target, path) {
-        // Another process was faster; it links to the same content.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
-    }
+    std::os::unix::fs::symlink(target, path)
 }
 
 #[cfg(windows)]
