@@ -133,6 +133,11 @@ impl<'b> Decisions<'b> {
         if !self.has_weights {
             self.rows.routing_weights = None;
         }
+        if self.batch.model.gating.has_correction_bias {
+            // What came next was decided with the bias, which no source saves.
+            self.rows.margin = None;
+            self.rows.runner_up = None;
+        }
         if self.batch.scores == ScoreKind::Probabilities {
             self.rows.logsumexp = None;
             self.rows.router_logits = None;
