@@ -81,10 +81,6 @@ impl LlamaTokenizer {
         })
     }
 
-    pub(super) fn model(&self) -> &SentencePieceModel {
-        &self.model
-    }
-
     /// Entries of the vocabulary, added tokens included.
     pub(super) fn vocab_size(&self) -> usize {
         let added = self.added.last_id().map_or(0, |id| id as usize + 1);

@@ -46,7 +46,7 @@ pub(super) fn environment() -> Environment<'static> {
             .into_iter()
             .map(|name| Ok((Value::from(name.as_str()), more.get::<Value>(&name)?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(given.into_iter().chain(more).collect())
+        Ok(Value::from_pairs(given.into_iter().chain(more)))
     });
     jinja.set_fuel(Some(FUEL));
     jinja

@@ -6,6 +6,7 @@
 mod clock;
 mod environment;
 mod generation;
+mod guard;
 mod methods;
 mod python_json;
 mod spans;
@@ -28,12 +29,12 @@ use crate::{checkpoint::read_text, error::EngineError};
 pub use clock::ChatClock;
 pub use spans::{ContentSpan, RenderedChat};
 
-/// Largest template that is read.
-const LARGEST: u64 = 4 << 20;
+/// Largest template that is read; published ones have at most some thirty kilobytes.
+///
+/// An operator that follows another nests, so the stack of [`guard`] has to suffice for as many as fit in here.
+const LARGEST: u64 = 128 << 10;
 /// The file that a template may have to itself; it counts before the one in `tokenizer_config.json`.
 const FILE: &str = "chat_template.jinja";
-/// A template nests values as deep as its fuel lets it, and they are written and dropped recursively.
-const STACK_BYTES: usize = 256 << 20;
 
 /// A model's chat template.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl ChatTemplate {
         let files = TokenizerFiles::open(folder)?;
         let path = folder.join(FILE);
         let (source, origin) = if path.is_file() {
-            (read_text(&path, LARGEST)?, FILE)
+            (read_text(&path, 2 * LARGEST)?, FILE)
         } else {
             match template_of(&files)? {
                 Some(source) => (source, "tokenizer_config.json"),
@@ -105,15 +106,19 @@ impl ChatTemplate {
                 source.len()
             )));
         }
-        let mut jinja = environment::environment();
-        jinja
-            .add_template_owned(environment::NAME, generation::replace_tags(&source))
-            .map_err(|error| {
-                EngineError::Tokenizer(format!(
-                    "the chat template in {origin} is no Jinja template: {}",
-                    described(&error)
-                ))
-            })?;
+        let text = generation::replace_tags(&source);
+        let jinja = guard::run(text.len(), move || {
+            let mut jinja = environment::environment();
+            jinja
+                .add_template_owned(environment::NAME, text)
+                .map(|()| jinja)
+                .map_err(|error| described(&error))
+        })
+        .map_err(|what| {
+            EngineError::Tokenizer(format!(
+                "the chat template in {origin} is no Jinja template: {what}"
+            ))
+        })?;
         let names = files.names.iter().filter_map(|(attribute, name)| {
             Some((attribute.clone(), Value::from(name.as_deref()?)))
         });
@@ -159,14 +164,21 @@ impl ChatTemplate {
     ) -> Result<(String, bool), EngineError> {
         let asked = Arc::new(AtomicBool::new(false));
         let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-        let work = || self.render_here(messages, clock, &asked, bytes);
-        let text = std::thread::scope(|scope| {
-            std::thread::Builder::new()
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, work)
-                .map_err(|error| format!("no thread could be started for it: {error}"))?
-                .join()
-                .unwrap_or_else(|_| Err("it made the renderer fail".to_owned()))
+        let mut jinja = self.jinja.clone();
+        jinja.set_fuel(Some(environment::fuel(bytes)));
+        let flag = Arc::clone(&asked);
+        jinja.add_function("strftime_now", move |format: &str| {
+            flag.store(true, Ordering::Relaxed);
+            clock
+                .strftime(format)
+                .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+        });
+        let context = self.context(messages);
+        let text = guard::run(bytes, move || {
+            jinja
+                .get_template(environment::NAME)
+                .and_then(|template| template.render(context))
+                .map_err(|error| described(&error))
         });
         let text = text.map_err(|what| {
             EngineError::Tokenizer(match what.split_once(environment::RAISED) {
@@ -177,47 +189,28 @@ impl ChatTemplate {
         Ok((text, asked.load(Ordering::Relaxed)))
     }
 
-    fn render_here(
-        &self,
-        messages: &[ChatMessage],
-        clock: ChatClock,
-        asked: &Arc<AtomicBool>,
-        bytes: usize,
-    ) -> Result<String, String> {
-        let mut jinja = self.jinja.clone();
-        jinja.set_fuel(Some(environment::fuel(bytes)));
-        let asked = Arc::clone(asked);
-        jinja.add_function("strftime_now", move |format: &str| {
-            asked.store(true, Ordering::Relaxed);
-            clock
-                .strftime(format)
-                .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
-        });
+    /// What a template sees; as in transformers, tools and documents are there and nothing.
+    fn context(&self, messages: &[ChatMessage]) -> Value {
         let messages: Vec<Value> = messages
             .iter()
             .map(|message| {
-                Value::from_iter([
+                Value::from_pairs([
                     ("role", Value::from(message.role.as_str())),
                     ("content", Value::from(message.content.as_str())),
                 ])
             })
             .collect();
-        // As in transformers, tools and documents are there and nothing.
-        let context: Value = self
-            .special
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.clone()))
-            .chain([
-                ("messages", Value::from(messages)),
-                ("tools", Value::from(())),
-                ("documents", Value::from(())),
-                ("add_generation_prompt", Value::from(true)),
-            ])
-            .collect();
-        jinja
-            .get_template(environment::NAME)
-            .and_then(|template| template.render(context))
-            .map_err(|error| described(&error))
+        let special = self.special.iter();
+        Value::from_pairs(
+            special
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .chain([
+                    ("messages", Value::from(messages)),
+                    ("tools", Value::from(())),
+                    ("documents", Value::from(())),
+                    ("add_generation_prompt", Value::from(true)),
+                ]),
+        )
     }
 }
 
@@ -252,7 +245,10 @@ fn described(error: &Error) -> String {
         || error.kind().to_string(),
         |detail| format!("{}: {detail}", error.kind()),
     );
-    if let Some(line) = error.line() {
+    let is_raised = error
+        .detail()
+        .is_some_and(|detail| detail.starts_with(environment::RAISED));
+    if let Some(line) = error.line().filter(|_| !is_raised) {
         text.push_str(&format!(" (line {line})"));
     }
     if error.kind() == ErrorKind::OutOfFuel {
