@@ -35,6 +35,7 @@ mod inspect;
 mod model;
 pub mod names;
 mod problems;
+mod prompt;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -48,3 +49,4 @@ pub use generate::{FinishReason, GenerateConfig, Generation, generate};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
 pub use problems::{Problem, Problems};
+pub use prompt::{ChatConfig, PromptConfig};

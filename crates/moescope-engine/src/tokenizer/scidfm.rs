@@ -16,26 +16,47 @@ use std::{ops::Range, path::Path};
 use super::{SentencePieceModel, Tokenizer, chat::ChatTemplate, read_bytes};
 use crate::error::EngineError;
 
-/// What `model_type` and folder names call the model.
-const NAME: &str = "scidfm";
+/// What `model_type` calls the model.
+const NAME: &str = "SciDFM";
 /// The template's text, from a third party's runner; it has no place for a system message.
 const CHAT_TEMPLATE: &str = "{% for message in messages %}{% if message['role'] == 'user' %}<|user|>:{{ message['content'] }}\
 {% elif message['role'] == 'assistant' %}<|assistant|>:{{ message['content'] }}\
 {% else %}{{ raise_exception('SciDFM knows no ' ~ message['role'] ~ ' message') }}{% endif %}{% endfor %}\
 {% if add_generation_prompt %}<|assistant|>:{% endif %}";
+const ORIGIN: &str = "moescope's built-in template for SciDFM";
 /// The second model's file.
 const SMILES_FILE: &str = "smiles.model";
 const SMILES_MARKS: [&str; 2] = ["[ChemDFM_Start_SMILES_Unit]", "[ChemDFM_End_SMILES_Unit]"];
 const PROTEIN_MARK: &str = "<<protein>>";
 
 impl ChatTemplate {
-    /// The template for a model whose files have none, where one is known: `SciDFM`'s, by its `model_type`.
+    /// The template for a model whose files have none, where one is known: `SciDFM`'s, by its `model_type`, if the
+    /// tokenizer has the tokens that it is made of.
     #[must_use]
-    pub fn built_in(model_type: &str) -> Option<Self> {
-        (model_type == NAME).then(|| {
-            Self::parse(CHAT_TEMPLATE, "moescope's built-in template for SciDFM", None)
+    pub fn built_in(model_type: &str, tokenizer: &Tokenizer) -> Option<Self> {
+        let has_tokens = ["<|user|>", "<|assistant|>"]
+            .iter()
+            .all(|name| tokenizer.token_id(name).is_some());
+        (has_tokens && model_type.eq_ignore_ascii_case(NAME)).then(|| {
+            Self::parse(CHAT_TEMPLATE, ORIGIN, None)
                 .expect("a constant that the tests parse")
         })
+    }
+
+    /// Whether the template is one of this program's and not the model's own.
+    ///
+    /// Such a template does not say whether a beginning-of-sequence token comes first; the tokenizer then decides.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        self.origin() == ORIGIN
+    }
+
+    /// Tokens that end a reply beside the configuration's, by name; only a built-in template knows any.
+    ///
+    /// Whether `SciDFM` ends its replies with `</s>` or with `<|eod|>` is not known, so both do.
+    #[must_use]
+    pub fn more_end_tokens(&self) -> &'static [&'static str] {
+        if self.is_built_in() { &["<|eod|>"] } else { &[] }
     }
 }
 
@@ -186,7 +207,15 @@ mod tests {
 
     #[test]
     fn the_built_in_template_is_the_known_string() {
-        let template = ChatTemplate::built_in("scidfm").unwrap();
+        let tokenizer = |user: &str| {
+            let words = format!("{{\"<unk>\": 0, \"{user}\": 1, \"<|assistant|>\": 2}}");
+            Tokenizer::from_json(&format!(
+                "{{\"model\": {{\"type\": \"WordLevel\", \"vocab\": {words}, \"unk_token\": \"<unk>\"}}}}"
+            ))
+            .unwrap()
+        };
+        let template = ChatTemplate::built_in("SciDFM", &tokenizer("<|user|>")).unwrap();
+        assert!(ChatTemplate::built_in("SciDFM", &tokenizer("user")).is_none());
         let clock = ChatClock::midnight("2024-01-01").unwrap();
         let message = |role, content: &str| ChatMessage {
             role,
@@ -199,6 +228,6 @@ mod tests {
         let system = [message(Role::System, "x"), message(Role::User, "y")];
         let error = template.render(&system, clock).unwrap_err();
         assert!(error.to_string().contains("SciDFM knows no system message"), "{error}");
-        assert!(ChatTemplate::built_in("mixtral").is_none());
+        assert!(ChatTemplate::built_in("mixtral", &tokenizer("<|user|>")).is_none());
     }
 }

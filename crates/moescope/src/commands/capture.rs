@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use moescope_core::LayerSelection;
 use moescope_pipeline::{
     CaptureConfig, CaptureOutcome, CapturePlan, Columns, DataConfig, Estimate, OnBadRow,
+    PromptConfig,
 };
 use moescope_trace::OverlongPolicy;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::{
     devices,
     exit::Outcome,
     output::{self, bytes, count},
-    shared_args::{InterventionArgs, ModelArgs, SamplingArgs},
+    shared_args::{InterventionArgs, ModelArgs, PromptArgs, SamplingArgs},
 };
 
 /// Run texts through a model and keep every router decision
@@ -27,7 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   moescope capture demo --data law.jsonl physics.jsonl --out my-trace
   moescope capture demo --data papers.csv --text-column abstract --discipline-column field --out my-trace --dry-run
-  moescope capture demo --data papers.csv --text-column abstract --out my-trace --resume")]
+  moescope capture demo --data papers.csv --text-column abstract --out my-trace --resume
+  moescope capture my-model --data questions.jsonl --chat --system \"Answer briefly.\" --out my-trace --generate 64")]
 pub(crate) struct CaptureArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -48,6 +50,11 @@ pub(crate) struct CaptureArgs {
     json: bool,
     #[command(flatten)]
     columns: ColumnArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Wrap texts of the disciplines smiles and protein in SciDFM's marks; for models with a smiles.model
+    #[arg(long, help_heading = "Prompt")]
+    science_units: bool,
     #[command(flatten)]
     recording: RecordingArgs,
     /// Generate up to this many tokens after each text
@@ -169,6 +176,9 @@ pub(crate) fn run(
             plan.skipped
         ));
     }
+    for note in plan.prompt_notes() {
+        console.note(note);
+    }
     if !plan.touched().is_empty() {
         console.note(&format!(
             "{} texts are longer than the limit and were {}; their ids are in the manifest",
@@ -218,6 +228,10 @@ fn config(args: &CaptureArgs) -> anyhow::Result<CaptureConfig> {
                 OnBadRowArg::Error => OnBadRow::Error,
                 OnBadRowArg::Skip => OnBadRow::Skip,
             },
+        },
+        prompt: PromptConfig {
+            wraps_science_units: args.science_units,
+            ..args.prompt.config()?
         },
         out: args.out.clone(),
         max_tokens: columns.max_tokens,

@@ -107,15 +107,34 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
         (
             "tokenizer",
             found.tokenizer.as_ref().map_or_else(
-                || "none: there is no tokenizer.json, so texts cannot be captured".to_owned(),
+                || {
+                    "none: there is neither tokenizer.json nor tokenizer.model, so texts cannot be captured"
+                        .to_owned()
+                },
                 |tokenizer| {
                     format!(
-                        "{}, {} entries",
+                        "{}, {} entries, from {}",
                         tokenizer.kind,
-                        count(tokenizer.vocab_size as u64)
+                        count(tokenizer.vocab_size as u64),
+                        tokenizer.file
                     )
                 },
             ),
+        ),
+        (
+            "first token",
+            found
+                .tokenizer
+                .as_ref()
+                .map_or_else(|| "unknown".to_owned(), |t| t.bos_policy.clone()),
+        ),
+        (
+            "chat template",
+            found
+                .tokenizer
+                .as_ref()
+                .and_then(|tokenizer| tokenizer.chat_template.clone())
+                .unwrap_or_else(|| "none".to_owned()),
         ),
         (
             "trace",
