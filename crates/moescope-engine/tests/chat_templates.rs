@@ -148,7 +148,9 @@ fn hostile_templates_cannot_hang_or_fill_the_memory() {
 fn messages_are_found_in_what_a_template_makes_of_them() {
     let check = |source: &str, system: &str, user: &str, expected: [&str; 2]| {
         let messages = [message("system", system), message("user", user)];
-        let rendered = template(source).render_with_spans(&messages, clock()).unwrap();
+        let rendered = template(source)
+            .render_with_spans(&messages, clock())
+            .unwrap();
         let found: Vec<&str> = rendered
             .contents
             .iter()
@@ -156,12 +158,20 @@ fn messages_are_found_in_what_a_template_makes_of_them() {
             .collect();
         assert_eq!(found, expected);
         for (message, span) in messages.iter().zip(&rendered.contents) {
-            assert!(message.content[span.source_start..].starts_with(&rendered.text[span.rendered.clone()]));
+            assert!(
+                message.content[span.source_start..]
+                    .starts_with(&rendered.text[span.rendered.clone()])
+            );
         }
     };
     let plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}";
     check(plain, "be kind", "user", ["be kind", "user"]);
-    check(plain, "<user>", "<user></user>", ["<user>", "<user></user>"]);
+    check(
+        plain,
+        "<user>",
+        "<user></user>",
+        ["<user>", "<user></user>"],
+    );
     check(plain, "x", "", ["x", ""]);
     let stripped = "{% for m in messages %}<{{ m.role }}> {{ m.content.strip() }} {% endfor %}";
     check(stripped, " a ", "\n b  c \n", ["a", "b  c"]);
@@ -176,19 +186,35 @@ fn a_message_that_cannot_be_found_is_refused() {
         assert!(error.to_string().contains(word), "{error}");
     };
     refuse("{{ messages[0].role }}", "x", "leaves out");
-    refuse("{{ messages[0].content ~ messages[0].content }}", "x", "repeats");
+    refuse(
+        "{{ messages[0].content ~ messages[0].content }}",
+        "x",
+        "repeats",
+    );
     refuse("{{ messages[0].content | upper }}", "x", "leaves out");
-    refuse("{{ messages[0].content | replace('q', 'y') }}", "q", "changes");
-    refuse("{{ messages[0].content | length }}{{ messages[0].content }}", "x", "depends on");
+    refuse(
+        "{{ messages[0].content | replace('q', 'y') }}",
+        "q",
+        "changes",
+    );
+    refuse(
+        "{{ messages[0].content | length }}{{ messages[0].content }}",
+        "x",
+        "depends on",
+    );
     refuse("{{ messages[0].content.split(',')[0] }}", "x,y", "cuts");
 }
 
 #[test]
 fn the_time_is_used_only_where_it_is_asked_for() {
     let message = [message("user", "x")];
-    let asks = template("{{ strftime_now('%d %b') }}").render(&message, clock()).unwrap();
+    let asks = template("{{ strftime_now('%d %b') }}")
+        .render(&message, clock())
+        .unwrap();
     assert_eq!(asks, ("09 Mar".to_owned(), true));
-    let (_, uses) = template("{{ strftime_now is defined }}").render(&message, clock()).unwrap();
+    let (_, uses) = template("{{ strftime_now is defined }}")
+        .render(&message, clock())
+        .unwrap();
     assert!(!uses);
 }
 
@@ -197,11 +223,15 @@ fn a_folder_has_one_template_or_none() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     let origin = || {
-        ChatTemplate::open(folder.path())
-            .map(|found| found.map(|template| (template.origin().to_owned(), template.source().to_owned())))
+        ChatTemplate::open(folder.path()).map(|found| {
+            found.map(|template| (template.origin().to_owned(), template.source().to_owned()))
+        })
     };
     assert!(origin().unwrap().is_none());
-    write("tokenizer_config.json", r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#);
+    write(
+        "tokenizer_config.json",
+        r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#,
+    );
     assert!(origin().unwrap_err().to_string().contains("'default'"));
     write(
         "tokenizer_config.json",
@@ -210,7 +240,15 @@ fn a_folder_has_one_template_or_none() {
     let expected = |origin: &str, source: &str| Some((origin.to_owned(), source.to_owned()));
     assert_eq!(origin().unwrap(), expected("tokenizer_config.json", "d"));
     write("chat_template.jinja", "{{ bos_token }}");
-    assert_eq!(origin().unwrap(), expected("chat_template.jinja", "{{ bos_token }}"));
+    assert_eq!(
+        origin().unwrap(),
+        expected("chat_template.jinja", "{{ bos_token }}")
+    );
     write("chat_template.jinja", "{% if %}");
-    assert!(origin().unwrap_err().to_string().contains("no Jinja template"));
+    assert!(
+        origin()
+            .unwrap_err()
+            .to_string()
+            .contains("no Jinja template")
+    );
 }

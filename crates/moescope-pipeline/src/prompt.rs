@@ -170,7 +170,9 @@ impl<'m> Prompter<'m> {
             let common = range.start.max(place.start)..range.end.min(place.end);
             (!common.is_empty()).then_some(common)
         };
-        let first = framed.own.partition_point(|(range, _)| range.end <= place.start);
+        let first = framed
+            .own
+            .partition_point(|(range, _)| range.end <= place.start);
         let mut source: Option<Range<usize>> = None;
         for (range, at) in &framed.own[first..] {
             let Some(common) = overlap(range) else { break };
@@ -192,7 +194,10 @@ impl<'m> Prompter<'m> {
 
     /// The tokens that end a generation.
     pub(crate) fn stop_tokens(&self, configured: &[u32]) -> Vec<u32> {
-        let more = self.chat.iter().flat_map(|chat| chat.template.more_end_tokens());
+        let more = self
+            .chat
+            .iter()
+            .flat_map(|chat| chat.template.more_end_tokens());
         let mut tokens = configured.to_vec();
         tokens.extend(more.filter_map(|name| self.tokenizer.token_id(name)));
         tokens
@@ -215,7 +220,8 @@ impl<'m> Prompter<'m> {
         if let Some(chat) = &self.chat {
             let template = &chat.template;
             description.chat_template = Some(template.source().to_owned());
-            let mut settings = json!({"template": template.origin(), "add_generation_prompt": true});
+            let mut settings =
+                json!({"template": template.origin(), "add_generation_prompt": true});
             if let Some(system) = &chat.system {
                 settings["system"] = json!(system);
             }

@@ -38,8 +38,7 @@ impl ChatTemplate {
             .iter()
             .all(|name| tokenizer.token_id(name).is_some());
         (has_tokens && model_type.eq_ignore_ascii_case(NAME)).then(|| {
-            Self::parse(CHAT_TEMPLATE, ORIGIN, None)
-                .expect("a constant that the tests parse")
+            Self::parse(CHAT_TEMPLATE, ORIGIN, None).expect("a constant that the tests parse")
         })
     }
 
@@ -56,7 +55,11 @@ impl ChatTemplate {
     /// Whether `SciDFM` ends its replies with `</s>` or with `<|eod|>` is not known, so both do.
     #[must_use]
     pub fn more_end_tokens(&self) -> &'static [&'static str] {
-        if self.is_built_in() { &["<|eod|>"] } else { &[] }
+        if self.is_built_in() {
+            &["<|eod|>"]
+        } else {
+            &[]
+        }
     }
 }
 
@@ -203,7 +206,10 @@ fn words(text: &str) -> Vec<Range<usize>> {
 mod tests {
     use moescope_core::Role;
 
-    use super::{super::chat::{ChatClock, ChatMessage}, *};
+    use super::{
+        super::chat::{ChatClock, ChatMessage},
+        *,
+    };
 
     #[test]
     fn the_built_in_template_is_the_known_string() {
@@ -227,7 +233,10 @@ mod tests {
         assert_eq!(text, "<|user|>:What is C(C(=O)O)N?<|assistant|>:");
         let system = [message(Role::System, "x"), message(Role::User, "y")];
         let error = template.render(&system, clock).unwrap_err();
-        assert!(error.to_string().contains("SciDFM knows no system message"), "{error}");
+        assert!(
+            error.to_string().contains("SciDFM knows no system message"),
+            "{error}"
+        );
         assert!(ChatTemplate::built_in("mixtral", &tokenizer("<|user|>")).is_none());
     }
 }

@@ -9,9 +9,7 @@ use super::{
     overlong::{self, Frame},
     planned::{PlannedSample, PlannedToken},
 };
-use crate::{
-    data::SourcedSample, error::PipelineError, problems::Problems, prompt::Prompter,
-};
+use crate::{data::SourcedSample, error::PipelineError, problems::Problems, prompt::Prompter};
 
 /// Turns texts into samples with tokens, and notes what cannot be used.
 pub(super) struct Planner<'t> {
@@ -35,7 +33,10 @@ impl Planner<'_> {
     }
 
     fn plan(&mut self, mut sample: Sample) -> Result<(), String> {
-        let discipline = sample.discipline.as_ref().map(|name| name.as_str().to_owned());
+        let discipline = sample
+            .discipline
+            .as_ref()
+            .map(|name| name.as_str().to_owned());
         let tokens = self.tokens(&sample.text, discipline.as_deref())?;
         let frame = Frame::of(&tokens);
         let content = frame.content(&tokens);

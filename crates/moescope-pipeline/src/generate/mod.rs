@@ -118,7 +118,9 @@ pub fn generate(
             }
             manifest.chat_template = prompt_description.chat_template.clone();
             manifest.bos_policy = Some(prompt_description.bos_policy.clone());
-            manifest.settings.extend(prompt_description.settings.clone());
+            manifest
+                .settings
+                .extend(prompt_description.settings.clone());
             let writer = WriterConfig {
                 keep_logits: config.keeps_logits,
                 full_precision: config.is_full_precision,
@@ -133,8 +135,7 @@ pub fn generate(
     run.prefill()?;
     let prefill_secs = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    let (text, finish_reason) =
-        decode(loaded, config, &stop_tokens, &mut run, on_text, progress)?;
+    let (text, finish_reason) = decode(loaded, config, &stop_tokens, &mut run, on_text, progress)?;
     let decode_secs = started.elapsed().as_secs_f64();
     let record = run.finish().pop().expect("one prompt, one record");
     let generated_tokens = record.tokens.len() - record.num_prompt_tokens;

@@ -19,7 +19,7 @@ const STACK_BYTES: usize = 1 << 30;
 #[cfg(not(target_pointer_width = "64"))]
 const STACK_BYTES: usize = 64 << 20;
 /// Rendering megabytes takes less than a second.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Memory that a rendering may take beside what its messages need.
 const MOST_BYTES: usize = 512 << 20;
@@ -40,7 +40,11 @@ pub(super) fn run<T: Send + 'static>(
             drop(sender.send(work()));
         })
         .map_err(|error| format!("no thread could be started for it: {error}"))?;
-    let most = before.map(|before| before.saturating_add(MOST_BYTES).saturating_add(bytes.saturating_mul(128)));
+    let most = before.map(|before| {
+        before
+            .saturating_add(MOST_BYTES)
+            .saturating_add(bytes.saturating_mul(128))
+    });
     loop {
         match receiver.recv_timeout(LOOK_EVERY) {
             Ok(result) => return result,
@@ -49,7 +53,9 @@ pub(super) fn run<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let is_too_large = most.zip(resident_bytes()).is_some_and(|(most, now)| now > most);
+        let is_too_large = most
+            .zip(resident_bytes())
+            .is_some_and(|(most, now)| now > most);
         if is_too_large || started.elapsed() > LONGEST {
             return Err("it wants more work or memory than any template needs".to_owned());
         }
