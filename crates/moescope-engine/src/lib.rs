@@ -57,6 +57,6 @@ pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
 pub use sampling::{Sampler, SamplingConfig};
 pub use tokenizer::{
     ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,
-    SentencePieceModel, TextToken, Tokenizer, TokenizerSource, UnitKind,
+    SentencePieceModel, TextToken, Tokenizer, TokenizerSource, UnitKind, WrappedText,
 };
 pub use verify::{Tolerances, VerifyReport, verify};

@@ -122,7 +122,10 @@ impl<'m> Prompter<'m> {
             return Ok(tokens.iter().map(|token| self.plain(token)).collect());
         }
         let (wrapped, own) = match units {
-            Some((units, kind)) => units.wrap(kind, text)?,
+            Some((units, kind)) => {
+                let wrapped = units.wrap(kind, text)?;
+                (wrapped.text, wrapped.places)
+            }
             None => (text.to_owned(), vec![(0..text.len(), 0)]),
         };
         let framed = match &self.chat {
@@ -179,16 +182,13 @@ impl<'m> Prompter<'m> {
             let piece = common.start - range.start + at..common.end - range.start + at;
             source = Some(source.map_or(piece.clone(), |source| source.start..piece.end));
         }
-        match source {
-            Some(source) => {
-                let narrow = |place| u32::try_from(place).unwrap_or(u32::MAX - 1);
-                let bytes = (narrow(source.start), narrow(source.end));
-                PlannedToken::new(token.id, Some(bytes), is_special).of_role(own_role)
-            }
-            None => {
-                let role = overlap(&framed.system).map(|_| Role::System);
-                PlannedToken::of_template(token.id, role, is_special)
-            }
+        if let Some(source) = source {
+            let narrow = |place| u32::try_from(place).unwrap_or(u32::MAX - 1);
+            let bytes = (narrow(source.start), narrow(source.end));
+            PlannedToken::new(token.id, Some(bytes), is_special).of_role(own_role)
+        } else {
+            let role = overlap(&framed.system).map(|_| Role::System);
+            PlannedToken::of_template(token.id, role, is_special)
         }
     }
 
@@ -235,8 +235,8 @@ impl<'m> Prompter<'m> {
                     template.bos_token().unwrap_or_default()
                 );
             } else if !template.is_built_in() {
-                description.bos_policy =
-                    "none: the chat template writes none, and nothing is added to it".to_owned();
+                let none = "none: the chat template writes none, and nothing is added to it";
+                none.clone_into(&mut description.bos_policy);
             }
             if template.is_built_in() {
                 description.notes.push(format!(

@@ -73,7 +73,7 @@ impl AddedTokens {
                 left.end = left.start + text[left.clone()].trim_end_matches(is_space).len();
             }
             if token.is_single_word {
-                self.keep_or_join(text, &mut segments, place, own);
+                keep_or_join(text, &mut segments, place, own);
             }
         }
         segments.retain(|segment| match segment {
@@ -102,30 +102,29 @@ impl AddedTokens {
         }
         segments
     }
+}
 
-    /// Makes a token that does not stand between spaces a part of its neighbour.
-    fn keep_or_join(&self, text: &str, segments: &mut [Segment], place: usize, own: Range<usize>) {
-        let range_of = |segment: &Segment| match segment {
-            Segment::Text(range) | Segment::Token(_, range) => range.clone(),
-        };
-        let left = place.checked_sub(1).map(|left| range_of(&segments[left]));
-        let right = segments.get(place + 1).map(range_of);
-        let joins_left = left
-            .as_ref()
-            .is_some_and(|left| !left.is_empty() && !text[left.clone()].ends_with(' '));
-        let joins_right = right
-            .as_ref()
-            .is_some_and(|right| !right.is_empty() && !text[right.clone()].starts_with(' '));
-        if joins_left {
-            segments[place - 1] = Segment::Text(left.map_or(own.start, |left| left.start)..own.end);
-        } else if joins_right {
-            segments[place + 1] =
-                Segment::Text(own.start..right.map_or(own.end, |right| right.end));
-        } else {
-            return;
-        }
-        segments[place] = Segment::Text(own.end..own.end);
+/// Makes a token that does not stand between spaces a part of its neighbour.
+fn keep_or_join(text: &str, segments: &mut [Segment], place: usize, own: Range<usize>) {
+    let range_of = |segment: &Segment| match segment {
+        Segment::Text(range) | Segment::Token(_, range) => range.clone(),
+    };
+    let left = place.checked_sub(1).map(|left| range_of(&segments[left]));
+    let right = segments.get(place + 1).map(range_of);
+    let joins_left = left
+        .as_ref()
+        .is_some_and(|left| !left.is_empty() && !text[left.clone()].ends_with(' '));
+    let joins_right = right
+        .as_ref()
+        .is_some_and(|right| !right.is_empty() && !text[right.clone()].starts_with(' '));
+    if joins_left {
+        segments[place - 1] = Segment::Text(left.map_or(own.start, |left| left.start)..own.end);
+    } else if joins_right {
+        segments[place + 1] = Segment::Text(own.start..right.map_or(own.end, |right| right.end));
+    } else {
+        return;
     }
+    segments[place] = Segment::Text(own.end..own.end);
 }
 
 fn left_of(segments: &mut [Segment], place: usize) -> Option<&mut Segment> {

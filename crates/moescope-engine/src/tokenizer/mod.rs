@@ -21,7 +21,7 @@ use json::JsonTokenizer;
 use llama::LlamaTokenizer;
 
 pub use chat::{ChatClock, ChatMessage, ChatTemplate, ContentSpan, RenderedChat};
-pub use scidfm::{ScienceUnits, UnitKind};
+pub use scidfm::{ScienceUnits, UnitKind, WrappedText};
 pub use sentencepiece::{EncodedPiece, SentencePieceModel};
 
 /// Largest `tokenizer.json` that is read.

@@ -32,6 +32,9 @@ const PROTEIN_MARK: &str = "<<protein>>";
 impl ChatTemplate {
     /// The template for a model whose files have none, where one is known: `SciDFM`'s, by its `model_type`, if the
     /// tokenizer has the tokens that it is made of.
+    ///
+    /// # Panics
+    /// Never: the template is a constant that the tests parse.
     #[must_use]
     pub fn built_in(model_type: &str, tokenizer: &Tokenizer) -> Option<Self> {
         let has_tokens = ["<|user|>", "<|assistant|>"]
@@ -72,6 +75,15 @@ pub enum UnitKind {
     Protein,
 }
 
+/// A text with marks around its units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedText {
+    /// The text with its marks.
+    pub text: String,
+    /// For each stretch of the source the bytes where it stands now, and its first byte in the source.
+    pub places: Vec<(Range<usize>, usize)>,
+}
+
 /// Wraps the atoms of molecules and the residues of proteins in the marks that `SciDFM` was trained with.
 ///
 /// The marks are an assumption; see the head of this module's file.
@@ -94,7 +106,7 @@ impl ScienceUnits {
             )));
         }
         let units = Self::parse(&read_bytes(&path)?)?;
-        units.check(tokenizer)?;
+        check_marks(tokenizer)?;
         Ok(units)
     }
 
@@ -108,34 +120,13 @@ impl ScienceUnits {
         })
     }
 
-    /// A tokenizer that was trained with the marks has a piece for a mark, or for the whole unit.
-    fn check(&self, tokenizer: &Tokenizer) -> Result<(), EngineError> {
-        let [start, end] = SMILES_MARKS;
-        for (mark, unit) in [
-            (start, format!("{start}C{end}")),
-            (PROTEIN_MARK, format!("{PROTEIN_MARK}M")),
-        ] {
-            if tokenizer.token_id(mark).is_none() && tokenizer.token_id(&unit).is_none() {
-                return Err(EngineError::Tokenizer(format!(
-                    "the tokenizer has neither '{mark}' nor '{unit}', so this model marks molecules and proteins otherwise \
-                     than is assumed of SciDFM; run it without science units"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The wrapped text, and for each stretch of the source where it now stands: `(wrapped bytes, first source byte)`.
+    /// The text with marks around its units.
     ///
     /// White space stays outside the marks.
     ///
     /// # Errors
     /// When the second tokenizer cannot cut the text.
-    pub fn wrap(
-        &self,
-        kind: UnitKind,
-        text: &str,
-    ) -> Result<(String, Vec<(Range<usize>, usize)>), EngineError> {
+    pub fn wrap(&self, kind: UnitKind, text: &str) -> Result<WrappedText, EngineError> {
         let [start, end] = match kind {
             UnitKind::Smiles => SMILES_MARKS,
             UnitKind::Protein => [PROTEIN_MARK, ""],
@@ -151,7 +142,10 @@ impl ScienceUnits {
             places.push((at..wrapped.len(), unit.start));
             wrapped.push_str(if is_space { "" } else { end });
         }
-        Ok((wrapped, places))
+        Ok(WrappedText {
+            text: wrapped,
+            places,
+        })
     }
 
     /// The stretches of the text that are one unit each, and those between them.
@@ -185,6 +179,23 @@ impl ScienceUnits {
         }
         Ok(units)
     }
+}
+
+/// A tokenizer that was trained with the marks has a piece for a mark, or for the whole unit.
+fn check_marks(tokenizer: &Tokenizer) -> Result<(), EngineError> {
+    let [start, end] = SMILES_MARKS;
+    for (mark, unit) in [
+        (start, format!("{start}C{end}")),
+        (PROTEIN_MARK, format!("{PROTEIN_MARK}M")),
+    ] {
+        if tokenizer.token_id(mark).is_none() && tokenizer.token_id(&unit).is_none() {
+            return Err(EngineError::Tokenizer(format!(
+                "the tokenizer has neither '{mark}' nor '{unit}', so this model marks molecules and proteins otherwise \
+                 than is assumed of SciDFM; run it without science units"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Stretches of white space and of other text, in turn.

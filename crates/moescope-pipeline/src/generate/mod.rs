@@ -116,7 +116,9 @@ pub fn generate(
             if let Some(decoding) = &mut manifest.decoding {
                 decoding.stop.clone_from(&config.stop);
             }
-            manifest.chat_template = prompt_description.chat_template.clone();
+            manifest
+                .chat_template
+                .clone_from(&prompt_description.chat_template);
             manifest.bos_policy = Some(prompt_description.bos_policy.clone());
             manifest
                 .settings

@@ -51,10 +51,7 @@ pub(crate) struct CaptureArgs {
     #[command(flatten)]
     columns: ColumnArgs,
     #[command(flatten)]
-    prompt: PromptArgs,
-    /// Wrap texts of the disciplines smiles and protein in SciDFM's marks; for models with a smiles.model
-    #[arg(long, help_heading = "Prompt")]
-    science_units: bool,
+    texts: TextArgs,
     #[command(flatten)]
     recording: RecordingArgs,
     /// Generate up to this many tokens after each text
@@ -64,6 +61,16 @@ pub(crate) struct CaptureArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     interventions: InterventionArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Prompt")]
+struct TextArgs {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Wrap texts of the disciplines smiles and protein in SciDFM's marks; for models with a smiles.model
+    #[arg(long)]
+    science_units: bool,
 }
 
 #[derive(Args, Debug)]
@@ -230,8 +237,8 @@ fn config(args: &CaptureArgs) -> anyhow::Result<CaptureConfig> {
             },
         },
         prompt: PromptConfig {
-            wraps_science_units: args.science_units,
-            ..args.prompt.config()?
+            wraps_science_units: args.texts.science_units,
+            ..args.texts.prompt.config()?
         },
         out: args.out.clone(),
         max_tokens: columns.max_tokens,

@@ -79,15 +79,16 @@ impl ChatClock {
 
     /// The date, like `2024-07-26`.
     #[must_use]
-    pub fn date(&self) -> String {
+    pub fn date(self) -> String {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
-    fn is_leap_year(&self) -> bool {
-        self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0)
+    fn is_leap_year(self) -> bool {
+        self.year.is_multiple_of(4)
+            && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400))
     }
 
-    fn days_of_month(&self) -> u8 {
+    fn days_of_month(self) -> u8 {
         match self.month {
             2 if self.is_leap_year() => 29,
             2 => 28,
@@ -96,15 +97,15 @@ impl ChatClock {
         }
     }
 
-    fn day_of_year(&self) -> u16 {
+    fn day_of_year(self) -> u16 {
         let before: u16 = (1..self.month)
-            .map(|month| u16::from(Self { month, ..*self }.days_of_month()))
+            .map(|month| u16::from(Self { month, ..self }.days_of_month()))
             .sum();
         before + u16::from(self.day)
     }
 
     /// 0 for Sunday: days since a Sunday before the year 1, by the calendar's rule of leap years.
-    fn weekday(&self) -> usize {
+    fn weekday(self) -> usize {
         let years = usize::from(self.year.saturating_sub(1));
         (years * 365 + years / 4 - years / 100 + years / 400 + usize::from(self.day_of_year())) % 7
     }
@@ -113,7 +114,7 @@ impl ChatClock {
     ///
     /// # Errors
     /// When the format has a directive that depends on place, language or time zone.
-    pub fn strftime(&self, format: &str) -> Result<String, EngineError> {
+    pub fn strftime(self, format: &str) -> Result<String, EngineError> {
         let mut text = String::new();
         let mut rest = format.chars();
         while let Some(c) = rest.next() {

@@ -251,7 +251,7 @@ fn described(error: &Error) -> String {
         .detail()
         .is_some_and(|detail| detail.starts_with(environment::RAISED));
     if let Some(line) = error.line().filter(|_| !is_raised) {
-        text.push_str(&format!(" (line {line})"));
+        text = format!("{text} (line {line})");
     }
     if error.kind() == ErrorKind::OutOfFuel {
         text.push_str("; it wants more work or memory than any template needs");

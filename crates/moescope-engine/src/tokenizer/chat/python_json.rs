@@ -10,6 +10,10 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 const WIDEST_INDENT: usize = 64;
 
 /// The filter `tojson`, with the options that transformers gives it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that minijinja calls a filter in"
+)]
 pub(super) fn tojson(
     state: &State<'_, '_>,
     value: &Value,

@@ -63,15 +63,15 @@ impl ChatTemplate {
 
     /// A word that stands neither in the template nor in a message.
     fn placeholder(&self, messages: &[ChatMessage]) -> String {
-        (0..)
-            .map(|number: u64| format!("Placeholder{number}Text"))
+        (0..=u32::MAX)
+            .map(|number| format!("Placeholder{number}Text"))
             .find(|word| {
                 !self.source().contains(word)
                     && messages
                         .iter()
                         .all(|message| !message.content.contains(word.as_str()))
             })
-            .expect("a text holds finitely many words")
+            .expect("messages that hold four billion such words fit no memory")
     }
 }
 

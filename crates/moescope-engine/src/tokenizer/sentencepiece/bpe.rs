@@ -102,7 +102,7 @@ struct Encoder<'t> {
     halves: HashMap<&'t str, usize>,
 }
 
-impl<'t> Encoder<'t> {
+impl Encoder<'_> {
     fn join(&mut self) {
         for right in 1..u32::try_from(self.symbols.len()).expect("checked when they were made") {
             self.consider(right - 1, right);

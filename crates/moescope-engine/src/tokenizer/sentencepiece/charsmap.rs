@@ -28,7 +28,7 @@ impl Charsmap {
             .ok_or_else(|| wrong("has no length"))?;
         let len = u32::from_le_bytes(*len) as usize;
         // darts-clone writes whole blocks of 256 units.
-        if len == 0 || len % 1024 != 0 {
+        if len == 0 || !len.is_multiple_of(1024) {
             return Err(wrong(&format!("says that its array has {len} bytes")));
         }
         let (array, texts) = rest.split_at_checked(len).ok_or_else(|| {
@@ -113,7 +113,7 @@ mod tests {
         // The root's children begin at 1; 'A' (65) is at 1 ^ 65 = 64 with a leaf, whose value is at 64 ^ 2 = 66.
         let mut units = [0; 256];
         units[0] = 1 << 10;
-        units[64] = 2 << 10 | 1 << 8 | 65;
+        units[64] = 2 << 10 | 1 << 8 | 0x41;
         units[66] = 1 << 31 | 2;
         let map = Charsmap::parse(&map(&units, b"x\0aa\0")).unwrap();
         assert_eq!(map.longest("AB"), Some((1, "aa")));
@@ -126,7 +126,7 @@ mod tests {
         // Every unit claims to be reached by 'A' and to lead to itself or far away.
         for target in [0, 1, 255, (1 << 21) - 1] {
             for value in [0, 1 << 31 | 0x7fff_ffff, 1 << 31 | 1] {
-                let mut units = [target << 10 | 1 << 8 | 65; 256];
+                let mut units = [target << 10 | 1 << 8 | 0x41; 256];
                 units[7] = value;
                 let map = Charsmap::parse(&map(&units, "é\0".as_bytes())).unwrap();
                 let text = "A".repeat(10_000);

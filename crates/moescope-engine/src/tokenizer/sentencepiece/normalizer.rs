@@ -13,6 +13,10 @@ const LONGEST_TEXT: usize = 1 << 30;
 
 /// Changes characters and spaces.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the file"
+)]
 pub(super) struct Normalizer {
     charsmap: Option<Charsmap>,
     adds_dummy_prefix: bool,
