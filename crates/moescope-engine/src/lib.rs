@@ -60,5 +60,8 @@ pub use recorder::{RecordedStep, TraceRecorder};
 pub use routing::Routing;
 pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
 pub use sampling::{Sampler, SamplingConfig};
-pub use tokenizer::{TextToken, Tokenizer};
+pub use tokenizer::{
+    ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,
+    SentencePieceModel, TextToken, Tokenizer, TokenizerSource, UnitKind, WrappedText,
+};
 pub use verify::{Tolerances, VerifyReport, verify};

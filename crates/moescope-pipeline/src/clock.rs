@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use moescope_engine::ChatClock;
+
 /// Now, as RFC 3339 text in UTC.
 pub(crate) fn now() -> String {
     let secs = SystemTime::now()
@@ -22,6 +24,24 @@ pub(crate) fn duration(secs: f64) -> String {
         0..60 => format!("{secs} s"),
         60..3600 => format!("{} min {} s", secs / 60, secs % 60),
         _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
+    }
+}
+
+/// Now in UTC, as a chat template may ask for it.
+pub(crate) fn today() -> ChatClock {
+    let secs = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs());
+    let (days, of_day) = (secs / 86_400, secs % 86_400);
+    let (year, month, day) = civil(days);
+    let small = |number: u64| u8::try_from(number).unwrap_or(1);
+    ChatClock {
+        year: u16::try_from(year).unwrap_or(9999),
+        month: small(month),
+        day: small(day),
+        hour: small(of_day / 3600),
+        minute: small(of_day / 60 % 60),
+        second: small(of_day % 60),
     }
 }
 

@@ -3,13 +3,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use moescope_core::ModelSpec;
-use moescope_engine::Checkpoint;
+use moescope_engine::{ChatTemplate, Checkpoint, Tokenizer};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     capture::trace_bytes_per_token,
-    checksum,
     error::PipelineError,
     model::{ModelFolder, ModelSizes},
 };
@@ -62,15 +60,21 @@ pub struct FileSize {
     pub bytes: u64,
 }
 
-/// What `tokenizer.json` says of itself.
+/// What the tokenizer is, and how prompts are made for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenizerKind {
-    /// The algorithm: `BPE`, `Unigram`, `WordPiece` or `WordLevel`.
+    /// The algorithm: `BPE`, `Unigram`, `WordPiece`, `WordLevel`, or `SentencePiece BPE` and `SentencePiece Unigram`.
     pub kind: String,
-    /// Entries of its vocabulary, added tokens not counted.
+    /// The file that it is read from: `tokenizer.json` or `tokenizer.model`.
+    pub file: String,
+    /// Entries of its vocabulary, added tokens included.
     pub vocab_size: usize,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// What is put before a text, and who decides so.
+    pub bos_policy: String,
+    /// Where the chat template comes from, where there is one.
+    pub chat_template: Option<String>,
 }
 
 /// Reads the headers of a model; no weight is read.
@@ -125,45 +129,32 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         memory_bytes,
         weight_types: crate::capture::weight_types(&checkpoint),
         files,
-        tokenizer: tokenizer_kind(&folder.path)?,
+        tokenizer: tokenizer_kind(&folder.path, &model.family)?,
         trace_bytes_per_token: per_token(false),
         trace_bytes_per_token_with_logits: per_token(true),
         model,
     })
 }
 
-/// Largest `tokenizer.json` that is read.
-const LARGEST_TOKENIZER: u64 = 256 << 20;
-
-fn tokenizer_kind(folder: &Path) -> Result<Option<TokenizerKind>, PipelineError> {
-    let path = folder.join("tokenizer.json");
-    let failed = |error| PipelineError::io("read the tokenizer", &path, error);
-    let size = match std::fs::metadata(&path) {
-        Ok(found) => found.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    if size > LARGEST_TOKENIZER {
-        return Err(failed(std::io::Error::other(format!(
-            "{size} bytes are too many"
-        ))));
+/// What the folder's tokenizer is; `None` where it has none.
+fn tokenizer_kind(folder: &Path, family: &str) -> Result<Option<TokenizerKind>, PipelineError> {
+    let has_one = ["tokenizer.json", "tokenizer.model"]
+        .iter()
+        .any(|name| folder.join(name).exists());
+    if !has_one {
+        return Ok(None);
     }
-    let text = std::fs::read(&path).map_err(failed)?;
-    let json: Value = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
-    let model = json.get("model");
-    let vocab = model.and_then(|model| model.get("vocab"));
+    let tokenizer = Tokenizer::open(folder)?;
+    let template =
+        ChatTemplate::open(folder)?.or_else(|| ChatTemplate::built_in(family, &tokenizer));
+    let source = tokenizer.source();
     Ok(Some(TokenizerKind {
-        kind: model
-            .and_then(|model| model.get("type"))
-            .and_then(Value::as_str)
-            .unwrap_or("unknown")
-            .to_owned(),
-        vocab_size: vocab.map_or(0, |vocab| match vocab {
-            Value::Object(entries) => entries.len(),
-            Value::Array(entries) => entries.len(),
-            _ => 0,
-        }),
-        sha256: checksum::sha256_of_bytes(&text),
+        kind: source.algorithm.clone(),
+        file: source.file.clone(),
+        vocab_size: tokenizer.vocab_size(),
+        sha256: source.sha256.clone(),
+        bos_policy: tokenizer.bos_policy()?,
+        chat_template: template.map(|template| template.origin().to_owned()),
     }))
 }
 

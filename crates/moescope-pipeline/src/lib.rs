@@ -35,6 +35,7 @@ mod import;
 mod inspect;
 mod model;
 pub mod names;
+mod prompt;
 pub mod sizes;
 
 pub use capture::{
@@ -54,3 +55,4 @@ pub use model::{
     available_memory, check_memory, fit, memory_need, memory_reports,
 };
 pub use moescope_core::{Problem, Problems};
+pub use prompt::{ChatConfig, PromptConfig};

@@ -46,6 +46,8 @@ pub(crate) fn manifest() -> Manifest {
             kind: "tokenizer.json".into(),
             sha256: Some("ef".repeat(32)),
             vocab_size: Some(100),
+            algorithm: Some("BPE".into()),
+            other_files: [("added_tokens.json".to_owned(), "ab".repeat(32))].into(),
         }),
         engine: Some(Engine {
             name: "moescope".into(),

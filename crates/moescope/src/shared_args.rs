@@ -3,8 +3,13 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use moescope_core::Progress as _;
-use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, Intervention, SamplingConfig};
-use moescope_pipeline::{Download, LoadedModel, ModelFiles, ModelFolder, PassSize, check_memory};
+use moescope_engine::{
+    ChatClock, Checkpoint, ComputeDevice, DeviceChoice, Intervention, SamplingConfig,
+};
+use moescope_pipeline::{
+    ChatConfig, Download, LoadedModel, ModelFiles, ModelFolder, PassSize, PromptConfig,
+    check_memory,
+};
 
 use crate::{cli::GlobalArgs, console::Console, devices};
 
@@ -195,6 +200,36 @@ impl SamplingArgs {
             top_k: self.top_k,
             top_p: self.top_p,
             seed: self.seed,
+        })
+    }
+}
+
+/// How a text becomes what the model reads.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Prompt")]
+pub(crate) struct PromptArgs {
+    /// Make each text the user's message, by the model's chat template
+    #[arg(long)]
+    pub(crate) chat: bool,
+    /// Instructions before the user's message
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub(crate) system: Option<String>,
+    /// The date for templates that ask for one, like 2024-07-26 [default: today in UTC]
+    #[arg(long, value_name = "DATE", requires = "chat")]
+    pub(crate) chat_date: Option<String>,
+}
+
+impl PromptArgs {
+    /// Reads the options.
+    pub(crate) fn config(&self) -> anyhow::Result<PromptConfig> {
+        let date = self.chat_date.as_deref().map(ChatClock::midnight);
+        let chat = ChatConfig {
+            system: self.system.clone(),
+            date: date.transpose()?,
+        };
+        Ok(PromptConfig {
+            chat: self.chat.then_some(chat),
+            ..PromptConfig::default()
         })
     }
 }

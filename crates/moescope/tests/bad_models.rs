@@ -220,7 +220,7 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
 fn a_missing_or_foreign_tokenizer_is_told() {
     check(
         |s| fs::remove_file(s.path("model/tokenizer.json")).unwrap(),
-        &["no tokenizer.json"],
+        &["neither tokenizer.json nor tokenizer.model"],
     );
     check(
         |s| _ = s.write("model/tokenizer.json", "{}"),

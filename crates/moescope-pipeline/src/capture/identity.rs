@@ -69,9 +69,11 @@ pub(crate) fn describe_model(
         }),
         compute_type: Some("f32".to_owned()),
         tokenizer: Some(trace::TokenizerIdentity {
-            kind: "tokenizer.json".to_owned(),
+            kind: files.tokenizer.source().file.clone(),
+            algorithm: Some(files.tokenizer.source().algorithm.clone()),
             sha256: Some(files.tokenizer.sha256().to_owned()),
             vocab_size: Some(narrow(files.tokenizer.vocab_size())),
+            other_files: files.tokenizer.source().other_files.clone(),
         }),
         engine: Some(trace::Engine {
             name: "moescope".to_owned(),
@@ -141,7 +143,8 @@ impl CapturePlan {
         ];
         trace::Manifest {
             layers: self.layers.clone(),
-            bos_policy: Some(self.bos_policy.clone()),
+            chat_template: self.prompt.chat_template.clone(),
+            bos_policy: Some(self.prompt.bos_policy.clone()),
             inputs: self.inputs.clone(),
             label_columns: config.data.keep_columns.clone(),
             overlong: Some(self.overlong.clone()),
@@ -149,6 +152,7 @@ impl CapturePlan {
                 .into_iter()
                 .filter(|(_, value)| !value.is_null())
                 .map(|(name, value)| (name.to_owned(), value))
+                .chain(self.prompt.settings.clone())
                 .collect(),
             ..describe_model(loaded, &self.run, &self.interventions.specs())
         }

@@ -33,7 +33,7 @@ pub use run::CaptureOutcome;
 pub(crate) use identity::{describe_model, weight_types};
 pub(crate) use record::sample_record;
 
-use crate::data::DataConfig;
+use crate::{data::DataConfig, prompt::PromptConfig};
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ use crate::data::DataConfig;
 pub struct CaptureConfig {
     /// The texts.
     pub data: DataConfig,
+    /// How a text becomes what the model reads.
+    pub prompt: PromptConfig,
     /// The trace's folder.
     pub out: PathBuf,
     /// Longest document in tokens; the model's context, less what is generated, where it is not given.
@@ -76,6 +78,7 @@ impl Default for CaptureConfig {
     fn default() -> Self {
         Self {
             data: DataConfig::default(),
+            prompt: PromptConfig::default(),
             out: PathBuf::new(),
             max_tokens: None,
             overlong: OverlongPolicy::default(),

@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use moescope_core::{LayerId, Progress};
-use moescope_engine::{Interventions, RunConfig, Tokenizer};
+use moescope_engine::{Interventions, RunConfig};
 use moescope_trace::{Input, Overlong, TraceError, WriterConfig};
 
 use super::{CaptureConfig, batches, layers, planned::PlannedSample, planner::Planner};
@@ -11,6 +11,7 @@ use crate::{
     Problems, data,
     error::PipelineError,
     model::{ModelFiles, PassSize},
+    prompt::{PromptDescription, Prompter},
 };
 
 /// Tokens that go through the model together, where the user does not say.
@@ -39,7 +40,7 @@ pub struct CapturePlan {
     pub(super) run: RunConfig,
     pub(super) writer: WriterConfig,
     pub(super) batch_tokens: usize,
-    pub(super) bos_policy: String,
+    pub(super) prompt: PromptDescription,
     /// Records that were left out because they cannot be used.
     pub skipped: Problems,
 }
@@ -63,9 +64,10 @@ impl CapturePlan {
         let layers = layers::choose(&config.layers, &spec)?;
         let interventions = Interventions::new(config.interventions.clone(), &spec)?;
         let max_tokens = max_tokens(&config, files.checkpoint.config().max_positions)?;
+        let prompter = Prompter::open(files, &config.prompt)?;
         let texts = data::read(&config.data, progress)?;
         let mut planner = Planner {
-            tokenizer: &files.tokenizer,
+            prompter: &prompter,
             vocab_size: files.checkpoint.config().vocab_size,
             policy: config.overlong,
             max_tokens,
@@ -104,7 +106,7 @@ impl CapturePlan {
                 records_surprisal: config.records_surprisal,
                 max_new_tokens: config.generate,
                 sampling: config.sampling.clone(),
-                stop_tokens: files.checkpoint.config().eos_token_ids.clone(),
+                stop_tokens: prompter.stop_tokens(&files.checkpoint.config().eos_token_ids),
             },
             writer: WriterConfig {
                 shard_decisions: config.shard_decisions.unwrap_or(usual.shard_decisions),
@@ -113,7 +115,7 @@ impl CapturePlan {
                 full_precision: config.is_full_precision,
             },
             batch_tokens,
-            bos_policy: bos_policy(&samples, &files.tokenizer),
+            prompt: prompter.describe()?,
             skipped: texts.skipped,
             samples,
             config,
@@ -152,6 +154,12 @@ impl CapturePlan {
         sizes
             .max_by_key(|size| size.cached_tokens)
             .unwrap_or_else(|| PassSize::prefill(0))
+    }
+
+    /// What the user should know of how texts become prompts; nothing in the usual case.
+    #[must_use]
+    pub fn prompt_notes(&self) -> &[String] {
+        &self.prompt.notes
     }
 
     /// Ids of the documents that the overlong policy touched.
@@ -198,25 +206,5 @@ fn max_tokens(config: &CaptureConfig, context: usize) -> Result<usize, PipelineE
             config.generate
         ))),
         Some(asked) => Ok(asked),
-    }
-}
-
-/// Which token the tokenizer puts first, as it was seen on the data.
-fn bos_policy(samples: &[PlannedSample], tokenizer: &Tokenizer) -> String {
-    let mut first = samples
-        .iter()
-        .map(|sample| sample.tokens.first().filter(|t| t.is_added()).map(|t| t.id));
-    let observed = first.next().flatten();
-    match observed {
-        Some(id) if first.all(|other| other == Some(id)) => {
-            format!(
-                "tokenizer.json puts '{}' (id {id}) first",
-                tokenizer.piece(id)
-            )
-        }
-        None if first.all(|other| other.is_none()) => {
-            "none: tokenizer.json puts no token first".to_owned()
-        }
-        _ => "mixed: tokenizer.json puts a token first in some texts".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use moescope_core::Sample;
+use moescope_core::{Role, Sample};
 
 /// A sample with its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,18 @@ pub struct PlannedSample {
     pub sample: Sample,
     /// Its tokens.
     pub tokens: Vec<PlannedToken>,
+}
+
+impl PlannedSample {
+    /// Whose words a generated token is: the model's reply in a conversation, the document's own otherwise.
+    pub(super) fn reply_role(&self) -> Role {
+        let is_conversation = self.tokens.iter().any(|t| t.role == Some(Role::User));
+        if is_conversation {
+            Role::Assistant
+        } else {
+            Role::Document
+        }
+    }
 }
 
 /// A token of a text, in 16 bytes: a corpus has millions.
@@ -22,6 +34,10 @@ pub struct PlannedToken {
     end: u32,
     /// Whether it is a special token.
     pub is_special: bool,
+    /// Whether a chat template, or the marks around science units, put it there.
+    pub is_template: bool,
+    /// Whose words it is; nobody's, where a template wrote it.
+    pub role: Option<Role>,
 }
 
 impl PlannedToken {
@@ -34,6 +50,27 @@ impl PlannedToken {
             start,
             end,
             is_special,
+            is_template: false,
+            role: Some(Role::Document),
+        }
+    }
+
+    /// The same token in another one's words.
+    #[must_use]
+    pub fn of_role(self, role: Role) -> Self {
+        Self {
+            role: Some(role),
+            ..self
+        }
+    }
+
+    /// A token that a template put there, or that is in a message other than the document.
+    #[must_use]
+    pub fn of_template(id: u32, role: Option<Role>, is_special: bool) -> Self {
+        Self {
+            is_template: true,
+            role,
+            ..Self::new(id, None, is_special)
         }
     }
 
@@ -43,9 +80,9 @@ impl PlannedToken {
         (self.start != u32::MAX).then_some(self.start..self.end)
     }
 
-    /// Whether the tokenizer added it.
+    /// Whether the tokenizer or a template added it.
     pub(super) fn is_added(&self) -> bool {
-        self.is_special && self.start == u32::MAX
+        (self.is_special || self.is_template) && self.start == u32::MAX
     }
 
     /// The same token, its place counted from the start of a piece of the text.

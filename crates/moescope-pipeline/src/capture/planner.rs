@@ -3,18 +3,17 @@
 use std::{collections::HashSet, ops::Range};
 
 use moescope_core::Sample;
-use moescope_engine::Tokenizer;
 use moescope_trace::OverlongPolicy;
 
 use super::{
     overlong::{self, Frame},
     planned::{PlannedSample, PlannedToken},
 };
-use crate::{Problems, data::SourcedSample, error::PipelineError};
+use crate::{Problems, data::SourcedSample, error::PipelineError, prompt::Prompter};
 
 /// Turns texts into samples with tokens, and notes what cannot be used.
 pub(super) struct Planner<'t> {
-    pub(super) tokenizer: &'t Tokenizer,
+    pub(super) prompter: &'t Prompter<'t>,
     pub(super) vocab_size: usize,
     pub(super) policy: OverlongPolicy,
     pub(super) max_tokens: usize,
@@ -34,7 +33,11 @@ impl Planner<'_> {
     }
 
     fn plan(&mut self, mut sample: Sample) -> Result<(), String> {
-        let tokens = self.tokens(&sample.text)?;
+        let discipline = sample
+            .discipline
+            .as_ref()
+            .map(|name| name.as_str().to_owned());
+        let tokens = self.tokens(&sample.text, discipline.as_deref())?;
         let frame = Frame::of(&tokens);
         let content = frame.content(&tokens);
         if content.is_empty() {
@@ -95,10 +98,10 @@ impl Planner<'_> {
         }
     }
 
-    fn tokens(&self, text: &str) -> Result<Vec<PlannedToken>, String> {
+    fn tokens(&self, text: &str, discipline: Option<&str>) -> Result<Vec<PlannedToken>, String> {
         let tokens = self
-            .tokenizer
-            .encode(text)
+            .prompter
+            .tokens(text, discipline)
             .map_err(|error| error.to_string())?;
         if let Some(token) = tokens
             .iter()
@@ -106,16 +109,12 @@ impl Planner<'_> {
         {
             return Err(format!(
                 "its token {} ('{}') is outside the model's vocabulary of {}; is this the model's own tokenizer?",
-                token.id, token.text, self.vocab_size
+                token.id,
+                self.prompter.tokenizer().piece(token.id),
+                self.vocab_size
             ));
         }
-        Ok(tokens
-            .iter()
-            .map(|token| {
-                let is_special = token.is_special || self.tokenizer.is_special(token.id);
-                PlannedToken::new(token.id, token.bytes, is_special)
-            })
-            .collect())
+        Ok(tokens)
     }
 
     /// The samples, and the ids of the documents that were too long.

@@ -1,6 +1,6 @@
 //! From what the engine recorded to a row of each table.
 
-use moescope_core::{LayerId, Role, TokenRow};
+use moescope_core::{LayerId, TokenRow};
 use moescope_engine::{SequenceRecord, Tokenizer};
 use moescope_trace::SampleRecord;
 
@@ -40,9 +40,9 @@ pub(crate) fn sample_record(
             byte_start: bytes.as_ref().map(|bytes| bytes.start),
             byte_end: bytes.map(|bytes| bytes.end),
             phase: token.phase,
-            role: Some(Role::Document),
+            role: given.map_or(Some(planned.reply_role()), |given| given.role),
             is_special: Some(is_special),
-            is_template: Some(false),
+            is_template: Some(given.is_some_and(|given| given.is_template)),
             is_routed: token.phase.is_some(),
             surprisal: token.surprisal,
             predicted_id: token.predicted_id,

@@ -16,14 +16,17 @@ use crate::{
     clock,
     error::PipelineError,
     model::{LoadedModel, ModelFiles, PassSize},
+    prompt::{PromptConfig, Prompter},
 };
 use text_stream::TextStream;
 
 /// What to generate, and how.
 #[derive(Clone, Debug, Default)]
 pub struct GenerateConfig {
-    /// The text to continue.
+    /// The text to continue, or the user's message.
     pub prompt: String,
+    /// How it becomes what the model reads.
+    pub framing: PromptConfig,
     /// Most tokens to generate.
     pub max_new_tokens: usize,
     /// How they are drawn.
@@ -71,6 +74,9 @@ pub struct Generation {
     pub decode_secs: f64,
     /// The trace's folder, where one was asked for.
     pub trace: Option<PathBuf>,
+    /// What the user should know of how the prompt was made; nothing in the usual case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Continues a prompt; `on_text` sees the text as it comes and may end it by returning `false`.
@@ -89,7 +95,9 @@ pub fn generate(
     on_text: &mut dyn FnMut(&str) -> bool,
     progress: &dyn Progress,
 ) -> Result<Generation, PipelineError> {
-    let planned = plan(&loaded.files, config)?;
+    let prompter = Prompter::open(&loaded.files, &config.framing)?;
+    let planned = plan(&loaded.files, config, &prompter)?;
+    let prompt_description = prompter.describe()?;
     let spec = loaded.model.spec();
     let interventions = Interventions::new(config.interventions.clone(), spec)?;
     let run_config = RunConfig {
@@ -97,8 +105,9 @@ pub fn generate(
         records_surprisal: config.trace.is_some(),
         max_new_tokens: config.max_new_tokens,
         sampling: config.sampling.clone(),
-        stop_tokens: loaded.model.config().eos_token_ids.clone(),
+        stop_tokens: prompter.stop_tokens(&loaded.model.config().eos_token_ids),
     };
+    let stop_tokens = run_config.stop_tokens.clone();
     let writer = config
         .trace
         .as_ref()
@@ -107,6 +116,13 @@ pub fn generate(
             if let Some(decoding) = &mut manifest.decoding {
                 decoding.stop.clone_from(&config.stop);
             }
+            manifest
+                .chat_template
+                .clone_from(&prompt_description.chat_template);
+            manifest.bos_policy = Some(prompt_description.bos_policy.clone());
+            manifest
+                .settings
+                .extend(prompt_description.settings.clone());
             let writer = WriterConfig {
                 keep_logits: config.keeps_logits,
                 full_precision: config.is_full_precision,
@@ -121,7 +137,7 @@ pub fn generate(
     run.prefill()?;
     let prefill_secs = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    let (text, finish_reason) = decode(loaded, config, &mut run, on_text, progress)?;
+    let (text, finish_reason) = decode(loaded, config, &stop_tokens, &mut run, on_text, progress)?;
     let decode_secs = started.elapsed().as_secs_f64();
     let record = run.finish().pop().expect("one prompt, one record");
     let generated_tokens = record.tokens.len() - record.num_prompt_tokens;
@@ -143,6 +159,7 @@ pub fn generate(
         prefill_secs,
         decode_secs,
         trace: config.trace.clone(),
+        notes: prompt_description.notes,
     })
 }
 
@@ -151,7 +168,8 @@ pub fn generate(
 /// # Errors
 /// When the prompt is empty or does not fit the model's context.
 pub fn pass_size(files: &ModelFiles, config: &GenerateConfig) -> Result<PassSize, PipelineError> {
-    let tokens = plan(files, config)?.tokens.len();
+    let prompter = Prompter::open(files, &config.framing)?;
+    let tokens = plan(files, config, &prompter)?.tokens.len();
     Ok(PassSize {
         tokens: tokens as u64,
         cached_tokens: (tokens + config.max_new_tokens) as u64,
@@ -160,16 +178,12 @@ pub fn pass_size(files: &ModelFiles, config: &GenerateConfig) -> Result<PassSize
     })
 }
 
-fn plan(files: &ModelFiles, config: &GenerateConfig) -> Result<PlannedSample, PipelineError> {
-    let tokenizer = &files.tokenizer;
-    let tokens: Vec<PlannedToken> = tokenizer
-        .encode(&config.prompt)?
-        .iter()
-        .map(|token| {
-            let is_special = token.is_special || tokenizer.is_special(token.id);
-            PlannedToken::new(token.id, token.bytes, is_special)
-        })
-        .collect();
+fn plan(
+    files: &ModelFiles,
+    config: &GenerateConfig,
+    prompter: &Prompter<'_>,
+) -> Result<PlannedSample, PipelineError> {
+    let tokens: Vec<PlannedToken> = prompter.tokens(&config.prompt, None)?;
     if tokens.is_empty() {
         return Err(PipelineError::Settings(
             "the prompt is empty, and this model's tokenizer puts no token first; give some text with --prompt".to_owned(),
@@ -197,6 +211,7 @@ fn plan(files: &ModelFiles, config: &GenerateConfig) -> Result<PlannedSample, Pi
 fn decode(
     loaded: &LoadedModel,
     config: &GenerateConfig,
+    stop_tokens: &[u32],
     run: &mut BatchRun<'_>,
     on_text: &mut dyn FnMut(&str) -> bool,
     progress: &dyn Progress,
@@ -219,7 +234,7 @@ fn decode(
             break;
         };
         done += 1;
-        let is_end = loaded.model.config().eos_token_ids.contains(&id);
+        let is_end = stop_tokens.contains(&id);
         let new = stream.push(&loaded.files.tokenizer, id)?;
         let is_wanted = emit(new);
         if stream.is_stopped() {

@@ -118,14 +118,20 @@ pub struct CheckpointFile {
 /// What made tokens of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerIdentity {
-    /// The kind of file, e.g. `tokenizer.json`.
+    /// The file that it was read from: `tokenizer.json` or `tokenizer.model`.
     pub kind: String,
+    /// Its algorithm, e.g. `BPE` or `SentencePiece BPE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
     /// SHA-256 of the file, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Entries of the vocabulary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocab_size: Option<u32>,
+    /// SHA-256 of the other files that its tokens depend on, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_files: BTreeMap<String, String>,
 }
 
 /// What ran the model.

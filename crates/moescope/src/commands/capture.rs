@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use moescope_core::LayerSelection;
 use moescope_pipeline::{
     CaptureConfig, CaptureOutcome, CapturePlan, Columns, DataConfig, Estimate, OnBadRow,
+    PromptConfig,
 };
 use moescope_trace::OverlongPolicy;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::{
     devices,
     exit::Outcome,
     output::{self, bytes, count},
-    shared_args::{InterventionArgs, ModelArgs, SamplingArgs, check_fit},
+    shared_args::{InterventionArgs, ModelArgs, PromptArgs, SamplingArgs, check_fit},
 };
 
 /// Run texts through a model and keep every router decision
@@ -27,7 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   moescope capture demo --data law.jsonl physics.jsonl --out my-trace
   moescope capture demo --data papers.csv --text-column abstract --discipline-column field --out my-trace --dry-run
-  moescope capture demo --data papers.csv --text-column abstract --out my-trace --resume")]
+  moescope capture demo --data papers.csv --text-column abstract --out my-trace --resume
+  moescope capture my-model --data questions.jsonl --chat --system \"Answer briefly.\" --out my-trace --generate 64")]
 pub(crate) struct CaptureArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -49,6 +51,8 @@ pub(crate) struct CaptureArgs {
     #[command(flatten)]
     columns: ColumnArgs,
     #[command(flatten)]
+    texts: TextArgs,
+    #[command(flatten)]
     recording: RecordingArgs,
     /// Generate up to this many tokens after each text
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Sampling")]
@@ -57,6 +61,16 @@ pub(crate) struct CaptureArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     interventions: InterventionArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Prompt")]
+struct TextArgs {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Wrap texts of the disciplines smiles and protein in SciDFM's marks; for models with a smiles.model
+    #[arg(long)]
+    science_units: bool,
 }
 
 #[derive(Args, Debug)]
@@ -169,6 +183,9 @@ pub(crate) fn run(
             plan.skipped
         ));
     }
+    for note in plan.prompt_notes() {
+        console.note(note);
+    }
     if !plan.touched().is_empty() {
         console.note(&format!(
             "{} texts are longer than the limit and were {}; their ids are in the manifest",
@@ -219,6 +236,10 @@ fn config(args: &CaptureArgs) -> anyhow::Result<CaptureConfig> {
                 OnBadRowArg::Error => OnBadRow::Error,
                 OnBadRowArg::Skip => OnBadRow::Skip,
             },
+        },
+        prompt: PromptConfig {
+            wraps_science_units: args.texts.science_units,
+            ..args.texts.prompt.config()?
         },
         out: args.out.clone(),
         max_tokens: columns.max_tokens,

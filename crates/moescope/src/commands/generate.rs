@@ -11,7 +11,7 @@ use crate::{
     console::Console,
     exit::Outcome,
     output,
-    shared_args::{InterventionArgs, ModelArgs, SamplingArgs},
+    shared_args::{InterventionArgs, ModelArgs, PromptArgs, SamplingArgs},
 };
 
 /// Largest prompt file in bytes; more fits no context.
@@ -21,6 +21,7 @@ const LARGEST_PROMPT: u64 = 64 << 20;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   moescope generate demo --prompt \"The enzyme\" --max-tokens 20
+  moescope generate my-model --chat --system \"Answer in one sentence.\" --prompt \"What is a catalyst?\"
   moescope generate demo --prompt \"The enzyme\" --intervene mask:all:3 --trace masked")]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
@@ -42,6 +43,8 @@ pub(crate) struct GenerateArgs {
     /// End where this text would come; may be given more than once
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+    #[command(flatten)]
+    framing: PromptArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
@@ -67,6 +70,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<Outcome> {
     let config = GenerateConfig {
         prompt: prompt(args)?,
+        framing: args.framing.config()?,
         max_new_tokens: args.max_tokens,
         sampling: args.sampling.config()?,
         stop: args.stop.clone(),
@@ -105,6 +109,9 @@ pub(crate) fn run(
         output::json(&done)?;
     } else {
         output::line("")?;
+    }
+    for note in &done.notes {
+        console.note(note);
     }
     #[expect(
         clippy::cast_precision_loss,

@@ -3,7 +3,7 @@
 use clap::Args;
 use moescope_core::{Gating, ScoreFunction, WeightNormalization, WeightTarget};
 use moescope_engine::ComputeDevice;
-use moescope_pipeline::{Fit, Inspection, MemoryReport, inspect, memory_reports};
+use moescope_pipeline::{Fit, Inspection, MemoryReport, TokenizerKind, inspect, memory_reports};
 use serde::Serialize;
 
 use crate::{
@@ -112,7 +112,7 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
         .map(|(class, kind)| format!("{class} {kind}"))
         .collect();
     let memory = |kind| bytes(found.memory_bytes.get(kind).copied().unwrap_or(0));
-    vec![
+    let mut rows = vec![
         ("model", format!("{}{revision}", found.name)),
         ("family", spec.family.clone()),
         (
@@ -174,27 +174,37 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
             },
         ),
         ("context", format!("{} tokens", count(found.context as u64))),
+    ];
+    rows.extend(tokenizer_rows(found.tokenizer.as_ref()));
+    rows.push((
+        "trace",
+        format!(
+            "about {} per token, {} with router logits",
+            bytes(found.trace_bytes_per_token),
+            bytes(found.trace_bytes_per_token_with_logits)
+        ),
+    ));
+    rows
+}
+
+fn tokenizer_rows(tokenizer: Option<&TokenizerKind>) -> Vec<(&'static str, String)> {
+    let Some(tokenizer) = tokenizer else {
+        let none = "none: there is neither tokenizer.json nor tokenizer.model, so texts cannot be captured";
+        return vec![("tokenizer", none.to_owned())];
+    };
+    let template = tokenizer.chat_template.as_deref().unwrap_or("none");
+    vec![
         (
             "tokenizer",
-            found.tokenizer.as_ref().map_or_else(
-                || "none: there is no tokenizer.json, so texts cannot be captured".to_owned(),
-                |tokenizer| {
-                    format!(
-                        "{}, {} entries",
-                        tokenizer.kind,
-                        count(tokenizer.vocab_size as u64)
-                    )
-                },
-            ),
-        ),
-        (
-            "trace",
             format!(
-                "about {} per token, {} with router logits",
-                bytes(found.trace_bytes_per_token),
-                bytes(found.trace_bytes_per_token_with_logits)
+                "{}, {} entries, from {}",
+                tokenizer.kind,
+                count(tokenizer.vocab_size as u64),
+                tokenizer.file
             ),
         ),
+        ("first token", tokenizer.bos_policy.clone()),
+        ("chat template", template.to_owned()),
     ]
 }
 
