@@ -1,0 +1,27 @@
+//! Every reader of files from strangers, with good files to start from.
+
+mod checkpoint;
+mod texts;
+mod tokenizer;
+mod trace;
+
+use moescope_testkit::fuzz::Target;
+
+/// All targets, by the kind of file.
+pub(crate) const TARGETS: &[Target] = &[
+    checkpoint::CONFIG,
+    checkpoint::GENERATION_CONFIG,
+    checkpoint::SAFETENSORS,
+    checkpoint::SHARD_INDEX,
+    tokenizer::TOKENIZER_JSON,
+    texts::JSON_LINES,
+    texts::JSON_LIST,
+    texts::CSV,
+    texts::PLAIN,
+    texts::ZSTD,
+    trace::MANIFEST,
+    trace::SAMPLES,
+    trace::TOKENS,
+    trace::ROUTING,
+    trace::PROFILES,
+];
