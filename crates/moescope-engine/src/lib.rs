@@ -55,5 +55,8 @@ pub use probe::{Probe, RouterSite, Routing};
 pub use recorder::{RecordedStep, TraceRecorder};
 pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
 pub use sampling::{Sampler, SamplingConfig};
-pub use tokenizer::{TextToken, Tokenizer};
+pub use tokenizer::{
+    ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,
+    SentencePieceModel, TextToken, Tokenizer, TokenizerSource, UnitKind,
+};
 pub use verify::{Tolerances, VerifyReport, verify};
