@@ -94,7 +94,11 @@ fn check_llama(case: &str) {
     .unwrap();
     let rows = rows(&format!("llama/{case}/expected.jsonl.zst"));
     for (id, name) in rows[0]["added"].as_object().unwrap() {
-        assert_eq!(tokenizer.token_id(name.as_str().unwrap()), id.parse().ok(), "{case}: {name}");
+        assert_eq!(
+            tokenizer.token_id(name.as_str().unwrap()),
+            id.parse().ok(),
+            "{case}: {name}"
+        );
     }
     for id in numbers(&rows[0], "special") {
         assert!(tokenizer.is_special(id), "{case}: {id}");
@@ -106,7 +110,10 @@ fn check_llama(case: &str) {
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
         assert_eq!(ids, numbers(row, "ids"), "{case}: {text:?}");
         for (start, end) in tokens.iter().filter_map(|token| token.bytes) {
-            assert!(start < end && text.get(start as usize..end as usize).is_some(), "{case}: {text:?}");
+            assert!(
+                start < end && text.get(start as usize..end as usize).is_some(),
+                "{case}: {text:?}"
+            );
         }
     }
 }
@@ -150,10 +157,20 @@ fn models_in_the_users_folder_are_as_in_sentencepiece() {
         for line in rows.split_terminator('\n') {
             let row: Value = serde_json::from_str(line).unwrap();
             let text = row["text"].as_str().unwrap();
-            let found: Vec<u32> = model.encode(text).unwrap().iter().map(|piece| piece.id).collect();
+            let found: Vec<u32> = model
+                .encode(text)
+                .unwrap()
+                .iter()
+                .map(|piece| piece.id)
+                .collect();
             assert_eq!(found, numbers(&row, "ids"), "{}: {text:?}", path.display());
             if let Some(decoded) = row["decoded"].as_str() {
-                assert_eq!(model.decode(&found).unwrap(), decoded, "{}: {text:?}", path.display());
+                assert_eq!(
+                    model.decode(&found).unwrap(),
+                    decoded,
+                    "{}: {text:?}",
+                    path.display()
+                );
             }
             texts += 1;
         }

@@ -8,6 +8,7 @@ use std::{
 
 use arrow_array::{RecordBatch, types::UInt32Type};
 use arrow_schema::Field;
+use moescope_core::contain_panic;
 use parquet::{
     arrow::{
         ProjectionMask,
@@ -25,7 +26,6 @@ use parquet::{
 
 use crate::{
     columns::numbers,
-    contained_panic::contain_panic,
     error::TraceError,
     manifest::Manifest,
     schema::{SAMPLE, Table},
@@ -289,8 +289,8 @@ impl Scan {
 /// Runs the Parquet decoder and makes an error of its panics.
 ///
 /// The `parquet` crate panics on some corrupt files (60.1 unwraps a page header's missing part in `column/page.rs`,
-/// found by flipping bytes), and traces come from strangers. This is the only place that catches a panic; whatever the decoder was
-/// working on is dropped, so no broken state survives.
+/// found by flipping bytes), and traces come from strangers. Whatever the decoder was working on is dropped, so no broken
+/// state survives.
 fn decode<T>(
     path: &Path,
     action: &'static str,

@@ -104,13 +104,7 @@ impl AddedTokens {
     }
 
     /// Makes a token that does not stand between spaces a part of its neighbour.
-    fn keep_or_join(
-        &self,
-        text: &str,
-        segments: &mut [Segment],
-        place: usize,
-        own: Range<usize>,
-    ) {
+    fn keep_or_join(&self, text: &str, segments: &mut [Segment], place: usize, own: Range<usize>) {
         let range_of = |segment: &Segment| match segment {
             Segment::Text(range) | Segment::Token(_, range) => range.clone(),
         };
@@ -125,7 +119,8 @@ impl AddedTokens {
         if joins_left {
             segments[place - 1] = Segment::Text(left.map_or(own.start, |left| left.start)..own.end);
         } else if joins_right {
-            segments[place + 1] = Segment::Text(own.start..right.map_or(own.end, |right| right.end));
+            segments[place + 1] =
+                Segment::Text(own.start..right.map_or(own.end, |right| right.end));
         } else {
             return;
         }
@@ -176,8 +171,16 @@ mod tests {
 
     #[test]
     fn white_space_goes_where_a_token_takes_it() {
-        check(&tokens(|t| t.strips_right = true), "x <a> \n y", &["x ", "1", "y"]);
-        check(&tokens(|t| t.strips_left = true), "x \u{1c}<a> y", &["x", "1", " y"]);
+        check(
+            &tokens(|t| t.strips_right = true),
+            "x <a> \n y",
+            &["x ", "1", "y"],
+        );
+        check(
+            &tokens(|t| t.strips_left = true),
+            "x \u{1c}<a> y",
+            &["x", "1", " y"],
+        );
         check(&tokens(|t| t.strips_right = true), "<a>  ", &["1"]);
     }
 

@@ -109,8 +109,9 @@ impl TokenizerFiles {
                 let id = id
                     .parse()
                     .map_err(|_| wrong(CONFIG, &format!("'{id}' is no token id")))?;
-                let token = added_token(token)
-                    .ok_or_else(|| wrong(CONFIG, &format!("the added token {id} has no content")))?;
+                let token = added_token(token).ok_or_else(|| {
+                    wrong(CONFIG, &format!("the added token {id} has no content"))
+                })?;
                 files.add(id, token)?;
             }
         } else {

@@ -207,7 +207,11 @@ impl LlamaTokenizer {
 }
 
 /// Added tokens with the special ones that no file lists: they have their piece's id, or the next free one.
-fn with_special(model: &SentencePieceModel, files: &TokenizerFiles, names: &[String]) -> AddedTokens {
+fn with_special(
+    model: &SentencePieceModel,
+    files: &TokenizerFiles,
+    names: &[String],
+) -> AddedTokens {
     let mut tokens = files.added.clone();
     let mut known: HashSet<String> = tokens.values().map(|token| token.content.clone()).collect();
     let outside = tokens

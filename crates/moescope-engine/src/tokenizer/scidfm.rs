@@ -33,8 +33,12 @@ impl ChatTemplate {
     #[must_use]
     pub fn built_in(model_type: &str) -> Option<Self> {
         (model_type == NAME).then(|| {
-            Self::parse(CHAT_TEMPLATE, "moescope's built-in template for SciDFM", None)
-                .expect("a constant that the tests parse")
+            Self::parse(
+                CHAT_TEMPLATE,
+                "moescope's built-in template for SciDFM",
+                None,
+            )
+            .expect("a constant that the tests parse")
         })
     }
 }
@@ -182,7 +186,10 @@ fn words(text: &str) -> Vec<Range<usize>> {
 mod tests {
     use moescope_core::Role;
 
-    use super::{super::chat::{ChatClock, ChatMessage}, *};
+    use super::{
+        super::chat::{ChatClock, ChatMessage},
+        *,
+    };
 
     #[test]
     fn the_built_in_template_is_the_known_string() {
@@ -198,7 +205,10 @@ mod tests {
         assert_eq!(text, "<|user|>:What is C(C(=O)O)N?<|assistant|>:");
         let system = [message(Role::System, "x"), message(Role::User, "y")];
         let error = template.render(&system, clock).unwrap_err();
-        assert!(error.to_string().contains("SciDFM knows no system message"), "{error}");
+        assert!(
+            error.to_string().contains("SciDFM knows no system message"),
+            "{error}"
+        );
         assert!(ChatTemplate::built_in("mixtral").is_none());
     }
 }

@@ -26,6 +26,8 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Questions asked while an input is cut down, in this process and in processes of their own.
 const TRIES: (usize, usize) = (5000, 200);
+/// How long an input is cut down.
+const SHRINKING: Duration = Duration::from_secs(20);
 
 /// Feed every reader with broken files.
 #[derive(Parser)]
@@ -162,10 +164,13 @@ fn keep(
     let input = Mutator::new(target, arguments.seed).input(finding.number);
     let folder = scratch()?;
     let class = finding.failure.class();
+    let start = Instant::now();
+    let has_time = || start.elapsed() < SHRINKING;
     let small = match &finding.failure {
         Failure::Death(_) => smallest(&input, TRIES.1, |input| {
             let file = folder.path().join("input");
-            fs::write(&file, input).is_ok()
+            has_time()
+                && fs::write(&file, input).is_ok()
                 && Command::new(program)
                     .args(["--target", target.name, "--replay"])
                     .arg(&file)
@@ -178,6 +183,9 @@ fn keep(
         _ => {
             let mut reader = (target.open)(folder.path());
             smallest(&input, TRIES.0, |input| {
+                if !has_time() {
+                    return false;
+                }
                 let failure = execute(&mut reader, input, &Bounds::default()).err();
                 if failure.is_some() {
                     reader = (target.open)(folder.path());

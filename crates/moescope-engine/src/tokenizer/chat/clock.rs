@@ -182,15 +182,32 @@ mod tests {
         check(leap, "%A, %B %-d, %y", "Thursday, February 29, 24");
         check(leap, "%Y-%m-%dT%H:%M:%S %I %p", "2024-02-29T15:04:05 03 PM");
         check(leap, "%j %F %T 100%%", "060 2024-02-29 15:04:05 100%");
-        check(ChatClock::midnight("1900-03-01").unwrap(), "%a %j %I", "Thu 060 12");
-        check(ChatClock::midnight("2000-12-31").unwrap(), "%A %j %e", "Sunday 366 31");
+        check(
+            ChatClock::midnight("1900-03-01").unwrap(),
+            "%a %j %I",
+            "Thu 060 12",
+        );
+        check(
+            ChatClock::midnight("2000-12-31").unwrap(),
+            "%A %j %e",
+            "Sunday 366 31",
+        );
         assert!(leap.strftime("%Z").is_err());
         assert!(leap.strftime("%").is_err());
     }
 
     #[test]
     fn only_dates_are_dates() {
-        for wrong in ["2024-02-30", "1900-02-29", "2024-13-01", "2024-1-1", "0000-01-01", "x", "2024-00-01", "+024-01-01"] {
+        for wrong in [
+            "2024-02-30",
+            "1900-02-29",
+            "2024-13-01",
+            "2024-1-1",
+            "0000-01-01",
+            "x",
+            "2024-00-01",
+            "+024-01-01",
+        ] {
             assert!(ChatClock::midnight(wrong).is_err(), "{wrong}");
         }
     }

@@ -29,25 +29,34 @@ pub(super) fn environment() -> Environment<'static> {
     jinja.set_auto_escape_callback(|_| AutoEscape::None);
     jinja.set_unknown_method_callback(methods::call);
     jinja.add_filter("tojson", python_json::tojson);
-    jinja.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, Raised(message)))
-    });
+    jinja.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, Raised(message)))
+        },
+    );
     // Strings are iterable and sequences in Python.
     jinja.add_test("iterable", |value: &Value| {
         value.kind() == ValueKind::String || value.try_iter().is_ok()
     });
     jinja.add_test("sequence", |value: &Value| {
-        matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
+        matches!(
+            value.kind(),
+            ValueKind::String | ValueKind::Seq | ValueKind::Map
+        )
     });
-    jinja.add_function("dict", |pairs: Option<Value>, more: Kwargs| -> Result<Value, Error> {
-        let given = pairs.map_or_else(|| Ok(Vec::new()), |map| pairs_of(&map))?;
-        let names: Vec<String> = more.args().map(str::to_owned).collect();
-        let more = names
-            .into_iter()
-            .map(|name| Ok((Value::from(name.as_str()), more.get::<Value>(&name)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        Ok(given.into_iter().chain(more).collect())
-    });
+    jinja.add_function(
+        "dict",
+        |pairs: Option<Value>, more: Kwargs| -> Result<Value, Error> {
+            let given = pairs.map_or_else(|| Ok(Vec::new()), |map| pairs_of(&map))?;
+            let names: Vec<String> = more.args().map(str::to_owned).collect();
+            let more = names
+                .into_iter()
+                .map(|name| Ok((Value::from(name.as_str()), more.get::<Value>(&name)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            Ok(given.into_iter().chain(more).collect())
+        },
+    );
     jinja.set_fuel(Some(FUEL));
     jinja
 }

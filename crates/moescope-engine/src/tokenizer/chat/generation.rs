@@ -34,9 +34,18 @@ mod tests {
     #[test]
     fn only_the_tag_is_replaced() {
         let check = |template, expected| assert_eq!(replace_tags(template), expected);
-        check("a{%- generation +%} b {% endgeneration -%}", "a{%- with +%} b {% endwith -%}");
-        check("{%generation%}{%\nendgeneration\n%}", "{%with%}{%\nendwith\n%}");
-        check("{% if generation %}{{ 'generation' }}{% endif %}", "{% if generation %}{{ 'generation' }}{% endif %}");
+        check(
+            "a{%- generation +%} b {% endgeneration -%}",
+            "a{%- with +%} b {% endwith -%}",
+        );
+        check(
+            "{%generation%}{%\nendgeneration\n%}",
+            "{%with%}{%\nendwith\n%}",
+        );
+        check(
+            "{% if generation %}{{ 'generation' }}{% endif %}",
+            "{% if generation %}{{ 'generation' }}{% endif %}",
+        );
         check("{% generation", "{% generation");
         check("generation {{ x }}", "generation {{ x }}");
     }

@@ -26,7 +26,11 @@ pub(super) fn call(
                 let matches = text.matches(old).count();
                 let most = usize::try_from(count.unwrap_or(-1)).unwrap_or(usize::MAX);
                 let replaced = matches.min(most);
-                pay(state, text.len().saturating_add(replaced.saturating_mul(new.len())))?;
+                pay(
+                    state,
+                    text.len()
+                        .saturating_add(replaced.saturating_mul(new.len())),
+                )?;
                 return Ok(text.replacen(old, new, replaced).into());
             }
             "join" => {
@@ -34,12 +38,18 @@ pub(super) fn call(
                 return join(state, text, values);
             }
             "split" | "rsplit" | "splitlines" => {
-                let separator = args.first().and_then(Value::as_str).filter(|s| !s.is_empty());
+                let separator = args
+                    .first()
+                    .and_then(Value::as_str)
+                    .filter(|s| !s.is_empty());
                 let items = match separator {
                     Some(separator) => text.matches(separator).count(),
                     None => text.matches(char::is_whitespace).count(),
                 };
-                pay(state, text.len().saturating_add(items.saturating_mul(ITEM_BYTES)))?;
+                pay(
+                    state,
+                    text.len().saturating_add(items.saturating_mul(ITEM_BYTES)),
+                )?;
             }
             "removeprefix" => {
                 let (prefix,): (&str,) = from_args(args)?;

@@ -231,7 +231,8 @@ fn template_of(files: &TokenizerFiles) -> Result<Option<String>, EngineError> {
         Some(Json::Array(list)) => list,
         Some(_) => {
             return Err(EngineError::Tokenizer(
-                "the chat_template of tokenizer_config.json is neither a text nor a list".to_owned(),
+                "the chat_template of tokenizer_config.json is neither a text nor a list"
+                    .to_owned(),
             ));
         }
     };
@@ -241,7 +242,8 @@ fn template_of(files: &TokenizerFiles) -> Result<Option<String>, EngineError> {
     match default.and_then(|entry| text(entry.get("template"))) {
         Some(source) => Ok(Some(source)),
         None => Err(EngineError::Tokenizer(
-            "tokenizer_config.json has several chat templates, and none is called 'default'".to_owned(),
+            "tokenizer_config.json has several chat templates, and none is called 'default'"
+                .to_owned(),
         )),
     }
 }

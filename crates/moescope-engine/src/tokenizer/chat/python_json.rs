@@ -10,7 +10,11 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 const WIDEST_INDENT: usize = 64;
 
 /// The filter `tojson`, with the options that transformers gives it.
-pub(super) fn tojson(state: &State<'_, '_>, value: &Value, options: Kwargs) -> Result<String, Error> {
+pub(super) fn tojson(
+    state: &State<'_, '_>,
+    value: &Value,
+    options: Kwargs,
+) -> Result<String, Error> {
     let separators: Option<Vec<String>> = options.get("separators")?;
     let indent: Option<Value> = options.get("indent")?;
     let is_ascii: Option<bool> = options.get("ensure_ascii")?;
@@ -135,7 +139,11 @@ impl Formatter for PythonStyle {
         self.end(writer, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.begin_item(writer, first)
     }
 
@@ -147,7 +155,11 @@ impl Formatter for PythonStyle {
         self.end(writer, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.begin_item(writer, first)
     }
 
@@ -155,7 +167,11 @@ impl Formatter for PythonStyle {
         writer.write_all(self.after_key.as_bytes())
     }
 
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         if !self.is_ascii || fragment.is_ascii() {
             return writer.write_all(fragment.as_bytes());
         }
@@ -171,7 +187,11 @@ impl Formatter for PythonStyle {
         Ok(())
     }
 
-    fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+    fn write_char_escape<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
         match escape {
             CharEscape::Quote => writer.write_all(b"\\\""),
             CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),

@@ -31,10 +31,13 @@ impl Charsmap {
         if len == 0 || len % 1024 != 0 {
             return Err(wrong(&format!("says that its array has {len} bytes")));
         }
-        let (array, texts) = rest
-            .split_at_checked(len)
-            .ok_or_else(|| wrong(&format!("says that its array has {len} bytes, and ends before")))?;
-        let texts = std::str::from_utf8(texts).map_err(|_| wrong("leads to texts that are not UTF-8"))?;
+        let (array, texts) = rest.split_at_checked(len).ok_or_else(|| {
+            wrong(&format!(
+                "says that its array has {len} bytes, and ends before"
+            ))
+        })?;
+        let texts =
+            std::str::from_utf8(texts).map_err(|_| wrong("leads to texts that are not UTF-8"))?;
         if !texts.ends_with('\0') {
             return Err(wrong("does not end with a null byte"));
         }
@@ -70,7 +73,10 @@ impl Charsmap {
         }
         let (len, start) = longest.filter(|(len, _)| text.is_char_boundary(*len))?;
         let rest = self.texts.get(start..)?;
-        let end = rest.bytes().take(LONGEST_TEXT + 1).position(|byte| byte == 0)?;
+        let end = rest
+            .bytes()
+            .take(LONGEST_TEXT + 1)
+            .position(|byte| byte == 0)?;
         Some((len, &rest[..end]))
     }
 }
@@ -93,7 +99,10 @@ mod tests {
     use super::*;
 
     fn map(units: &[u32], texts: &[u8]) -> Vec<u8> {
-        let mut bytes = u32::try_from(units.len() * 4).unwrap().to_le_bytes().to_vec();
+        let mut bytes = u32::try_from(units.len() * 4)
+            .unwrap()
+            .to_le_bytes()
+            .to_vec();
         bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
         bytes.extend(texts);
         bytes

@@ -1,11 +1,8 @@
 //! From pieces back to text.
 
 use super::{
-    SPACE_MARK, SentencePieceModel,
-    model_file::PieceKind,
-    normalizer::DummyPrefix,
-    prefix_trie::PrefixTrie,
-    vocabulary::byte_of,
+    SPACE_MARK, SentencePieceModel, model_file::PieceKind, normalizer::DummyPrefix,
+    prefix_trie::PrefixTrie, vocabulary::byte_of,
 };
 use crate::error::EngineError;
 

@@ -69,7 +69,9 @@ impl Vocabulary {
         let unknown = unknown.ok_or_else(|| broken("no piece stands for what is unknown"))?;
         let bytes = match bytes.iter().copied().collect::<Option<Vec<u32>>>() {
             _ if !has_byte_fallback => None,
-            Some(ids) => Some(Box::new(<[u32; 256]>::try_from(ids).expect("there are 256"))),
+            Some(ids) => Some(Box::new(
+                <[u32; 256]>::try_from(ids).expect("there are 256"),
+            )),
             None => return Err(broken("it spells in bytes, and not every byte has a piece")),
         };
         let of_kind = |wanted: fn(&Piece) -> bool| {

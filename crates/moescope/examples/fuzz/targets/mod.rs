@@ -14,6 +14,8 @@ pub(crate) const TARGETS: &[Target] = &[
     checkpoint::SAFETENSORS,
     checkpoint::SHARD_INDEX,
     tokenizer::TOKENIZER_JSON,
+    tokenizer::TOKENIZER_MODEL,
+    tokenizer::TOKENIZER_CONFIG,
     texts::JSON_LINES,
     texts::JSON_LIST,
     texts::CSV,

@@ -35,7 +35,7 @@ pub(super) const JSON_LINES: Target = Target {
     shape: Shape::Json,
     words: WORDS,
     corpus: || vec![LINES.into()],
-    open: |folder| reader(folder, "texts.jsonl"),
+    open: |folder| reader(folder, "texts.jsonl", &["year"]),
 };
 
 pub(super) const JSON_LIST: Target = Target {
@@ -43,7 +43,7 @@ pub(super) const JSON_LIST: Target = Target {
     shape: Shape::Json,
     words: WORDS,
     corpus: || vec![format!("[{}]", LINES.trim_end().replace('\n', ",\n")).into()],
-    open: |folder| reader(folder, "texts.json"),
+    open: |folder| reader(folder, "texts.json", &["year"]),
 };
 
 pub(super) const CSV: Target = Target {
@@ -57,7 +57,7 @@ pub(super) const CSV: Target = Target {
             b"\xef\xbb\xbftext,discipline\r\nthe court held,law\r\n".to_vec(),
         ]
     },
-    open: |folder| reader(folder, "texts.csv"),
+    open: |folder| reader(folder, "texts.csv", &[]),
 };
 
 pub(super) const PLAIN: Target = Target {
@@ -65,7 +65,7 @@ pub(super) const PLAIN: Target = Target {
     shape: Shape::Bytes,
     words: WORDS,
     corpus: || vec!["the enzyme lowers energy\nna\u{ef}ve \u{1f9ec}\n".into()],
-    open: |folder| reader(folder, "texts.txt"),
+    open: |folder| reader(folder, "texts.txt", &[]),
 };
 
 pub(super) const ZSTD: Target = Target {
@@ -78,15 +78,15 @@ pub(super) const ZSTD: Target = Target {
             .map(|text| zstd::encode_all(text.as_bytes(), 3).expect("memory can be compressed"))
             .to_vec()
     },
-    open: |folder| reader(folder, "texts.jsonl.zst"),
+    open: |folder| reader(folder, "texts.jsonl.zst", &[]),
 };
 
 /// Reads the input as a data file of this name, with its bad records left out.
-fn reader(folder: &Path, name: &str) -> Reader {
+fn reader(folder: &Path, name: &str, keep_columns: &[&str]) -> Reader {
     let path = folder.join(name);
     let config = DataConfig {
         files: vec![path.clone()],
-        keep_columns: vec!["year".to_owned()],
+        keep_columns: keep_columns.iter().map(|name| (*name).to_owned()).collect(),
         on_bad_row: OnBadRow::Skip,
         ..DataConfig::default()
     };

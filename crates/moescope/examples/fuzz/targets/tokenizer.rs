@@ -5,7 +5,7 @@ use std::fs;
 use moescope_engine::Tokenizer;
 use moescope_testkit::{
     fuzz::{Shape, Target},
-    write_word_tokenizer,
+    repository_root, write_word_tokenizer,
 };
 
 /// A text with words of the corpus, white space, digits, accents and an emoji.
@@ -113,27 +113,184 @@ pub(super) const TOKENIZER_JSON: Target = Target {
             fs::read(folder.path().join("tokenizer.json")).expect("it was just written");
         let others = [BYTE_LEVEL_BPE, SENTENCEPIECE_BPE, UNIGRAM, WORD_PIECE];
         let mut all = vec![word_level];
-        all.extend(others.map(|text| text.as_bytes().to_vec()));
+        // A table of 256 empty units, its length first: 1028 bytes in base64.
+        let charsmap = format!("AAQAAA{}=", "A".repeat(1365));
+        all.extend(others.map(|text| text.replace("CHARSMAP", &charsmap).into_bytes()));
         all
     },
-    open: |folder| {
-        let folder = folder.to_owned();
-        Box::new(move |input| {
-            fs::write(folder.join("tokenizer.json"), input).expect("the folder can be written to");
-            let Ok(tokenizer) = Tokenizer::open(&folder) else {
-                return false;
-            };
-            let encoded = tokenizer.encode(TEXT);
-            let ids: Vec<u32> = encoded.iter().flatten().map(|token| token.id).collect();
-            let _ = tokenizer.decode(&ids);
-            for id in ids.into_iter().chain([0, u32::MAX]) {
-                let _ = (tokenizer.piece(id), tokenizer.is_special(id));
-            }
-            let _ = (tokenizer.vocab_size(), tokenizer.token_id("</s>"));
-            encoded.is_ok()
+    open: |_| {
+        Box::new(|input| {
+            std::str::from_utf8(input).is_ok_and(|text| {
+                Tokenizer::from_json(text).is_ok_and(|tokenizer| use_all(&tokenizer))
+            })
         })
     },
 };
+
+pub(super) const TOKENIZER_MODEL: Target = Target {
+    name: "tokenizer_model",
+    shape: Shape::Bytes,
+    words: &[
+        "\u{2581}",
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<0x41>",
+        "identity",
+        "nmt_nfkc",
+        " \u{2047} ",
+    ],
+    corpus: || {
+        let real = ["bpe_suffix", "bpe_identity", "unigram_nfkc"].map(real_model);
+        // Small ones more often, since an edit of a large one mostly hits a piece's name.
+        let mut all = vec![
+            small_model(1),
+            small_model(2),
+            small_model(1),
+            small_model(2),
+        ];
+        all.extend(real);
+        all
+    },
+    open: |_| {
+        Box::new(|input| {
+            Tokenizer::from_sentencepiece(input, None, None, None)
+                .is_ok_and(|tokenizer| use_all(&tokenizer))
+        })
+    },
+};
+
+pub(super) const TOKENIZER_CONFIG: Target = Target {
+    name: "tokenizer_config",
+    shape: Shape::Json,
+    words: &[
+        "add_bos_token",
+        "add_eos_token",
+        "added_tokens_decoder",
+        "additional_special_tokens",
+        "bos_token",
+        "eos_token",
+        "unk_token",
+        "pad_token",
+        "clean_up_tokenization_spaces",
+        "legacy",
+        "add_prefix_space",
+        "tokenizer_class",
+        "LlamaTokenizer",
+        "model_max_length",
+        "chat_template",
+        "content",
+        "lstrip",
+        "rstrip",
+        "single_word",
+        "special",
+        "normalized",
+        "__type",
+        "AddedToken",
+        "<s>",
+        "</s>",
+        "\u{2581}",
+        "a",
+    ],
+    corpus: || {
+        ["legacy", "not_legacy"]
+            .map(|name| {
+                let path = format!("tests/fixtures/tokenizers/llama/{name}/tokenizer_config.json");
+                let text = fs::read_to_string(repository_root().join(path))
+                    .expect("the fixture is in the repository");
+                // Its added tokens follow the vocabulary of the small model.
+                (0..5)
+                    .fold(text, |text, token| {
+                        text.replace(&format!("\"260{token}\""), &format!("\"{}\"", 17 + token))
+                    })
+                    .into_bytes()
+            })
+            .to_vec()
+    },
+    open: |_| {
+        let model = small_model(2);
+        Box::new(move |input| {
+            std::str::from_utf8(input).is_ok_and(|text| {
+                Tokenizer::from_sentencepiece(&model, Some(text), None, None)
+                    .is_ok_and(|tokenizer| use_all(&tokenizer))
+            })
+        })
+    },
+};
+
+/// Asks for everything that a tokenizer can tell.
+fn use_all(tokenizer: &Tokenizer) -> bool {
+    let encoded = tokenizer.encode(TEXT);
+    let ids: Vec<u32> = encoded.iter().flatten().map(|token| token.id).collect();
+    let _ = (
+        tokenizer.decode(&ids),
+        tokenizer.encode_as_is(TEXT),
+        tokenizer.bos_policy(),
+    );
+    for id in ids.into_iter().chain([0, u32::MAX]) {
+        let _ = (tokenizer.piece(id), tokenizer.is_special(id));
+    }
+    let _ = (tokenizer.vocab_size(), tokenizer.token_id("</s>"));
+    encoded.is_ok()
+}
+
+/// A trained `SentencePiece` model of the fixtures.
+fn real_model(name: &str) -> Vec<u8> {
+    let path = repository_root().join(format!("tests/fixtures/tokenizers/{name}.model.zst"));
+    let packed = fs::read(path).expect("the fixture is in the repository");
+    zstd::decode_all(packed.as_slice()).expect("the fixture is sound")
+}
+
+/// A `SentencePiece` model of some pieces, of type 1 (Unigram) or 2 (BPE).
+fn small_model(model_type: u8) -> Vec<u8> {
+    // Protocol buffers: a field is its number and wire type, then its length or value.
+    let message = |field: u8, content: &[u8]| {
+        let len = u8::try_from(content.len()).expect("short messages only");
+        [&[field << 3 | 2, len], content].concat()
+    };
+    let piece = |text: &str, score: f32, kind: u8| {
+        let fields = [
+            message(1, text.as_bytes()),
+            [&[2 << 3 | 5][..], &score.to_le_bytes()].concat(),
+            vec![3 << 3, kind],
+        ];
+        message(1, &fields.concat())
+    };
+    let mut model = [
+        piece("<unk>", 0.0, 2),
+        piece("<s>", 0.0, 3),
+        piece("</s>", 0.0, 3),
+    ]
+    .concat();
+    for (score, text) in (0_u8..).zip([
+        "\u{2581}",
+        "t",
+        "h",
+        "e",
+        "n",
+        "z",
+        "y",
+        "m",
+        "th",
+        "he",
+        "en",
+        "the",
+        "\u{2581}the",
+    ]) {
+        model.extend(piece(text, -f32::from(score), 1));
+    }
+    let user_defined = piece("3.14", 0.0, 4);
+    let trainer = message(2, &[3 << 3, model_type, 4 << 3, 17]);
+    let normalizer = message(
+        3,
+        &[
+            &message(1, b"identity")[..],
+            &[3 << 3, 1, 4 << 3, 1, 5 << 3, 1],
+        ]
+        .concat(),
+    );
+    [model, user_defined, trainer, normalizer].concat()
+}
 
 /// As of GPT-2: bytes as printable characters, merges.
 const BYTE_LEVEL_BPE: &str = r#"{
@@ -171,7 +328,7 @@ const SENTENCEPIECE_BPE: &str = r#"{
 /// As of T5: pieces with log probabilities.
 const UNIGRAM: &str = r#"{
   "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
-  "normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"}, {"type": "Strip", "strip_left": true, "strip_right": true}, {"type": "Precompiled", "precompiled_charsmap": "ALQCAACEAAAAAACAAQAAgMz8AgC4BQAAhyIAgMzkAgC4PQAAeyIAgMzsAgC4BQAAiyIAgMw8AADNvAAAmwkAgJ4JAIChCQCAgx0AAIAZAACBGQAAPR0AgDUdAIBNHQCARR0AgIAxAACBMQAApAkAgIkxAAA9WAMA"}]},
+  "normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"}, {"type": "Strip", "strip_left": true, "strip_right": true}, {"type": "Precompiled", "precompiled_charsmap": "CHARSMAP"}]},
   "pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": true},
   "post_processor": null,
   "decoder": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": true},
