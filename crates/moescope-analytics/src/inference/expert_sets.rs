@@ -156,7 +156,7 @@ pub(crate) fn measure_expert_sets(
             let experts = table.columns - 1;
             let mut second = found[0].clone();
             second.title = format!("{}: how often resampled groups select them", about.title);
-            second.unit = "share of resamples".to_owned();
+            "share of resamples".clone_into(&mut second.unit);
             second.values = sets.by_place(places, |set, expert| frequency[set * experts + expert]);
             second.protocol.notes.push(format!(
                 "each value: share of {} resamples of the label's groups whose set holds that expert; the value at place i belongs to the expert at place i",

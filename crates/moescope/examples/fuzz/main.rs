@@ -137,6 +137,13 @@ fn fuzz(target: &Target, arguments: &Arguments) -> anyhow::Result<(u64, usize)> 
     #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
     let rate = report.executions as f64 / start.elapsed().as_secs_f64();
     println!("{:<18} {report}, {rate:.0} executions/s", target.name);
+    if report.executions < campaign.executions {
+        println!(
+            "  {} inputs of {} were not counted: a worker that dies takes its last second with it, and twenty deaths end it",
+            campaign.executions - report.executions,
+            campaign.executions
+        );
+    }
     for finding in &report.findings {
         let path = keep(target, finding, arguments, &program)?;
         println!(
@@ -166,8 +173,8 @@ fn keep(
     let class = finding.failure.class();
     let start = Instant::now();
     let has_time = || start.elapsed() < SHRINKING;
-    let small = match &finding.failure {
-        Failure::Death(_) => smallest(&input, TRIES.1, |input| {
+    let small = if matches!(finding.failure, Failure::Death(_)) {
+        smallest(&input, TRIES.1, |input| {
             let file = folder.path().join("input");
             has_time()
                 && fs::write(&file, input).is_ok()
@@ -179,20 +186,19 @@ fn keep(
                     .status()
                     // Neither good nor a failure that was told: dead.
                     .is_ok_and(|status| !matches!(status.code(), Some(0 | 1)))
-        }),
-        _ => {
-            let mut reader = (target.open)(folder.path());
-            smallest(&input, TRIES.0, |input| {
-                if !has_time() {
-                    return false;
-                }
-                let failure = execute(&mut reader, input, &Bounds::default()).err();
-                if failure.is_some() {
-                    reader = (target.open)(folder.path());
-                }
-                failure.is_some_and(|failure| failure.class() == class)
-            })
-        }
+        })
+    } else {
+        let mut reader = (target.open)(folder.path());
+        smallest(&input, TRIES.0, |input| {
+            if !has_time() {
+                return false;
+            }
+            let failure = execute(&mut reader, input, &Bounds::default()).err();
+            if failure.is_some() {
+                reader = (target.open)(folder.path());
+            }
+            failure.is_some_and(|failure| failure.class() == class)
+        })
     };
     let kept = arguments.findings.join(target.name);
     fs::create_dir_all(&kept)?;
