@@ -1,6 +1,6 @@
 //! Waist 1: router decisions as columns.
 
-use crate::{DecisionStats, Gating, LayerId};
+use crate::{DecisionStats, LayerId, SelectionRule};
 
 /// Router decisions of **one sample**, as columns of equal length.
 ///
@@ -73,7 +73,7 @@ impl DecisionBatch {
         clippy::too_many_arguments,
         reason = "one argument per column of the row"
     )]
-    pub fn push_decision(
+    pub fn push_decision<'a>(
         &mut self,
         position: u32,
         layer: LayerId,
@@ -81,12 +81,12 @@ impl DecisionBatch {
         experts: &[u16],
         weights: &[f32],
         router_logits: &[f32],
-        gating: &Gating,
+        rule: impl Into<SelectionRule<'a>>,
     ) {
         assert_eq!(experts.len(), self.top_k, "experts per decision");
         assert_eq!(weights.len(), self.top_k, "weights per decision");
         assert_eq!(router_logits.len(), self.num_experts, "logits per decision");
-        let stats = DecisionStats::from_logits(router_logits, experts, gating);
+        let stats = DecisionStats::from_logits(router_logits, experts, rule);
         let column = "every optional column of a batch made by `new`";
         self.position.push(position);
         self.layer.push(layer);
@@ -195,6 +195,7 @@ fn sort_by_weight(experts: &mut [u16], weights: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Gating;
 
     #[test]
     fn experts_are_sorted_by_weight_then_id() {

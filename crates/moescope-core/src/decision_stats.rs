@@ -1,6 +1,6 @@
 //! What the distribution behind one decision looks like.
 
-use crate::{Gating, ScoreFunction};
+use crate::{ExpertGroups, Gating, GroupScore, ScoreFunction};
 
 /// Numbers that one router's logits give for one token, computed in f64.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,13 +19,105 @@ pub struct DecisionStats {
     pub logsumexp: f64,
 }
 
+/// What decides between experts, besides the logits.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectionRule<'a> {
+    /// From logits to a choice.
+    pub gating: &'a Gating,
+    /// Added to the scores for selection only, `[num_experts]`; empty where there is none.
+    pub correction_bias: &'a [f32],
+}
+
+impl<'a> From<&'a Gating> for SelectionRule<'a> {
+    fn from(gating: &'a Gating) -> Self {
+        Self {
+            gating,
+            correction_bias: &[],
+        }
+    }
+}
+
+impl SelectionRule<'_> {
+    /// The `top_k` experts with the largest keys, best first, ties to the lower id.
+    pub fn choose(&self, router_logits: &[f32], top_k: usize, chosen: &mut Vec<u16>) {
+        chosen.clear();
+        chosen.extend((0..=u16::MAX).take(router_logits.len()));
+        if self.correction_bias.is_empty() && self.gating.groups.is_none() {
+            // Every score function grows with the logit.
+            let z = |e: &u16| router_logits[usize::from(*e)];
+            chosen.sort_by(|a, b| z(b).total_cmp(&z(a)).then(a.cmp(b)));
+        } else {
+            let keys = self.keys(router_logits, logsumexp(router_logits));
+            let key = |e: &u16| keys[usize::from(*e)];
+            chosen.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.cmp(b)));
+        }
+        chosen.truncate(top_k);
+    }
+
+    /// p of every expert, `[num_experts]`; −∞ for experts of groups that this token may not use.
+    fn keys(&self, router_logits: &[f32], logsumexp: f64) -> Vec<f64> {
+        let mut keys: Vec<f64> = router_logits
+            .iter()
+            .map(|z| self.gating.score(*z, logsumexp))
+            .collect();
+        for (key, bias) in keys.iter_mut().zip(self.correction_bias) {
+            *key += f64::from(*bias);
+        }
+        if let Some(groups) = self.gating.groups {
+            keep_best_groups(&mut keys, groups);
+        }
+        keys
+    }
+}
+
+/// ln Σ exp(z).
+fn logsumexp(router_logits: &[f32]) -> f64 {
+    let max = router_logits
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = router_logits.iter().map(|z| f64::from(z - max).exp()).sum();
+    f64::from(max) + sum.ln()
+}
+
+/// Leaves the keys of the best groups as they are and lowers all others to −∞.
+fn keep_best_groups(keys: &mut [f64], groups: ExpertGroups) {
+    let size = keys.len() / usize::from(groups.count).max(1);
+    if size == 0 {
+        return;
+    }
+    let mut ranked: Vec<(usize, f64)> = keys
+        .chunks(size)
+        .map(|group| {
+            let mut sorted = group.to_vec();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            match groups.ranked_by {
+                GroupScore::Max => sorted[0],
+                GroupScore::SumOfTopTwo => sorted.iter().take(2).sum(),
+            }
+        })
+        .enumerate()
+        .collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (group, _) in &ranked[usize::from(groups.kept).min(ranked.len())..] {
+        let end = ((group + 1) * size).min(keys.len());
+        keys[group * size..end].fill(f64::NEG_INFINITY);
+    }
+}
+
 impl DecisionStats {
     /// Computes the numbers from router logits `[num_experts]` and the experts that were dispatched.
     ///
     /// The distribution is the softmax of the logits where the gating's score function is softmax or identity,
-    /// and the sigmoid scores divided by their sum where it is sigmoid.
+    /// and the sigmoid scores divided by their sum where it is sigmoid. Margin and runner-up compare selection keys:
+    /// scores plus correction bias, among the groups that the token may use.
     #[must_use]
-    pub fn from_logits(router_logits: &[f32], selected: &[u16], gating: &Gating) -> Self {
+    pub fn from_logits<'a>(
+        router_logits: &[f32],
+        selected: &[u16],
+        rule: impl Into<SelectionRule<'a>>,
+    ) -> Self {
+        let rule = rule.into();
         let max = router_logits
             .iter()
             .copied()
@@ -41,16 +133,16 @@ impl DecisionStats {
             }
         }
         let logsumexp = f64::from(max) + exp_sum.ln();
-        let sigmoid = |z: f32| 1.0 / (1.0 + (-f64::from(z)).exp());
-        let is_sigmoid = gating.score_function == ScoreFunction::Sigmoid;
+        let is_sigmoid = rule.gating.score_function == ScoreFunction::Sigmoid;
+        let score = |z: f32| rule.gating.score(z, logsumexp);
         let sigmoid_sum: f64 = if is_sigmoid {
-            router_logits.iter().map(|z| sigmoid(*z)).sum()
+            router_logits.iter().map(|z| score(*z)).sum()
         } else {
             1.0
         };
         let probability = |z: f32| {
             if is_sigmoid {
-                sigmoid(z) / sigmoid_sum
+                score(z) / sigmoid_sum
             } else {
                 (f64::from(z) - logsumexp).exp()
             }
@@ -64,26 +156,16 @@ impl DecisionStats {
         } else {
             exp_sum.ln() - weighted / exp_sum
         };
-        let logit = |e: u16| router_logits[usize::from(e)];
-        let topk_mass = selected.iter().map(|e| probability(logit(*e))).sum();
-        // Every score function grows with the logit, so the weakest chosen has the smallest logit.
-        let weakest = selected
+        let topk_mass = selected
             .iter()
-            .map(|e| logit(*e))
-            .fold(f32::INFINITY, f32::min);
-        let runner_up = (0u16..)
-            .zip(router_logits)
-            .filter(|(e, _)| !selected.contains(e))
-            .max_by(|(ea, za), (eb, zb)| za.total_cmp(zb).then(eb.cmp(ea)))
-            .map(|(e, _)| e);
-        let selection_score = |z: f32| match gating.score_function {
-            ScoreFunction::Softmax => (f64::from(z) - logsumexp).exp(),
-            ScoreFunction::Sigmoid => sigmoid(z),
-            ScoreFunction::Identity => f64::from(z),
+            .map(|e| probability(router_logits[usize::from(*e)]))
+            .sum();
+        let (margin, runner_up) = if rule.correction_bias.is_empty() && rule.gating.groups.is_none()
+        {
+            nearest_by_logit(router_logits, selected, score)
+        } else {
+            nearest_by_key(&rule.keys(router_logits, logsumexp), selected)
         };
-        let margin = runner_up.map_or(f64::NAN, |e| {
-            selection_score(weakest) - selection_score(logit(e))
-        });
         Self {
             topk_mass,
             entropy,
@@ -118,9 +200,82 @@ impl DecisionStats {
     }
 }
 
+/// Margin and runner-up where every score grows with its logit, so that logits can be compared instead.
+fn nearest_by_logit(
+    router_logits: &[f32],
+    selected: &[u16],
+    score: impl Fn(f32) -> f64,
+) -> (f64, Option<u16>) {
+    let weakest = selected
+        .iter()
+        .map(|e| router_logits[usize::from(*e)])
+        .fold(f32::INFINITY, f32::min);
+    let runner_up = (0u16..)
+        .zip(router_logits)
+        .filter(|(e, _)| !selected.contains(e))
+        .max_by(|(ea, za), (eb, zb)| za.total_cmp(zb).then(eb.cmp(ea)));
+    runner_up.map_or((f64::NAN, None), |(e, z)| {
+        (score(weakest) - score(*z), Some(e))
+    })
+}
+
+/// Margin and runner-up by selection keys; experts of groups that are not kept are no runners-up.
+fn nearest_by_key(keys: &[f64], selected: &[u16]) -> (f64, Option<u16>) {
+    let weakest = selected
+        .iter()
+        .map(|e| keys[usize::from(*e)])
+        .fold(f64::INFINITY, f64::min);
+    let runner_up = (0u16..)
+        .zip(keys)
+        .filter(|(e, key)| key.is_finite() && !selected.contains(e))
+        .max_by(|(ea, a), (eb, b)| a.total_cmp(b).then(eb.cmp(ea)));
+    runner_up.map_or((f64::NAN, None), |(e, key)| (weakest - key, Some(e)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_correction_bias_and_groups_decide_who_came_next() {
+        // Sigmoid scores 0.5 everywhere; the bias alone decides. Groups {0, 1}, {2, 3}, {4, 5}; two are kept.
+        let gating = Gating {
+            score_function: ScoreFunction::Sigmoid,
+            has_correction_bias: true,
+            groups: Some(ExpertGroups {
+                count: 3,
+                kept: 2,
+                ranked_by: GroupScore::SumOfTopTwo,
+            }),
+            ..Gating::softmax_top_k()
+        };
+        let rule = SelectionRule {
+            gating: &gating,
+            correction_bias: &[0.4, 0.1, 0.35, 0.0, 0.38, -0.5],
+        };
+        // Group sums of bias: 0.5, 0.35, −0.12: the third group is out, though expert 4 has the second largest key.
+        let stats = DecisionStats::from_logits(&[0.0; 6], &[0, 2], rule);
+        assert_eq!(stats.runner_up, Some(1));
+        assert!((stats.margin - 0.25).abs() < 1e-7);
+        let mut chosen = Vec::new();
+        rule.choose(&[0.0; 6], 2, &mut chosen);
+        assert_eq!(chosen, [0, 2]);
+        // Ranked by the largest key the second group is out instead, and expert 4 is chosen.
+        let by_max = Gating {
+            groups: gating.groups.map(|groups| ExpertGroups {
+                ranked_by: GroupScore::Max,
+                ..groups
+            }),
+            ..gating.clone()
+        };
+        let rule = SelectionRule {
+            gating: &by_max,
+            ..rule
+        };
+        let stats = DecisionStats::from_logits(&[0.0; 6], &[0, 4], rule);
+        assert_eq!(stats.runner_up, Some(1));
+        assert!((stats.margin - 0.28).abs() < 1e-7);
+    }
 
     #[test]
     fn uniform_logits_have_the_largest_entropy_and_no_margin() {

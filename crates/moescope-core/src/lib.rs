@@ -22,6 +22,7 @@ mod error;
 mod ids;
 mod measurement;
 mod model_spec;
+mod problems;
 mod progress;
 mod sample;
 mod scope;
@@ -29,12 +30,15 @@ mod tokens;
 
 pub use contained_panic::contain_panic;
 pub use decision_batch::DecisionBatch;
-pub use decision_stats::DecisionStats;
+pub use decision_stats::{DecisionStats, SelectionRule};
 pub use discipline::{Discipline, STANDARD_DISCIPLINES};
 pub use error::CoreError;
 pub use ids::{ExpertId, LayerId, Position, SampleId, TokenId};
 pub use measurement::{Axis, AxisKind, Interval, LongRow, Measurement, NullComparison, Protocol};
-pub use model_spec::{Gating, ModelSpec, ScoreFunction, WeightNormalization};
+pub use model_spec::{
+    ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,
+};
+pub use problems::{Problem, Problems};
 pub use progress::{Cancelled, NoProgress, Progress};
 pub use sample::Sample;
 pub use scope::{LayerSelection, PhaseSelection, Scope, Weighting};

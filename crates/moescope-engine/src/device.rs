@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use burn::tensor::{Device, DeviceType};
+use burn::{
+    backend::Wgpu,
+    tensor::{Device, DeviceType, Tensor},
+};
 
 use crate::{
     error::EngineError,
@@ -53,6 +56,17 @@ impl fmt::Display for DeviceChoice {
             Self::GpuNumber(number) => write!(f, "gpu:{number}"),
         }
     }
+}
+
+/// What a device's driver says of its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdapterMemory {
+    /// Bytes that the device may hold at once, other programs' included; `None` where the driver does not say.
+    pub total: Option<u64>,
+    /// Bytes of the largest single tensor.
+    pub largest_tensor: u64,
+    /// Whether it is the system's own memory: an adapter in software.
+    pub is_system_memory: bool,
 }
 
 /// A device that is ready to compute, with its name and why it was chosen.
@@ -150,6 +164,25 @@ impl ComputeDevice {
             (_, true) => Box::new(CpuKernels::new()),
             (_, false) => Box::new(PlainKernels::new(&self.device)),
         }
+    }
+
+    /// What a graphics adapter's driver says of its memory; `None` on the CPU, whose memory is the system's.
+    #[must_use]
+    pub fn adapter_memory(&self) -> Option<AdapterMemory> {
+        if self.kind != "gpu" {
+            return None;
+        }
+        // The properties belong to the device's queue, and any tensor leads to it.
+        let tensor = Tensor::<1>::zeros([1], &self.device)
+            .try_into_primitive::<Wgpu>()
+            .ok()?;
+        let memory = &tensor.client.properties().memory;
+        let identity = self.device.identity();
+        Some(AdapterMemory {
+            total: memory.max_memory(),
+            largest_tensor: memory.max_page_size,
+            is_system_memory: identity.is_some_and(|identity| identity.physical.is_none()),
+        })
     }
 
     /// Waits until everything queued is done.

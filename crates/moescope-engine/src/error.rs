@@ -28,6 +28,17 @@ pub enum EngineError {
         /// All known names.
         known: String,
     },
+    /// A family that is known and has parts which the decoder does not compute.
+    #[error(
+        "models of type '{found}' cannot run yet: the decoder does not compute {missing}; routing captured by other \
+         tools can be imported with `moescope import`"
+    )]
+    UnsupportedFamily {
+        /// As in `config.json`.
+        found: String,
+        /// What is missing.
+        missing: String,
+    },
     /// A weight file that is not what it claims to be.
     #[error("cannot read weights: {reason}: {path}")]
     Weights {

@@ -33,26 +33,31 @@ mod interventions;
 mod kernels;
 mod probe;
 mod recorder;
+mod routing;
 mod run;
 mod sampling;
 mod tokenizer;
 mod verify;
 
-pub use checkpoint::{Checkpoint, TensorFiles, WeightFile};
+pub use checkpoint::{Checkpoint, TensorFiles, WeightFile, parse_shard_names};
 pub use config::{
-    Activation, AttentionConfig, ConfigJson, DecoderConfig, Rope, RopeKind, RouterConfig,
+    Activation, AttentionConfig, BlockOrder, ConfigJson, DecoderConfig, ExpertConfig,
+    ExpertFunction, KeyMask, LatentAttention, LayerAttention, MixtureOfHeads, NormKind, Projection,
+    QkNorm, QkNormScope, QueryTemperature, Rope, RopeKind, RopeLayout, RouterConfig,
+    SharedExpertConfig,
 };
-pub use decoder::{ExpertWeights, KvCache, MoeModel, Span};
-pub use device::{ComputeDevice, DeviceChoice};
+pub use decoder::{ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span};
+pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;
 pub use families::model_types;
 pub use interventions::{Action, Intervention, Interventions};
 pub use kernels::{
-    AttentionShape, CacheSpan, CpuKernels, GpuKernels, InstructionSet, Kernels, KeyRange,
+    AttentionShape, CacheSpan, CpuKernels, GpuKernels, Head, InstructionSet, Kernels, KeyRange,
     PlainKernels, RotaryAngles,
 };
-pub use probe::{Probe, RouterSite, Routing};
+pub use probe::{Probe, RouterSite};
 pub use recorder::{RecordedStep, TraceRecorder};
+pub use routing::Routing;
 pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
 pub use sampling::{Sampler, SamplingConfig};
 pub use tokenizer::{

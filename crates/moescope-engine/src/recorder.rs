@@ -1,11 +1,13 @@
 //! Keeps what routers decided on the device, and reads it back once per step.
 
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
-use moescope_core::{DecisionBatch, LayerId, ModelSpec};
+use moescope_core::{DecisionBatch, LayerId, SelectionRule};
 
 use crate::{
+    decoder::MoeModel,
     error::EngineError,
-    probe::{Probe, RouterSite, Routing},
+    probe::{Probe, RouterSite},
+    routing::Routing,
 };
 
 /// A probe that holds on to every router's tensors until the step is read.
@@ -143,7 +145,7 @@ impl StepRecord {
         tokens: std::ops::Range<usize>,
         first_position: u32,
         sequence: usize,
-        spec: &ModelSpec,
+        model: &MoeModel,
         into: &mut DecisionBatch,
     ) -> Result<(), EngineError> {
         let (num_experts, top_k) = (into.num_experts(), into.top_k());
@@ -166,7 +168,10 @@ impl StepRecord {
                     &layer.selected_experts[token * top_k..(token + 1) * top_k],
                     &layer.routing_weights[token * top_k..(token + 1) * top_k],
                     router_logits,
-                    &spec.gating,
+                    SelectionRule {
+                        gating: &model.spec().gating,
+                        correction_bias: model.correction_bias(layer.layer),
+                    },
                 );
             }
         }

@@ -283,7 +283,7 @@ impl<'m> BatchRun<'m> {
                     first..first + tokens.len(),
                     position,
                     *number,
-                    self.model.spec(),
+                    self.model,
                     &mut sequence.record.decisions,
                 )?;
             }
@@ -314,9 +314,11 @@ impl<'m> BatchRun<'m> {
                         .chain(std::iter::once(None))
                 })
                 .collect();
-            self.model
-                .kernels()
-                .token_stats(hidden, self.model.head(), &next)
+            self.model.kernels().token_stats(
+                &self.model.before_head(hidden),
+                self.model.head(),
+                &next,
+            )
         });
         let mut end = 0;
         let last_rows: Vec<burn::tensor::Tensor<2>> = new

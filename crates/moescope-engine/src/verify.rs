@@ -94,7 +94,7 @@ impl VerifyReport {
 
 /// Compares a model with `expected`, a safetensors file that holds for some lengths T
 /// `input_ids.T [T]`, and any of `logits.T [T, vocab]`, `router_logits.T.L [T, experts]`, `selected.T.L [T, k]`,
-/// `weights.T.L [T, k]` for MoE layers L; and `generated [n]` with `generated_logits [n, vocab]`: greedy tokens after
+/// `weights.T.L [T, k]` for the layers L that have a router, in the model's numbering; and `generated [n]` with `generated_logits [n, vocab]`: greedy tokens after
 /// the prompt of length 7 (or the shortest one above 1) with a KV cache.
 ///
 /// # Errors
@@ -151,18 +151,19 @@ fn compare_prefill(
     let spec = model.spec();
     let (experts, top_k) = (usize::from(spec.num_experts), usize::from(spec.top_k));
     let mut decisions = moescope_core::DecisionBatch::new(experts, top_k);
-    step.push_decisions(0..ids.len(), 0, 0, spec, &mut decisions)?;
+    step.push_decisions(0..ids.len(), 0, 0, model, &mut decisions)?;
     let layers = spec.moe_layers.len();
-    for moe_layer in 0..layers {
+    for (moe_layer, layer) in spec.moe_layers.iter().enumerate() {
+        let layer = layer.0;
         let row = |token: usize| token * layers + moe_layer;
-        let name = format!("router_logits.{length}.{moe_layer}");
+        let name = format!("router_logits.{length}.{layer}");
         if let Some(wanted) = expected.floats(&name)? {
             let found: Vec<f32> = (0..ids.len())
                 .flat_map(|t| decisions.logits(row(t)).into_iter().flatten().copied())
                 .collect();
             report.router_logits.compare(&name, &wanted, &found)?;
         }
-        let name = format!("selected.{length}.{moe_layer}");
+        let name = format!("selected.{length}.{layer}");
         let Some(selected) = expected.ids_opt(&name)? else {
             continue;
         };
@@ -174,7 +175,7 @@ fn compare_prefill(
             )));
         }
         let weights = expected
-            .floats(&format!("weights.{length}.{moe_layer}"))?
+            .floats(&format!("weights.{length}.{layer}"))?
             .filter(|w| w.len() == selected.len());
         for token in 0..ids.len() {
             let wanted: Vec<u16> = selected[token * top_k..(token + 1) * top_k]
@@ -207,7 +208,7 @@ fn compare_prefill(
                     found_by_expert.push(ours[slot]);
                 }
                 report.weights.compare(
-                    &format!("weights.{length}.{moe_layer}, token {token}"),
+                    &format!("weights.{length}.{layer}, token {token}"),
                     &weights[token * top_k..(token + 1) * top_k],
                     &found_by_expert,
                 )?;

@@ -1,10 +1,13 @@
 //! Every kernel against its meaning in burn's own operators, on random shapes.
 
 use burn::tensor::{Device, DeviceType, Distribution, Tensor};
-use moescope_core::Gating;
+use moescope_core::{
+    ExpertGroups, Gating, GroupScore, ScoreFunction, WeightNormalization, WeightTarget,
+};
 use moescope_engine::{
-    Activation, AttentionShape, CacheSpan, CpuKernels, ExpertWeights, GpuKernels, Kernels,
-    KeyRange, PlainKernels, RotaryAngles, RouterConfig,
+    Activation, AttentionShape, CacheSpan, CpuKernels, ExpertBiases, ExpertFunction, ExpertWeights,
+    GluWeights, GpuKernels, Head, Kernels, KeyRange, PlainKernels, RopeLayout, RotaryAngles,
+    RouterConfig,
 };
 
 /// The meaning, computed on the CPU, where burn's operators are known to work.
@@ -73,33 +76,56 @@ fn norms_and_rotations() {
             plain().rms_norm(&x, &w, 1e-5),
             got.to_device(&Device::flex()),
         );
+        for bias in [None, Some(random([100]))] {
+            let there = bias.clone().map(|bias| bias.to_device(&device));
+            let got = kernels.layer_norm(
+                &x.clone().to_device(&device),
+                &w.clone().to_device(&device),
+                there.as_ref(),
+                1e-5,
+            );
+            assert_close(
+                &kernels.name(),
+                plain().layer_norm(&x, &w, bias.as_ref(), 1e-5),
+                got.to_device(&Device::flex()),
+            );
+        }
         // Five heads of 20, of which 12 dimensions rotate.
-        let angles = RotaryAngles {
-            cos: random([9, 6]),
-            sin: random([9, 6]),
-        };
-        let there = RotaryAngles {
-            cos: angles.cos.clone().to_device(&device),
-            sin: angles.sin.clone().to_device(&device),
-        };
-        let got = kernels.rotate(x.clone().to_device(&device), 5, &there);
-        assert_close(
-            &kernels.name(),
-            plain().rotate(x, 5, &angles),
-            got.to_device(&Device::flex()),
-        );
+        for layout in [RopeLayout::Half, RopeLayout::Pairs] {
+            let angles = RotaryAngles {
+                cos: random([9, 6]),
+                sin: random([9, 6]),
+                layout,
+            };
+            let there = RotaryAngles {
+                cos: angles.cos.clone().to_device(&device),
+                sin: angles.sin.clone().to_device(&device),
+                layout,
+            };
+            let got = kernels.rotate(x.clone().to_device(&device), 5, &there);
+            assert_close(
+                &format!("{} {layout:?}", kernels.name()),
+                plain().rotate(x.clone(), 5, &angles),
+                got.to_device(&Device::flex()),
+            );
+        }
     }
 }
 
 #[test]
 fn attention_over_ragged_ranges() {
     for (kernels, device) in candidates() {
-        for (heads, kv_heads, head_dim) in [(1, 1, 4), (4, 2, 12), (8, 8, 32), (6, 2, 100)] {
+        for (heads, kv_heads, head_dim, value_dim) in [
+            (1, 1, 4, 4),
+            (4, 2, 12, 7),
+            (8, 8, 32, 40),
+            (6, 2, 100, 100),
+        ] {
             let (rows, tokens) = (70, 23);
             let q = random([tokens, heads * head_dim]);
             let (k, v) = (
                 random([rows, kv_heads * head_dim]),
-                random([rows, kv_heads * head_dim]),
+                random([rows, kv_heads * value_dim]),
             );
             // One key, all keys, and windows that start anywhere.
             let ranges: Vec<KeyRange> = (0..tokens)
@@ -112,12 +138,17 @@ fn attention_over_ragged_ranges() {
                 heads,
                 kv_heads,
                 head_dim,
+                value_dim,
                 scale: 0.3,
             };
-            let want = plain().attention(q.clone(), &k, &v, &ranges, shape);
-            let to = |x: &Tensor<2>| x.clone().to_device(&device);
-            let got = kernels.attention(to(&q), &to(&k), &to(&v), &ranges, shape);
-            assert_close(&kernels.name(), want, got.to_device(&Device::flex()));
+            for sinks in [None, Some(random([heads]))] {
+                let want = plain().attention(q.clone(), &k, &v, sinks.as_ref(), &ranges, shape);
+                let to = |x: &Tensor<2>| x.clone().to_device(&device);
+                let sinks = sinks.map(|sinks| sinks.to_device(&device));
+                let got =
+                    kernels.attention(to(&q), &to(&k), &to(&v), sinks.as_ref(), &ranges, shape);
+                assert_close(&kernels.name(), want, got.to_device(&Device::flex()));
+            }
         }
     }
 }
@@ -154,62 +185,203 @@ fn cache_writes_leave_other_rows_alone() {
     }
 }
 
+/// Experts with random weights, on the host and on the device.
+fn random_experts(
+    [experts, hidden, inner]: [usize; 3],
+    has_biases: bool,
+    device: &Device,
+) -> (ExpertWeights, ExpertWeights) {
+    let matrices = |rows, columns| -> Vec<Tensor<2>> {
+        (0..experts).map(|_| random([rows, columns])).collect()
+    };
+    let here = ExpertWeights {
+        gate: matrices(inner, hidden),
+        up: matrices(inner, hidden),
+        down: matrices(hidden, inner),
+        biases: has_biases.then(|| ExpertBiases {
+            gate: random([experts, inner]),
+            up: random([experts, inner]),
+            down: random([experts, hidden]),
+        }),
+    };
+    let to = |tensor: &Tensor<2>| tensor.clone().to_device(device);
+    let all = |list: &[Tensor<2>]| list.iter().map(to).collect();
+    let there = ExpertWeights {
+        gate: all(&here.gate),
+        up: all(&here.up),
+        down: all(&here.down),
+        biases: here.biases.as_ref().map(|biases| ExpertBiases {
+            gate: to(&biases.gate),
+            up: to(&biases.up),
+            down: to(&biases.down),
+        }),
+    };
+    (here, there)
+}
+
 #[test]
-fn routing_and_experts() {
+fn experts_of_every_function() {
+    let clamped = ExpertFunction::ClampedSwiglu {
+        alpha: 1.702,
+        limit: 0.7,
+    };
+    let functions = [
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Relu,
+    ]
+    .map(ExpertFunction::Glu);
     for (kernels, device) in candidates() {
         for (experts, top_k, hidden, inner, tokens) in
             [(4, 2, 20, 12, 1), (8, 2, 32, 24, 17), (16, 10, 12, 8, 5)]
         {
-            let config = RouterConfig {
-                num_experts: experts,
-                top_k,
-                gating: Gating::softmax_top_k(),
-            };
+            let config = RouterConfig::new(experts, top_k, Gating::softmax_top_k());
             let (x, logits) = (random([tokens, hidden]), random([tokens, experts]));
-            let matrices = |rows: usize, columns: usize| {
-                (0..experts)
-                    .map(|_| random([rows, columns]))
-                    .collect::<Vec<_>>()
-            };
-            let weights = ExpertWeights {
-                gate: matrices(inner, hidden),
-                up: matrices(inner, hidden),
-                down: matrices(hidden, inner),
-            };
-            let to =
-                |list: &[Tensor<2>]| list.iter().map(|w| w.clone().to_device(&device)).collect();
-            let there = ExpertWeights {
-                gate: to(&weights.gate),
-                up: to(&weights.up),
-                down: to(&weights.down),
-            };
-            for activation in [
-                Activation::Silu,
-                Activation::Gelu,
-                Activation::GeluTanh,
-                Activation::Relu,
-            ] {
-                let want_routing = plain().route(logits.clone(), &config);
-                let want = plain().experts(&x, &want_routing, &weights, activation);
-                let routing = kernels.route(logits.clone().to_device(&device), &config);
-                let got =
-                    kernels.experts(&x.clone().to_device(&device), &routing, &there, activation);
-                let sum = routing
-                    .routing_weights
-                    .clone()
-                    .sum_dim(1)
-                    .to_device(&Device::flex());
+            let want_routing = plain().route(logits.clone(), None, &config);
+            let routing = kernels.route(logits.to_device(&device), None, &config);
+            let sum = routing.routing_weights.clone().sum_dim(1);
+            assert_close(
+                "weights sum to one",
+                Tensor::ones([tokens, 1], &Device::flex()),
+                sum.to_device(&Device::flex()),
+            );
+            for function in functions.into_iter().chain([clamped]) {
+                let has_biases = function == clamped;
+                let (here, there) = random_experts([experts, hidden, inner], has_biases, &device);
+                for target in [WeightTarget::Output, WeightTarget::Input] {
+                    let want = plain().experts(&x, &want_routing, &here, function, target);
+                    let x = x.clone().to_device(&device);
+                    let got = kernels.experts(&x, &routing, &there, function, target);
+                    assert_close(
+                        &format!("{} {function:?} {target:?}", kernels.name()),
+                        want,
+                        got.to_device(&Device::flex()),
+                    );
+                }
+                let glu = |weights: &ExpertWeights| GluWeights {
+                    gate: weights.gate[0].clone(),
+                    up: weights.up[0].clone(),
+                    down: weights.down[0].clone(),
+                };
+                let got = kernels.glu(&x.clone().to_device(&device), &glu(&there), function);
                 assert_close(
-                    "weights sum to one",
-                    Tensor::ones([tokens, 1], &Device::flex()),
-                    sum,
-                );
-                assert_close(
-                    &format!("{} {activation:?}", kernels.name()),
-                    want,
+                    &format!("{} {function:?} alone", kernels.name()),
+                    plain().glu(&x, &glu(&here), function),
                     got.to_device(&Device::flex()),
                 );
             }
+        }
+    }
+}
+
+/// Gatings of every kind, one by one against the definitions in plain numbers.
+#[test]
+fn gatings_choose_and_weigh_as_they_are_defined() {
+    // Scores by hand: sigmoid of (2, 1, 0, −1) is (0.8808, 0.7311, 0.5, 0.2689).
+    let logits = [2.0f32, 1.0, 0.0, -1.0];
+    let sigmoid = Gating {
+        score_function: ScoreFunction::Sigmoid,
+        has_correction_bias: true,
+        normalization: WeightNormalization::SumOfSelected,
+        scaling: 2.5,
+        ..Gating::softmax_top_k()
+    };
+    let groups = |ranked_by| ExpertGroups {
+        count: 2,
+        kept: 1,
+        ranked_by,
+    };
+    let cases: Vec<(Gating, Option<[f32; 4]>, [i64; 2], [f64; 2])> = vec![
+        // The bias lifts expert 3 over expert 1; the weights stay those of the scores.
+        (
+            sigmoid.clone(),
+            Some([0.0, 0.0, 0.0, 0.5]),
+            [0, 3],
+            [2.5 * 0.880_797 / 1.149_738, 2.5 * 0.268_941 / 1.149_738],
+        ),
+        // Groups {0, 1} and {2, 3}: sums of keys 1.612 and 1.769, so expert 0 is out of reach.
+        (
+            Gating {
+                groups: Some(groups(GroupScore::SumOfTopTwo)),
+                normalization: WeightNormalization::None,
+                ..sigmoid.clone()
+            },
+            Some([0.0, 0.0, 0.5, 0.5]),
+            [2, 3],
+            [2.5 * 0.5, 2.5 * 0.268_941],
+        ),
+        // The largest keys are 1.0 and 0.881: group {2, 3} again.
+        (
+            Gating {
+                groups: Some(groups(GroupScore::Max)),
+                normalization: WeightNormalization::SigmoidOfSelected,
+                score_function: ScoreFunction::Identity,
+                scaling: 1.0,
+                ..sigmoid.clone()
+            },
+            Some([0.0, 0.0, 3.0, 0.0]),
+            [2, 3],
+            [0.5, 0.268_941],
+        ),
+        // softmax (0.6439, 0.2369, …) divided by its 2-norm.
+        (
+            Gating {
+                normalization: WeightNormalization::PNormOfSelected,
+                norm_order: Some(2.0),
+                ..Gating::softmax_top_k()
+            },
+            None,
+            [0, 1],
+            [0.938_508, 0.345_258],
+        ),
+        (
+            Gating::top_k_softmax(),
+            None,
+            [0, 1],
+            [0.731_059, 0.268_941],
+        ),
+    ];
+    for (kernels, device) in candidates() {
+        for (gating, bias, ids, weights) in &cases {
+            let config = RouterConfig::new(4, 2, gating.clone());
+            let row = Tensor::<2>::from_data([logits], &device);
+            let bias = bias.map(|bias| Tensor::<1>::from_data(bias, &device));
+            let routing = kernels.route(row, bias.as_ref(), &config);
+            let what = format!("{} {gating:?}", kernels.name());
+            let found: Vec<i64> = routing.selected_experts.into_data().iter::<i64>().collect();
+            assert_eq!(found, ids, "{what}");
+            let found = routing.routing_weights.into_data();
+            for (found, want) in found.iter::<f64>().zip(weights) {
+                assert!((found - want).abs() < 1e-5, "{what}: {found} not {want}");
+            }
+        }
+    }
+}
+
+/// GRIN's rule (arXiv 2409.12136): experts near the chosen one share its softmax; two near ones share twice.
+#[test]
+fn sparsemixer_weighs_each_choice_among_its_neighbours() {
+    let gating = Gating {
+        score_function: ScoreFunction::Identity,
+        normalization: WeightNormalization::Sparsemixer,
+        sparsemixer_threshold: Some(0.01),
+        ..Gating::softmax_top_k()
+    };
+    for (kernels, device) in candidates() {
+        let config = RouterConfig::new(4, 2, gating.clone());
+        // 2.00 and 1.99 are within 2 %, 1.00 and 0.99 as well.
+        let logits =
+            Tensor::<2>::from_data([[2.0f32, 1.99, 1.0, 0.5], [2.0, 1.0, 0.99, 0.5]], &device);
+        let weights = kernels.route(logits, None, &config).routing_weights;
+        let found: Vec<f64> = weights.into_data().iter::<f64>().collect();
+        let shared = 1.0 / (1.0 + (-0.01f64).exp());
+        for (found, want) in found.iter().zip([shared, 1.0, 1.0, shared]) {
+            assert!(
+                (found - want).abs() < 1e-6,
+                "{}: {found} {want}",
+                kernels.name()
+            );
         }
     }
 }
@@ -219,9 +391,17 @@ fn surprisal_and_prediction() {
     for (kernels, device) in candidates() {
         let (hidden, head) = (random([6, 40]), random([97, 40]));
         let next = [Some(3), None, Some(0), Some(96), None, Some(50)];
-        let (want, want_ids) = plain().token_stats(&hidden, &head, &next);
-        let (got, ids) =
-            kernels.token_stats(&hidden.to_device(&device), &head.to_device(&device), &next);
+        let bias = random([97]);
+        let here = Head {
+            weight: &head,
+            bias: Some(&bias),
+        };
+        let (want, want_ids) = plain().token_stats(&hidden, here, &next);
+        let there = Head {
+            weight: &head.clone().to_device(&device),
+            bias: Some(&bias.clone().to_device(&device)),
+        };
+        let (got, ids) = kernels.token_stats(&hidden.to_device(&device), there, &next);
         let ids: Vec<i64> = ids.into_data().iter::<i64>().collect();
         assert_eq!(want_ids.into_data().iter::<i64>().collect::<Vec<_>>(), ids);
         for (a, b) in want

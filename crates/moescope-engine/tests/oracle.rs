@@ -14,7 +14,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// All cases whose family the engine runs.
+/// All cases but those of families that are refused by name.
 fn cases() -> Vec<PathBuf> {
     let folder = std::env::var_os("MOESCOPE_GOLDEN")
         .map_or_else(|| repository().join("tests/fixtures/golden"), PathBuf::from);
@@ -28,11 +28,8 @@ fn cases() -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("expected.safetensors").is_file())
         .filter(|path| match Checkpoint::open(path) {
-            Err(EngineError::UnknownFamily { found, .. }) => {
-                println!(
-                    "skipped: family {found} is not supported: {}",
-                    path.display()
-                );
+            Err(EngineError::UnsupportedFamily { found, .. }) => {
+                println!("skipped: {found} is refused: {}", path.display());
                 false
             }
             _ => true,
@@ -40,7 +37,7 @@ fn cases() -> Vec<PathBuf> {
         .collect();
     cases.sort();
     assert!(
-        cases.len() >= 10,
+        cases.len() >= 39,
         "found only {} oracle cases in {}",
         cases.len(),
         folder.display()
@@ -141,6 +138,27 @@ fn both_config_styles_describe_the_same_model() {
             Checkpoint::open(&case).unwrap().config(),
             "{}",
             case.display()
+        );
+    }
+}
+
+/// Families with recurrent layers are known, and refused with what is missing.
+#[test]
+fn recurrent_families_are_refused_by_name() {
+    for (name, missing) in [
+        ("jamba", "Mamba"),
+        ("lfm2_moe", "short convolutions"),
+        ("minimax", "lightning"),
+        ("qwen3_next", "delta-rule"),
+        ("qwen3_5_moe_text", "delta-rule"),
+    ] {
+        let folder = repository().join("tests/fixtures/refused").join(name);
+        let error = Checkpoint::open(&folder).unwrap_err();
+        assert!(matches!(&error, EngineError::UnsupportedFamily { found, .. } if found == name));
+        let message = error.to_string();
+        assert!(
+            message.contains(name) && message.contains(missing),
+            "{message}"
         );
     }
 }

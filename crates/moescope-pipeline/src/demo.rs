@@ -17,7 +17,7 @@ use crate::{
     error::PipelineError,
     figure::{FigureJob, write_figure},
     findings::{Finding, Findings, findings},
-    model::{DEMO, ModelFiles, ModelFolder},
+    model::{DEMO, ModelFiles, ModelFolder, check_memory},
 };
 
 macro_rules! prompt_sets {
@@ -84,6 +84,8 @@ pub fn run(
         ..CaptureConfig::default()
     };
     let plan = CapturePlan::new(config, &files, device.kind, progress)?;
+    // A model of 21 MB is never too slow for its memory, but the memory may be taken.
+    check_memory(&files.checkpoint, &device, &plan.pass_size())?;
     let loaded = files.load(device, progress)?;
     let captured = plan.run(&loaded, progress)?;
 

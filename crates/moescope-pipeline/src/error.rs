@@ -12,7 +12,7 @@ use moescope_figures::FigureError;
 use moescope_trace::TraceError;
 use thiserror::Error;
 
-use crate::problems::Problems;
+use crate::{Problems, model::HubError};
 
 /// A job that could not be done, or not be finished.
 #[derive(Debug, Error)]
@@ -41,6 +41,12 @@ pub enum PipelineError {
     /// A model that cannot be found.
     #[error("{0}")]
     Model(String),
+    /// A repository that is not in the local cache, or could not be downloaded.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A model that does not fit into the memory there is.
+    #[error("not enough memory: {0}")]
+    Memory(String),
     /// A router that gave something that is not a number.
     #[error(
         "the router of layer {layer} gave {value} for token {position} of sample '{id}'; the weights are broken, or the input \
@@ -97,6 +103,7 @@ impl PipelineError {
             self,
             Self::Interrupted { .. }
                 | Self::Cancelled(_)
+                | Self::Hub(HubError::Interrupted)
                 | Self::Engine(EngineError::Cancelled(_))
                 | Self::Trace(TraceError::Cancelled(_))
                 | Self::Analytics(AnalyticsError::Cancelled(_))

@@ -7,7 +7,12 @@ use moescope_engine::Checkpoint;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{capture::trace_bytes_per_token, checksum, error::PipelineError, model::ModelFolder};
+use crate::{
+    capture::trace_bytes_per_token,
+    checksum,
+    error::PipelineError,
+    model::{ModelFolder, ModelSizes},
+};
 
 /// What a model is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,9 +81,9 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
     let checkpoint = Checkpoint::open(&folder.path)?;
     let config = checkpoint.config();
     let model = checkpoint.model_spec();
-    let total_parameters = checkpoint.files().num_parameters();
+    let total_parameters = ModelSizes::of(&checkpoint)?.values;
     let routed_layers = model.moe_layers.len() as u64;
-    let expert = 3 * config.hidden_size as u64 * config.expert_intermediate_size as u64;
+    let expert = 3 * config.hidden_size as u64 * config.experts.intermediate_size as u64;
     let idle = u64::from(model.num_experts - model.top_k) * expert * routed_layers;
     let files: Vec<FileSize> = checkpoint
         .files()
@@ -110,10 +115,10 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         name: folder.name.clone(),
         revision: folder.revision.clone(),
         dense_layers: usize::from(model.num_layers) - model.moe_layers.len(),
-        expert_intermediate_size: config.expert_intermediate_size,
+        expert_intermediate_size: config.experts.intermediate_size,
         attention_heads: config.attention.heads,
         key_value_heads: config.attention.kv_heads,
-        sliding_window: config.attention.sliding_window,
+        sliding_window: config.attention.longest_window(),
         context: config.max_positions,
         total_parameters,
         active_parameters: total_parameters.saturating_sub(idle),

@@ -31,10 +31,11 @@ mod error;
 mod figure;
 mod findings;
 mod generate;
+mod import;
 mod inspect;
 mod model;
 pub mod names;
-mod problems;
+pub mod sizes;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -44,7 +45,12 @@ pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read
 pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};
-pub use generate::{FinishReason, GenerateConfig, Generation, generate};
+pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
+pub use import::{ImportJob, LabelFiles};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
-pub use model::{DEMO, DEMO_NAME, LoadedModel, ModelFiles, ModelFolder};
-pub use problems::{Problem, Problems};
+pub use model::{
+    DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
+    MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightForm,
+    available_memory, check_memory, fit, memory_need, memory_reports,
+};
+pub use moescope_core::{Problem, Problems};

@@ -13,11 +13,15 @@
 
 mod fixtures;
 pub mod fuzz;
+mod hub_repository;
+mod hub_server;
 mod safetensors_file;
 mod tiny_model;
 mod word_tokenizer;
 
 pub use fixtures::{golden_case, golden_cases, repository_root, scidfm_mini};
+pub use hub_repository::{HubRepository, ranged, sha256};
+pub use hub_server::{HubAnswer, HubRequest, HubServer};
 pub use safetensors_file::SafetensorsFile;
 pub use tiny_model::TinyModel;
 pub use word_tokenizer::{WORDS, write_word_tokenizer};

@@ -207,7 +207,9 @@ fn how_it_was_made(manifest: &Manifest) -> String {
     }
     line("Beginning of sequence", manifest.bos_policy.clone());
     if let Some(engine) = &manifest.engine {
-        line("Engine", Some(engine.name.clone()));
+        let version = engine.version.as_deref().unwrap_or_default();
+        let name = format!("{} {version}", engine.name);
+        line("Engine", Some(name.trim_end().to_owned()));
         line("Device", engine.device.clone());
         line("Kernels", engine.kernel_path.clone());
     }
@@ -223,6 +225,9 @@ fn how_it_was_made(manifest: &Manifest) -> String {
             decoding.max_new_tokens, decoding.temperature
         );
         line("Generation", Some(how));
+    }
+    for (name, value) in import_lines(manifest) {
+        line(name, Some(value));
     }
     let interventions = &manifest.interventions;
     line(
@@ -240,11 +245,17 @@ fn how_it_was_made(manifest: &Manifest) -> String {
         ExpertsOrder::Unspecified => "unknown",
     };
     line("Order of the experts of a decision", Some(order.to_owned()));
+    let known = |column: &str, meaning: &Option<String>| {
+        meaning.clone().filter(|_| !manifest.is_unknown(column))
+    };
     line(
         "Entropy and mass are of",
-        manifest.scores.entropy_of.clone(),
+        known("routing.entropy", &manifest.scores.entropy_of),
     );
-    line("Margins compare", manifest.scores.margin_of.clone());
+    line(
+        "Margins compare",
+        known("routing.margin", &manifest.scores.margin_of),
+    );
     let rounding = if manifest.float_significant_bits == FULL_BITS {
         "none".to_owned()
     } else {
@@ -256,6 +267,30 @@ fn how_it_was_made(manifest: &Manifest) -> String {
         (!manifest.unknown_columns.is_empty()).then(|| manifest.unknown_columns.join(", ")),
     );
     format!("## How it was made\n\n{}\n", lines.join("\n"))
+}
+
+/// How an imported trace came about; nothing for a capture.
+fn import_lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let Some(import) = manifest.import() else {
+        return Vec::new();
+    };
+    let mut lines = vec![(
+        "Imported",
+        format!(
+            "by moescope from the format '{}', not captured",
+            import.format
+        ),
+    )];
+    lines.extend(import.derived.iter().map(|derived| {
+        let what = format!("{}: {}", derived.column, derived.from);
+        ("Computed, not recorded", what)
+    }));
+    let without = import.tokens_without_routing;
+    if without > 0 {
+        let name = "Tokens whose routing the source does not hold";
+        lines.push((name, without.to_string()));
+    }
+    lines
 }
 
 fn documents(manifest: &Manifest, licences: &BTreeMap<Option<String>, u64>) -> String {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use moescope_core::Cancelled;
+use moescope_core::{Cancelled, Problems};
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
@@ -149,6 +149,20 @@ pub enum TraceError {
         /// Ids that resemble it, else the first ones.
         known: Vec<String>,
     },
+    /// Files of an import that cannot be used, all of what is wrong with them at once; nothing was written.
+    #[error(
+        "cannot import this as '{format}' because of {}:{problems}",
+        match problems.total() { 1 => "1 problem".to_owned(), n => format!("{n} problems") }
+    )]
+    Import {
+        /// The format's name.
+        format: &'static str,
+        /// Where they are, and what is wrong.
+        problems: Problems,
+    },
+    /// Settings of an import that contradict one another.
+    #[error("{0}")]
+    ImportSettings(String),
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -25,6 +25,7 @@ pub(crate) fn manifest() -> Manifest {
             num_experts: EXPERTS,
             top_k: TOP_K,
             num_shared_experts: 0,
+            has_shared_expert_gate: false,
             hidden_size: Some(32),
             vocab_size: Some(100),
             gating: Gating::softmax_top_k(),

@@ -15,7 +15,7 @@
 //! let gating = Gating::softmax_top_k();
 //! let model = ModelSpec {
 //!     family: "mixtral".into(), num_layers: 1, moe_layers: vec![LayerId(0)], num_experts: 3, top_k: 1,
-//!     num_shared_experts: 0, hidden_size: None, vocab_size: None, gating: gating.clone(),
+//!     num_shared_experts: 0, has_shared_expert_gate: false, hidden_size: None, vocab_size: None, gating: gating.clone(),
 //! };
 //! let manifest = Manifest { model, compute_type: Some("f32".into()), ..Manifest::default() };
 //! let mut writer = TraceWriter::create(&path, manifest, WriterConfig::default())?;
@@ -47,6 +47,7 @@ mod document;
 mod durable;
 mod error;
 mod folder;
+pub mod import;
 mod lock;
 mod manifest;
 mod profile;

@@ -171,6 +171,16 @@ impl TraceWriter {
         &self.manifest
     }
 
+    /// The number of the sample that comes next.
+    pub(crate) fn next_sample(&self) -> u32 {
+        self.next_sample
+    }
+
+    /// Fills in what is known of the source only when all of it has been read; it reaches the disk with the next shard.
+    pub(crate) fn amend(&mut self, change: impl FnOnce(&mut Manifest)) {
+        change(&mut self.manifest);
+    }
+
     /// Samples that are on the disk for good; a resumed capture goes on after them.
     #[must_use]
     pub fn completed_samples(&self) -> u32 {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+pub(crate) use moescope_pipeline::sizes::bytes;
+use moescope_pipeline::sizes::scaled;
 use serde::Serialize;
 
 /// Writes a line.
@@ -108,35 +110,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A size: `21.3 MB`, in powers of 1000.
-pub(crate) fn bytes(size: u64) -> String {
-    scaled(size, &["B", "kB", "MB", "GB", "TB"])
-}
-
 /// A large count: `10.6 million`.
 pub(crate) fn parameters(number: u64) -> String {
     scaled(number, &["", "thousand", "million", "billion", "trillion"])
         .trim_end()
         .to_owned()
-}
-
-fn scaled(number: u64, units: &[&str]) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} {}", units[0])
-    } else if value < 10.0 {
-        format!("{value:.2} {}", units[unit])
-    } else if value < 100.0 {
-        format!("{value:.1} {}", units[unit])
-    } else {
-        format!("{value:.0} {}", units[unit])
-    }
 }
 
 /// White space and control characters as marks, so that a piece of text stays on its line.

@@ -3,26 +3,64 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use moescope_core::Progress as _;
-use moescope_engine::{DeviceChoice, Intervention, SamplingConfig};
-use moescope_pipeline::{LoadedModel, ModelFiles, ModelFolder};
+use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, Intervention, SamplingConfig};
+use moescope_pipeline::{Download, LoadedModel, ModelFiles, ModelFolder, PassSize, check_memory};
 
 use crate::{cli::GlobalArgs, console::Console, devices};
 
 /// Which model, and how it is computed.
 #[derive(Args, Debug)]
 pub(crate) struct ModelArgs {
-    /// A folder in Hugging Face layout, a repository id in the local cache, or `demo`, the embedded model
-    #[arg(value_name = "MODEL")]
-    pub(crate) model: String,
-    /// Commit, branch or tag of a repository
-    #[arg(long, value_name = "REVISION")]
-    pub(crate) revision: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// How weights are kept: this version only knows `stored`
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
     pub(crate) weights: WeightsArg,
     /// Type of the arithmetic: this version only knows `f32`
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
     pub(crate) compute: ComputeArg,
+}
+
+/// Which model, and where it may come from.
+#[derive(Args, Debug)]
+pub(crate) struct SourceArgs {
+    /// A folder in Hugging Face layout, a repository id such as mistralai/Mixtral-8x7B-v0.1, or `demo`, the embedded
+    /// model
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Commit, branch or tag of a repository [default: main]
+    #[arg(long, value_name = "REVISION", help_heading = "Hugging Face Hub")]
+    pub(crate) revision: Option<String>,
+    /// Download what the local Hugging Face cache lacks of a repository; without this nothing is downloaded
+    ///
+    /// Only what the model needs is taken: configuration, safetensors weights, tokenizer. An interrupted download is
+    /// continued by the same command. What the cache has whole is used as it is, and the Hub is not asked. `HF_HOME`
+    /// (or `HF_HUB_CACHE`) is the cache's place, `HF_TOKEN` (or `hf auth login`) opens private and gated
+    /// repositories, `HF_ENDPOINT` names another server, `HTTPS_PROXY` a proxy.
+    #[arg(long, conflicts_with = "offline", help_heading = "Hugging Face Hub")]
+    pub(crate) download: bool,
+    /// Never use the network (as does the variable `HF_HUB_OFFLINE`)
+    #[arg(long, help_heading = "Hugging Face Hub")]
+    pub(crate) offline: bool,
+}
+
+impl SourceArgs {
+    /// Finds the model's folder, and downloads it where that is allowed.
+    pub(crate) fn find(&self, console: &Console) -> anyhow::Result<ModelFolder> {
+        let download = match (self.download, self.offline) {
+            (true, _) => Download::Allowed,
+            (_, true) => Download::Forbidden,
+            _ => Download::NotAsked,
+        };
+        let folder = ModelFolder::obtain(&self.model, self.revision.as_deref(), download, console)?;
+        if folder.is_temporary() {
+            console.warning(
+                "the user's cache folder cannot be written, so the embedded model is unpacked anew for this run; \
+                 set XDG_CACHE_HOME to a folder that can",
+            );
+        }
+        Ok(folder)
+    }
 }
 
 /// How weights are kept in memory.
@@ -48,18 +86,6 @@ pub(crate) enum ComputeArg {
 }
 
 impl ModelArgs {
-    /// Finds the model's folder.
-    pub(crate) fn find(&self, console: &Console) -> anyhow::Result<ModelFolder> {
-        let folder = ModelFolder::find(&self.model, self.revision.as_deref())?;
-        if folder.is_temporary() {
-            console.warning(
-                "the user's cache folder cannot be written, so the embedded model is unpacked anew for this run; \
-                 set XDG_CACHE_HOME to a folder that can",
-            );
-        }
-        Ok(folder)
-    }
-
     /// Refuses types that this version does not have.
     pub(crate) fn check_types(&self) -> anyhow::Result<()> {
         if self.weights != WeightsArg::Stored {
@@ -83,7 +109,7 @@ impl ModelArgs {
     ) -> anyhow::Result<(ModelFiles, DeviceChoice)> {
         self.check_types()?;
         let choice = devices::choice(global)?;
-        let files = ModelFiles::open(self.find(console)?)?;
+        let files = ModelFiles::open(self.source.find(console)?)?;
         let spec = files.checkpoint.model_spec();
         console.detail(&format!(
             "model: {} ({}, {} layers, {} experts, top-{})",
@@ -92,17 +118,33 @@ impl ModelArgs {
         Ok((files, choice))
     }
 
-    /// Opens and loads the model.
+    /// Opens and loads the model, if the passes that are planned fit into the device's memory.
     pub(crate) fn load(
         &self,
         global: &GlobalArgs,
         console: &Console,
+        pass: impl FnOnce(&ModelFiles) -> anyhow::Result<PassSize>,
     ) -> anyhow::Result<LoadedModel> {
         let (files, choice) = self.open(global, console)?;
+        let pass = pass(&files)?;
         let device = devices::open(choice, console)?;
+        check_fit(&files.checkpoint, &device, &pass, console)?;
         console.report(0, 0, "loading weights")?;
         Ok(files.load(device, console)?)
     }
+}
+
+/// Refuses what the device's memory cannot hold before a weight is touched, and warns of what will be slow.
+pub(crate) fn check_fit(
+    checkpoint: &Checkpoint,
+    device: &ComputeDevice,
+    pass: &PassSize,
+    console: &Console,
+) -> anyhow::Result<()> {
+    if let Some(warning) = check_memory(checkpoint, device, pass)? {
+        console.warning(&warning);
+    }
+    Ok(())
 }
 
 /// How tokens are drawn.

@@ -255,10 +255,7 @@ fn a_model_that_is_nowhere_gets_a_hint() {
     );
     refuse(
         &["inspect", "no-org/no-such-model"],
-        &[
-            "not in the local Hugging Face cache",
-            "huggingface-cli download",
-        ],
+        &["not in the local Hugging Face cache", "--download"],
     );
     refuse(&["inspect", &data], &["this is a file"]);
     let empty = scratch.arg("nothing-here");

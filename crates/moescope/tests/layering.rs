@@ -20,16 +20,22 @@ const LEVELS: [(&str, u8); 10] = [
 ];
 
 /// Libraries that only some crates may name.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("burn-core", &["moescope-engine", "moescope-train"]),
     ("burn-cubecl", &["moescope-engine", "moescope-train"]),
     ("burn-flex", &["moescope-engine", "moescope-train"]),
     ("cubecl", &["moescope-engine", "moescope-train"]),
-    ("safetensors", &["moescope-engine", "moescope-train"]),
+    (
+        "safetensors",
+        &["moescope-engine", "moescope-trace", "moescope-train"],
+    ),
     ("tokenizers", &["moescope-engine", "moescope-train"]),
     ("polars", &["moescope-trace", "moescope-analytics"]),
     ("parquet", &["moescope-trace"]),
     ("plotters", &["moescope-figures"]),
+    ("reqwest", &["moescope-pipeline"]),
+    ("sysinfo", &["moescope-pipeline"]),
+    ("tokio", &["moescope-pipeline"]),
     ("clap", &["moescope"]),
     ("indicatif", &["moescope"]),
     ("anyhow", &["moescope"]),

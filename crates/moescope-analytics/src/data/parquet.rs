@@ -205,7 +205,7 @@ impl ParquetTrace {
         if rows_seen == 0 {
             return Err(missing(
                 "decisions one by one (its routing table is empty)",
-                "capture without --profiles-only, or use a metric that reads profiles",
+                "its source knew sums only; use a metric of counts, or capture with this toolkit",
             ));
         }
         Ok(())

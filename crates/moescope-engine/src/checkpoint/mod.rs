@@ -1,15 +1,18 @@
 //! A checkpoint folder in Hugging Face layout: configuration, weight files and what their headers promise.
 
+mod float8;
+mod load;
 mod mmap;
 mod tensors;
 
 use std::path::{Path, PathBuf};
 
-use moescope_core::{LayerId, ModelSpec};
+use moescope_core::ModelSpec;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use load::Target;
 pub(crate) use tensors::StoredTensor;
-pub use tensors::{TensorFiles, WeightFile};
+pub use tensors::{TensorFiles, WeightFile, parse_shard_names};
 
 use crate::{
     config::{ConfigJson, DecoderConfig},
@@ -19,10 +22,6 @@ use crate::{
 
 /// Largest `config.json` that is read.
 const LARGEST_CONFIG: u64 = 16 << 20;
-/// More layers than any real model has; keeps absurd configurations from asking for absurd tables.
-const MOST_LAYERS: usize = 1024;
-/// More experts per layer than any real model has.
-const MOST_EXPERTS: usize = 4096;
 
 /// A checkpoint whose configuration has been read and whose weight headers have been checked; no weight is loaded yet.
 pub struct Checkpoint {
@@ -58,8 +57,7 @@ impl Checkpoint {
         let text = read_text(&folder.join("config.json"), LARGEST_CONFIG)?;
         let json = ConfigJson::parse(&text)?;
         let family = families::find(&json)?;
-        let mut config = (family.describe)(&json)?;
-        check(&config)?;
+        let mut config = DecoderConfig::from_json(&json)?;
         let generation = folder.join("generation_config.json");
         if generation.is_file() {
             let json = ConfigJson::parse(&read_text(&generation, LARGEST_CONFIG)?)?;
@@ -108,69 +106,10 @@ impl Checkpoint {
     }
 
     /// What an analysis must know of this model.
-    ///
-    /// # Panics
-    /// Never: the sizes were bounded when the checkpoint was opened.
     #[must_use]
     pub fn model_spec(&self) -> ModelSpec {
-        let narrow = |size: usize| u16::try_from(size).expect("bounded by `check`");
-        let wide = |size: usize| u32::try_from(size).expect("bounded by ConfigJson");
-        let layers = narrow(self.config.num_layers);
-        ModelSpec {
-            family: self.config.family.clone(),
-            num_layers: layers,
-            moe_layers: (0..layers).map(LayerId).collect(),
-            num_experts: narrow(self.config.router.num_experts),
-            top_k: narrow(self.config.router.top_k),
-            num_shared_experts: 0,
-            hidden_size: Some(wide(self.config.hidden_size)),
-            vocab_size: Some(wide(self.config.vocab_size)),
-            gating: self.config.router.gating.clone(),
-        }
+        self.config.model_spec()
     }
-}
-
-/// Refuses sizes that contradict one another or no machine could mean.
-fn check(config: &DecoderConfig) -> Result<(), EngineError> {
-    let error = |reason: String| Err(EngineError::Config(format!("config.json: {reason}")));
-    let attention = &config.attention;
-    if config.num_layers > MOST_LAYERS {
-        return error(format!(
-            "num_hidden_layers {} is above {MOST_LAYERS}",
-            config.num_layers
-        ));
-    }
-    if config.router.num_experts > MOST_EXPERTS {
-        return error(format!(
-            "{} experts are above {MOST_EXPERTS}",
-            config.router.num_experts
-        ));
-    }
-    if config.router.top_k > config.router.num_experts {
-        return error(format!(
-            "top-k {} of only {} experts",
-            config.router.top_k, config.router.num_experts
-        ));
-    }
-    if !attention.heads.is_multiple_of(attention.kv_heads) {
-        return error(format!(
-            "{} heads do not divide over {} kv heads",
-            attention.heads, attention.kv_heads
-        ));
-    }
-    if attention.head_dim == 0
-        || attention.rope.rotary_dim == 0
-        || attention.rope.rotary_dim > attention.head_dim
-    {
-        return error(format!(
-            "head_dim {} with {} rotary dimensions makes no attention",
-            attention.head_dim, attention.rope.rotary_dim
-        ));
-    }
-    if config.rms_norm_eps < 0.0 {
-        return error(format!("rms_norm_eps {} is negative", config.rms_norm_eps));
-    }
-    Ok(())
 }
 
 /// Reads a text file of bounded size.

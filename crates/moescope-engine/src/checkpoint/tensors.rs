@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{AllocationProperty, Bytes, DType, Device, Shape, Tensor, TensorData};
-use burn_flex::{Flex, FlexTensor, Layout};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
@@ -77,16 +75,40 @@ impl TensorFiles {
 
     fn add(&mut self, folder: &Path, name: &str) -> Result<(), EngineError> {
         let path = folder.join(name);
+        if !path.is_file() {
+            return Err(EngineError::Weights {
+                reason: "the index names this shard, but it is not in the folder".to_owned(),
+                path,
+            });
+        }
+        let map = mmap::map(&path)?;
+        self.add_bytes(path, name, map)
+    }
+
+    /// Reads the header of one safetensors file that is in memory.
+    ///
+    /// # Errors
+    /// When the header is broken or promises other tensors than the file has.
+    pub fn from_bytes(name: &str, bytes: bytes::Bytes) -> Result<Self, EngineError> {
+        let mut files = Self {
+            files: Vec::new(),
+            maps: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        files.add_bytes(PathBuf::from(name), name, bytes)?;
+        Ok(files)
+    }
+
+    fn add_bytes(
+        &mut self,
+        path: PathBuf,
+        name: &str,
+        map: bytes::Bytes,
+    ) -> Result<(), EngineError> {
         let error = |reason: String| EngineError::Weights {
             reason,
             path: path.clone(),
         };
-        if !path.is_file() {
-            return Err(error(
-                "the index names this shard, but it is not in the folder".to_owned(),
-            ));
-        }
-        let map = mmap::map(&path)?;
         let size = map.len() as u64;
         let header_len = map
             .get(..8)
@@ -138,15 +160,6 @@ impl TensorFiles {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Number of values in all tensors.
-    #[must_use]
-    pub fn num_parameters(&self) -> u64 {
-        self.tensors
-            .values()
-            .map(|tensor| tensor.shape.iter().map(|d| *d as u64).product::<u64>())
-            .sum()
-    }
-
     /// The storage type of the tensors whose name ends in `suffix`, as safetensors names it, where they agree.
     #[must_use]
     pub fn storage_type(&self, suffix: &str) -> Option<String> {
@@ -163,80 +176,10 @@ impl TensorFiles {
         self.tensors.get(name)
     }
 
-    /// Loads a tensor, or the part of it that `part` selects along its first dimension, as `[rows, cols]`.
-    ///
-    /// On the CPU bf16 and f32 stay where they are: in the mapped file. Elsewhere, and for other types, values become
-    /// f32. Norms and other vectors are loaded with one row.
-    pub(crate) fn load(
-        &self,
-        stored: &StoredTensor,
-        part: std::ops::Range<usize>,
-        dims: [usize; 2],
-        device: &Device,
-        is_cpu: bool,
-    ) -> Result<Tensor<2>, EngineError> {
+    /// The file of a tensor and its bytes.
+    pub(super) fn bytes(&self, stored: &StoredTensor) -> (&Path, bytes::Bytes) {
         let (path, map) = &self.maps[stored.file];
-        let width = stored.dtype.bitsize() / 8;
-        let (start, end) = (
-            stored.start + part.start * width,
-            stored.start + part.end * width,
-        );
-        if end > stored.end || part.len() != dims[0] * dims[1] {
-            return Err(EngineError::Weights {
-                reason: format!(
-                    "values {part:?} are outside a tensor of shape {:?}",
-                    stored.shape
-                ),
-                path: path.clone(),
-            });
-        }
-        let bytes = map.slice(start..end);
-        let dtype = match stored.dtype {
-            Dtype::BF16 => Some(DType::BF16),
-            Dtype::F32 => Some(DType::F32),
-            _ => None,
-        };
-        if let (true, Some(dtype)) = (is_cpu, dtype)
-            && (bytes.as_ptr() as usize).is_multiple_of(width)
-        {
-            let shared = Bytes::from_shared(bytes, AllocationProperty::File);
-            let layout = Layout::contiguous(Shape::from(dims));
-            return Ok(Tensor::from_primitive::<Flex>(FlexTensor::new(
-                shared, layout, dtype,
-            )));
-        }
-        let values = widen(stored.dtype, &bytes).ok_or_else(|| EngineError::Weights {
-            reason: format!(
-                "weights of type {:?} are not supported; supported are F32, BF16, F16",
-                stored.dtype
-            ),
-            path: path.clone(),
-        })?;
-        Ok(Tensor::from_data(TensorData::new(values, dims), device))
-    }
-}
-
-/// Little-endian values as f32.
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
-    match dtype {
-        Dtype::F32 => Some(
-            bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-        ),
-        Dtype::BF16 => Some(
-            pairs()
-                .map(|pair| half::bf16::from_le_bytes(pair).to_f32())
-                .collect(),
-        ),
-        Dtype::F16 => Some(
-            pairs()
-                .map(|pair| half::f16::from_le_bytes(pair).to_f32())
-                .collect(),
-        ),
-        _ => None,
+        (path, map.slice(stored.start..stored.end))
     }
 }
 
@@ -247,28 +190,34 @@ fn shard_names(index: &Path) -> Result<Vec<String>, EngineError> {
         path: index.to_owned(),
     };
     let text = read_text(index, LARGEST_INDEX)?;
-    let json: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|e| error(format!("the index is not valid JSON: {e}")))?;
+    parse_shard_names(&text).map_err(error)
+}
+
+/// The shards that the text of a `model.safetensors.index.json` names.
+///
+/// # Errors
+/// When it is not such a text, or a name leaves the folder; the error is the reason in words.
+pub fn parse_shard_names(text: &str) -> Result<Vec<String>, String> {
+    let json: serde_json::Value =
+        serde_json::from_str(text).map_err(|e| format!("the index is not valid JSON: {e}"))?;
     let map = json
         .get("weight_map")
         .and_then(serde_json::Value::as_object)
-        .ok_or_else(|| error("the index has no weight_map".to_owned()))?;
+        .ok_or_else(|| "the index has no weight_map".to_owned())?;
     let mut names = BTreeSet::new();
     for value in map.values() {
         let name = value
             .as_str()
-            .ok_or_else(|| error("the weight_map holds something else than names".to_owned()))?;
+            .ok_or_else(|| "the weight_map holds something else than names".to_owned())?;
         let is_plain =
             !name.is_empty() && !name.contains(['/', '\\', ':']) && name != ".." && name != ".";
         if !is_plain {
-            return Err(error(format!(
-                "shard name '{name}' is not a plain file name"
-            )));
+            return Err(format!("shard name '{name}' is not a plain file name"));
         }
         names.insert(name.to_owned());
     }
     if names.is_empty() {
-        return Err(error("the index names no shard".to_owned()));
+        return Err("the index names no shard".to_owned());
     }
     Ok(names.into_iter().collect())
 }

@@ -108,12 +108,86 @@ impl ConfigJson {
     /// # Errors
     /// When the key holds something else.
     pub fn flag(&self, keys: &[&str]) -> Result<bool, EngineError> {
+        self.flag_or(keys, false)
+    }
+
+    /// A switch with the family's own default.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn flag_or(&self, keys: &[&str], default: bool) -> Result<bool, EngineError> {
         let Some(value) = self.get(keys) else {
-            return Ok(false);
+            return Ok(default);
         };
         value
             .as_bool()
             .ok_or_else(|| wrong(keys, "true or false", value))
+    }
+
+    /// A list of finite numbers; empty where none is given.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn numbers(&self, keys: &[&str]) -> Result<Vec<f64>, EngineError> {
+        match self.get(keys) {
+            None => Ok(Vec::new()),
+            Some(value @ Value::Array(items)) => items
+                .iter()
+                .map(|item| {
+                    item.as_f64()
+                        .filter(|x| x.is_finite())
+                        .ok_or_else(|| wrong(keys, "a list of numbers", value))
+                })
+                .collect(),
+            Some(other) => Err(wrong(keys, "a list of numbers", other)),
+        }
+    }
+
+    /// A list of texts, if it is given.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn texts(&self, keys: &[&str]) -> Result<Option<Vec<&str>>, EngineError> {
+        match self.get(keys) {
+            None => Ok(None),
+            Some(value @ Value::Array(items)) => items
+                .iter()
+                .map(|item| {
+                    item.as_str()
+                        .ok_or_else(|| wrong(keys, "a list of texts", value))
+                })
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(other) => Err(wrong(keys, "a list of texts", other)),
+        }
+    }
+
+    /// A count from 0 to 2²⁴, if it is given: where 0 means none.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    ///
+    /// # Panics
+    /// Never: the number was bounded.
+    pub fn count_opt(&self, keys: &[&str]) -> Result<Option<usize>, EngineError> {
+        match self.get(keys) {
+            None => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(count @ 0..=LARGEST) => {
+                    Ok(Some(usize::try_from(count).expect("bounded above")))
+                }
+                _ => Err(wrong(keys, "a whole number from 0 to 16777216", value)),
+            },
+        }
+    }
+
+    /// A list of layer numbers; empty where none is given.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn layers(&self, keys: &[&str]) -> Result<Vec<usize>, EngineError> {
+        self.token_ids(keys)
+            .map(|ids| ids.into_iter().map(|id| id as usize).collect())
     }
 
     /// One token id or a list of them; empty where none is given.

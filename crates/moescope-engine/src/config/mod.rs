@@ -1,13 +1,29 @@
 //! A model as a description: orthogonal options that one decoder computes.
 
+mod activation;
+mod attention;
+mod check;
+mod feed_forward;
 mod json;
 mod rope;
+mod standard;
 
-use burn::tensor::{Tensor, activation};
-use moescope_core::Gating;
-
+pub use activation::Activation;
+pub use attention::{
+    AttentionConfig, KeyMask, LatentAttention, LayerAttention, MixtureOfHeads, Projection, QkNorm,
+    QkNormScope, QueryTemperature,
+};
+pub use feed_forward::{ExpertConfig, ExpertFunction, RouterConfig, SharedExpertConfig};
 pub use json::ConfigJson;
-pub use rope::{Rope, RopeKind};
+pub(crate) use rope::RopeKeys;
+pub use rope::{Rope, RopeKind, RopeLayout};
+pub(crate) use standard::{
+    Standard, activation, inverse_root, masks_of_layer_types, same_in_all_layers,
+};
+
+use moescope_core::{LayerId, ModelSpec};
+
+use crate::{error::EngineError, families};
 
 /// Everything the decoder must know to compute a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,147 +38,104 @@ pub struct DecoderConfig {
     pub num_layers: usize,
     /// Longest context that the checkpoint states, in tokens.
     pub max_positions: usize,
-    /// RMS norm's ε.
-    pub rms_norm_eps: f64,
-    /// Attention, the same in every layer.
+    /// The norm of the residual stream.
+    pub norm: NormKind,
+    /// ε of the layers' norms.
+    pub norm_eps: f64,
+    /// ε of the final norm.
+    pub final_norm_eps: f64,
+    /// Where a layer's norms stand.
+    pub block: BlockOrder,
+    /// Factor on the embeddings.
+    pub embedding_multiplier: f32,
+    /// Factor on what attention and feed-forward add to the residual stream.
+    pub residual_multiplier: f32,
+    /// Divisor of the next-token logits.
+    pub logits_divisor: f32,
+    /// Attention.
     pub attention: AttentionConfig,
+    /// For each layer whether it has a router; the others are dense.
+    pub moe_layers: Vec<bool>,
+    /// Width of the dense layers' feed-forward part; unused where all layers have a router.
+    pub dense_intermediate_size: usize,
     /// The router, the same in every MoE layer.
     pub router: RouterConfig,
-    /// Width of an expert.
-    pub expert_intermediate_size: usize,
-    /// The experts' activation.
-    pub activation: Activation,
+    /// The routed experts.
+    pub experts: ExpertConfig,
+    /// The experts that every token passes, as one.
+    pub shared_expert: Option<SharedExpertConfig>,
+    /// Whether a bias is added to the sum of a MoE layer's experts.
+    pub has_feed_forward_bias: bool,
     /// Whether the head is the embedding table.
     pub tie_word_embeddings: bool,
+    /// Whether the head has a bias.
+    pub has_lm_head_bias: bool,
+    /// Rows and columns of a block of FP8 weights that share a scale.
+    pub fp8_block: Option<[usize; 2]>,
     /// Beginning of text, where the checkpoint names one.
     pub bos_token_id: Option<u32>,
     /// Tokens that end a generation.
     pub eos_token_ids: Vec<u32>,
 }
 
-/// Grouped-query attention with rotary positions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttentionConfig {
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Keys that a query sees, itself included; all earlier ones when absent.
-    pub sliding_window: Option<usize>,
-    /// Rotary positions.
-    pub rope: Rope,
+impl DecoderConfig {
+    /// Describes the model of a `config.json`.
+    ///
+    /// # Errors
+    /// When its family is unknown, a key is missing or malformed, or sizes contradict one another.
+    pub fn from_json(json: &ConfigJson) -> Result<Self, EngineError> {
+        let family = families::find(json)?;
+        let config = (family.describe)(&families::text_config(json)?)?;
+        check::check(&config)?;
+        Ok(config)
+    }
+
+    /// What an analysis must know of the model.
+    ///
+    /// # Panics
+    /// Never for a description by [`Self::from_json`], which bounds the sizes.
+    #[must_use]
+    pub fn model_spec(&self) -> ModelSpec {
+        let narrow = |size: usize| u16::try_from(size).expect("bounded when it was described");
+        let wide = |size: usize| u32::try_from(size).expect("bounded when it was read");
+        let moe_layers = (0u16..).zip(&self.moe_layers);
+        ModelSpec {
+            family: self.family.clone(),
+            num_layers: narrow(self.num_layers),
+            moe_layers: moe_layers
+                .filter(|(_, is_moe)| **is_moe)
+                .map(|(layer, _)| LayerId(layer))
+                .collect(),
+            num_experts: narrow(self.router.num_experts),
+            top_k: narrow(self.router.top_k),
+            num_shared_experts: self
+                .shared_expert
+                .map_or(0, |shared| u16::try_from(shared.count).unwrap_or(u16::MAX)),
+            has_shared_expert_gate: self.shared_expert.is_some_and(|shared| shared.has_gate),
+            hidden_size: Some(wide(self.hidden_size)),
+            vocab_size: Some(wide(self.vocab_size)),
+            gating: self.router.gating.clone(),
+        }
+    }
 }
 
-/// How a router selects and weighs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RouterConfig {
-    /// Routed experts.
-    pub num_experts: usize,
-    /// Experts per token.
-    pub top_k: usize,
-    /// From logits to choice and weights.
-    pub gating: Gating,
-}
-
-/// The non-linearity of an expert.
+/// How the residual stream is normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// x · σ(x); `silu`, `swish`.
-    Silu,
-    /// x · Φ(x) with the exact normal distribution; `gelu`.
-    Gelu,
-    /// The tanh approximation of gelu; `gelu_new`, `gelu_pytorch_tanh`.
-    GeluTanh,
-    /// max(x, 0); `relu`.
-    Relu,
+pub enum NormKind {
+    /// x / √(mean(x²) + ε) · weight (arXiv 1910.07467).
+    Rms,
+    /// (x − mean) / √(variance + ε) · weight (arXiv 1607.06450), with a bias or without.
+    Layer {
+        /// Whether a bias is added.
+        has_bias: bool,
+    },
 }
 
-impl Activation {
-    /// The activation that `hidden_act` names.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "silu" | "swish" => Some(Self::Silu),
-            "gelu" => Some(Self::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Self::GeluTanh),
-            "relu" => Some(Self::Relu),
-            _ => None,
-        }
-    }
-
-    /// f(x) of one number.
-    #[must_use]
-    pub fn apply(self, x: f32) -> f32 {
-        match self {
-            Self::Silu => x / (1.0 + (-x).exp()),
-            Self::Gelu => {
-                #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
-                let phi = (0.5 * (1.0 + erf(f64::from(x) / std::f64::consts::SQRT_2))) as f32;
-                x * phi
-            }
-            Self::GeluTanh => {
-                let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-                0.5 * x * (1.0 + inner.tanh())
-            }
-            Self::Relu => x.max(0.0),
-        }
-    }
-
-    /// f(x) of a whole tensor.
-    #[must_use]
-    pub fn apply_tensor(self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Silu => activation::silu(x),
-            Self::Gelu => activation::gelu(x),
-            Self::GeluTanh => activation::gelu_approximate(x),
-            Self::Relu => activation::relu(x),
-        }
-    }
-}
-
-/// The error function to about 1e-16: its Maclaurin series near zero, the continued fraction of erfc beyond.
-fn erf(x: f64) -> f64 {
-    let a = x.abs();
-    if a > 6.0 {
-        return x.signum();
-    }
-    if a < 2.5 {
-        // erf x = 2/√π · Σ (−1)ⁿ x²ⁿ⁺¹ / (n! (2n+1)), DLMF 7.6.1
-        let mut term = x;
-        let mut sum = x;
-        for n in 1..60 {
-            let n = f64::from(n);
-            term *= -x * x / n;
-            sum += term / (2.0 * n + 1.0);
-        }
-        return sum * 2.0 / std::f64::consts::PI.sqrt();
-    }
-    // erfc x = e^(−x²)/√π · 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …)))), DLMF 7.9.2
-    let fraction = (1..=60)
-        .rev()
-        .fold(a, |below, n| a + f64::from(n) / 2.0 / below);
-    x.signum() * (1.0 - (-a * a).exp() / (std::f64::consts::PI.sqrt() * fraction))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn error_function_has_its_tabulated_values() {
-        // Abramowitz and Stegun, table 7.1.
-        for (x, value) in [
-            (0.0, 0.0),
-            (0.5, 0.520_499_877_8),
-            (1.0, 0.842_700_792_9),
-            (2.0, 0.995_322_265_0),
-        ] {
-            assert!((erf(x) - value).abs() < 1e-10, "erf({x})");
-            assert!((erf(-x) + value).abs() < 1e-10);
-        }
-        assert!((erf(3.0) - 0.999_977_909_503_001_4).abs() < 1e-13);
-        assert!((erf(2.499_999) - erf(2.500_001)).abs() < 1e-7);
-    }
+/// Where a layer's norms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockOrder {
+    /// h += f(norm(h)).
+    PreNorm,
+    /// h += norm(f(h)).
+    PostNorm,
 }

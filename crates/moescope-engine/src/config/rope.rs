@@ -5,6 +5,17 @@ use std::f64::consts::TAU;
 use super::ConfigJson;
 use crate::error::EngineError;
 
+mod keys;
+pub(crate) use keys::RopeKeys;
+
+/// What a family assumes where its configuration is silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RopeDefaults {
+    pub(crate) theta: f64,
+    pub(crate) partial_rotary_factor: f64,
+    pub(crate) layout: RopeLayout,
+}
+
 /// Rotary position embedding of one model: angle = position · `inv_freq[i]` (arXiv 2104.09864).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
@@ -12,8 +23,19 @@ pub struct Rope {
     pub theta: f64,
     /// Rotated dimensions d of a head.
     pub rotary_dim: usize,
+    /// Which dimensions of a head are rotated together.
+    pub layout: RopeLayout,
     /// How the frequencies are scaled.
     pub kind: RopeKind,
+}
+
+/// Which two dimensions of a head make a rotated pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopeLayout {
+    /// i and i + d/2.
+    Half,
+    /// 2i and 2i + 1.
+    Pairs,
 }
 
 /// The scalings that `rope_type` names.
@@ -44,6 +66,27 @@ pub enum RopeKind {
         /// The trained length.
         original_max_positions: f64,
     },
+    /// High frequencies kept, low ones divided by a factor, a linear ramp between, and a factor on all rotations
+    /// (YaRN, arXiv 2309.00071).
+    Yarn {
+        /// The divisor.
+        factor: f64,
+        /// First and last dimension of the ramp.
+        ramp: [f64; 2],
+        /// Factor on cosine and sine.
+        attention_factor: f64,
+    },
+    /// One divisor per frequency, another set beyond the trained length (LongRoPE, arXiv 2402.13753).
+    Longrope {
+        /// Divisors up to the trained length.
+        short_factor: Vec<f64>,
+        /// Divisors beyond it.
+        long_factor: Vec<f64>,
+        /// Factor on cosine and sine up to the trained length, and beyond it.
+        attention_factor: [f64; 2],
+        /// The trained length.
+        original_max_positions: usize,
+    },
 }
 
 impl Rope {
@@ -51,27 +94,16 @@ impl Rope {
     ///
     /// # Errors
     /// When a key is malformed or the scaling is not one that the decoder computes.
-    pub fn from_json(
+    pub(crate) fn from_json(
         json: &ConfigJson,
         head_dim: usize,
-        default_theta: f64,
+        defaults: RopeDefaults,
     ) -> Result<Self, EngineError> {
-        let nested = json.object(&["rope_parameters", "rope_scaling"])?;
-        let number = |keys: &[&str]| -> Result<Option<f64>, EngineError> {
-            if let Some(nested) = &nested
-                && let Some(value) = nested.number_opt(keys)?
-            {
-                return Ok(Some(value));
-            }
-            json.number_opt(keys)
-        };
-        let positive = |name: &str| -> Result<f64, EngineError> {
-            number(&[name])?
-                .filter(|x| *x > 0.0)
-                .ok_or_else(|| EngineError::Config(format!("rope scaling needs a positive {name}")))
-        };
-        let theta = number(&["rope_theta"])?.unwrap_or(default_theta);
-        let partial = number(&["partial_rotary_factor"])?.unwrap_or(1.0);
+        let keys = RopeKeys::of(json)?;
+        let theta = keys.number("rope_theta")?.unwrap_or(defaults.theta);
+        let partial = keys
+            .number("partial_rotary_factor")?
+            .unwrap_or(defaults.partial_rotary_factor);
         if theta <= 0.0 || !(0.0..=1.0).contains(&partial) {
             return Err(EngineError::Config(format!(
                 "config.json: rope_theta must be positive and partial_rotary_factor in 0..1, found {theta} and {partial}"
@@ -81,7 +113,7 @@ impl Rope {
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
-            reason = "a head's width times a factor below one"
+            reason = "a head's width times a factor of at most one"
         )]
         let rotary_dim = (head_dim as f64 * partial) as usize;
         if !rotary_dim.is_multiple_of(2) {
@@ -89,42 +121,11 @@ impl Rope {
                 "rotary dimensions must be even, found {rotary_dim}"
             )));
         }
-        let name = match &nested {
-            Some(nested) => nested
-                .text_opt(&["rope_type", "type"])?
-                .unwrap_or("default")
-                .to_owned(),
-            None => "default".to_owned(),
-        };
-        let max_positions = json.size_opt(&["max_position_embeddings"])?;
-        let kind = match name.as_str() {
-            "default" => RopeKind::Default,
-            "linear" => RopeKind::Linear {
-                factor: positive("factor")?,
-            },
-            "dynamic" => RopeKind::Dynamic {
-                factor: positive("factor")?,
-                max_positions: max_positions.ok_or_else(|| {
-                    EngineError::Config(
-                        "dynamic rope scaling needs max_position_embeddings".to_owned(),
-                    )
-                })?,
-            },
-            "llama3" => RopeKind::Llama3 {
-                factor: positive("factor")?,
-                low_freq_factor: positive("low_freq_factor")?,
-                high_freq_factor: positive("high_freq_factor")?,
-                original_max_positions: positive("original_max_position_embeddings")?,
-            },
-            other => {
-                return Err(EngineError::Config(format!(
-                    "rope_type '{other}' is not supported; supported are default, linear, dynamic, llama3"
-                )));
-            }
-        };
+        let (theta, kind) = keys.kind(theta, rotary_dim)?;
         Ok(Self {
             theta,
             rotary_dim,
+            layout: defaults.layout,
             kind,
         })
     }
@@ -148,28 +149,71 @@ impl Rope {
             _ => self.theta,
         };
         (0..self.rotary_dim / 2)
-            .map(|i| base.powf(-2.0 * i as f64 / d))
-            .map(|inverse| match self.kind {
-                RopeKind::Default | RopeKind::Dynamic { .. } => inverse,
-                RopeKind::Linear { factor } => inverse / factor,
-                RopeKind::Llama3 {
-                    factor,
-                    low_freq_factor,
-                    high_freq_factor,
-                    original_max_positions,
-                } => {
-                    let wavelength = TAU / inverse;
-                    if wavelength > original_max_positions / low_freq_factor {
-                        inverse / factor
-                    } else if wavelength < original_max_positions / high_freq_factor {
-                        inverse
-                    } else {
-                        let smooth = (original_max_positions / wavelength - low_freq_factor)
-                            / (high_freq_factor - low_freq_factor);
-                        (1.0 - smooth) * inverse / factor + smooth * inverse
-                    }
-                }
+            .map(|i| {
+                let inverse = base.powf(-2.0 * i as f64 / d);
+                self.kind.scale(inverse, i, length)
             })
             .collect()
+    }
+
+    /// Factor on cosine and sine for a sequence of `length` tokens.
+    #[must_use]
+    pub fn attention_factor(&self, length: usize) -> f64 {
+        match &self.kind {
+            RopeKind::Yarn {
+                attention_factor, ..
+            } => *attention_factor,
+            RopeKind::Longrope {
+                attention_factor,
+                original_max_positions,
+                ..
+            } => attention_factor[usize::from(length > *original_max_positions)],
+            _ => 1.0,
+        }
+    }
+}
+
+impl RopeKind {
+    /// The scaled frequency of pair `i`.
+    #[expect(clippy::cast_precision_loss, reason = "a dimension's number")]
+    fn scale(&self, inverse: f64, i: usize, length: usize) -> f64 {
+        match self {
+            Self::Default | Self::Dynamic { .. } => inverse,
+            Self::Linear { factor } => inverse / factor,
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_positions,
+            } => {
+                let wavelength = TAU / inverse;
+                if wavelength > original_max_positions / low_freq_factor {
+                    inverse / factor
+                } else if wavelength < original_max_positions / high_freq_factor {
+                    inverse
+                } else {
+                    let smooth = (original_max_positions / wavelength - low_freq_factor)
+                        / (high_freq_factor - low_freq_factor);
+                    (1.0 - smooth) * inverse / factor + smooth * inverse
+                }
+            }
+            Self::Yarn { factor, ramp, .. } => {
+                let share = ((i as f64 - ramp[0]) / (ramp[1] - ramp[0])).clamp(0.0, 1.0);
+                inverse / factor * share + inverse * (1.0 - share)
+            }
+            Self::Longrope {
+                short_factor,
+                long_factor,
+                original_max_positions,
+                ..
+            } => {
+                let factors = if length > *original_max_positions {
+                    long_factor
+                } else {
+                    short_factor
+                };
+                inverse / factors[i]
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{MoeModel, Span};
+use super::{MoeModel, step::Span};
 use crate::{
     error::EngineError,
     kernels::{CacheSpan, Kernels},
@@ -15,9 +15,11 @@ pub struct KvCache {
     /// First row of each sequence, and one past the last sequence's rows.
     offsets: Vec<usize>,
     lengths: Vec<usize>,
-    width: usize,
+    key_width: usize,
+    value_width: usize,
     /// Per layer `[rows, kv_heads · D]`; absent before the first write.
     keys: Vec<Option<Tensor<2>>>,
+    /// Per layer `[rows, kv_heads · V]`.
     values: Vec<Option<Tensor<2>>>,
 }
 
@@ -34,7 +36,8 @@ impl KvCache {
             device: model.device.clone(),
             offsets,
             lengths: vec![0; capacities.len()],
-            width: attention.kv_heads * attention.head_dim,
+            key_width: attention.kv_heads * attention.head_dim,
+            value_width: attention.kv_heads * attention.value_dim,
             keys: vec![None; model.config.num_layers],
             values: vec![None; model.config.num_layers],
         }
@@ -89,10 +92,14 @@ impl KvCache {
         let (keys, values) = if fills_all {
             (keys, values)
         } else {
-            let empty = || Tensor::zeros([rows, self.width], &self.device);
+            let empty = |width: usize| Tensor::zeros([rows, width], &self.device);
             let old = (
-                self.keys[layer].take().unwrap_or_else(empty),
-                self.values[layer].take().unwrap_or_else(empty),
+                self.keys[layer]
+                    .take()
+                    .unwrap_or_else(|| empty(self.key_width)),
+                self.values[layer]
+                    .take()
+                    .unwrap_or_else(|| empty(self.value_width)),
             );
             (
                 kernels.write_cache(old.0, keys, spans),

@@ -1,16 +1,24 @@
-//! From a checkpoint to weights on a device: every name and shape is checked before the first tensor is loaded.
+//! From a checkpoint to weights on a device.
 
-use std::collections::BTreeSet;
-
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Tensor, TensorData};
 use moescope_core::Progress;
 
-use super::weights::{DecoderWeights, ExpertWeights, LayerWeights};
+use super::{
+    layout::{
+        AttentionLayout, Catalogue, ExpertLayout, FeedForwardLayout, GluLayout, LayerLayout,
+        Layout, LinearLayout, NormLayout, Place, ProjectionLayout, SparseLayout, Wanted,
+    },
+    weights::{
+        AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
+        GluWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights, NormWeights,
+        ProjectionWeights, SparseWeights,
+    },
+};
 use crate::{
-    checkpoint::{Checkpoint, StoredTensor, TensorFiles},
+    checkpoint::{Checkpoint, StoredTensor, Target, TensorFiles},
+    config::DecoderConfig,
     device::ComputeDevice,
     error::EngineError,
-    families::TensorNames,
 };
 
 /// Loads all weights, reporting each layer.
@@ -19,29 +27,36 @@ pub(super) fn load(
     device: &ComputeDevice,
     progress: &dyn Progress,
 ) -> Result<DecoderWeights, EngineError> {
-    let layout = Layout::of(checkpoint);
-    layout.check(checkpoint)?;
+    let (layout, catalogue) = Layout::of(checkpoint)?;
+    catalogue.check()?;
     let config = checkpoint.config();
     let loader = Loader {
         files: checkpoint.files(),
-        device: device.device(),
-        is_cpu: device.is_cpu(),
+        catalogue,
+        config,
+        target: Target {
+            device: device.device(),
+            is_cpu: device.is_cpu(),
+        },
     };
-    let (hidden, vocab) = (config.hidden_size, config.vocab_size);
+    let vocabulary = [config.vocab_size, config.hidden_size];
     let total = config.num_layers as u64;
     progress.report(0, total, "loading weights")?;
-    let embed_tokens = loader.matrix(&layout.embed_tokens, [vocab, hidden])?;
+    let embed_tokens = loader.whole(layout.embed_tokens, vocabulary)?;
     let mut layers = Vec::with_capacity(config.num_layers);
-    for (number, names) in layout.layers.iter().enumerate() {
-        layers.push(loader.layer(checkpoint, names)?);
+    for (number, layer) in layout.layers.iter().enumerate() {
+        layers.push(loader.layer(layer)?);
         device.sync()?;
         progress.report(number as u64 + 1, total, "loading weights")?;
     }
-    let norm = loader.vector(&layout.norm, hidden)?;
+    let norm = loader.norm(&layout.norm)?;
     let lm_head = layout
         .lm_head
-        .as_ref()
-        .map(|name| loader.matrix(name, [vocab, hidden]))
+        .map(|head| loader.whole(head, vocabulary))
+        .transpose()?;
+    let lm_head_bias = layout
+        .lm_head_bias
+        .map(|bias| loader.vector(bias))
         .transpose()?;
     device.sync()?;
     Ok(DecoderWeights {
@@ -49,274 +64,322 @@ pub(super) fn load(
         layers,
         norm,
         lm_head,
+        lm_head_bias,
     })
-}
-
-/// The names under which this checkpoint keeps what the model needs.
-struct Layout {
-    embed_tokens: String,
-    norm: String,
-    lm_head: Option<String>,
-    layers: Vec<LayerNames>,
-}
-
-struct LayerNames {
-    input_layernorm: String,
-    post_attention_layernorm: String,
-    attention: [String; 4],
-    router: String,
-    experts: ExpertNames,
-}
-
-enum ExpertNames {
-    /// gate, up, down of every expert.
-    Separate(Vec<[String; 3]>),
-    /// `[E, 2I, H]`, gate rows first, and `[E, H, I]`.
-    Fused([String; 2]),
-}
-
-impl Layout {
-    fn of(checkpoint: &Checkpoint) -> Self {
-        let (config, names, files) = (
-            checkpoint.config(),
-            checkpoint.family().names,
-            checkpoint.files(),
-        );
-        let is_untied = !config.tie_word_embeddings;
-        Self {
-            embed_tokens: names.embed_tokens.to_owned(),
-            norm: names.norm.to_owned(),
-            lm_head: is_untied.then(|| names.lm_head.to_owned()),
-            layers: (0..config.num_layers)
-                .map(|number| LayerNames::of(names, files, number, config.router.num_experts))
-                .collect(),
-        }
-    }
-
-    /// Every needed name with its shape.
-    fn needs(&self, checkpoint: &Checkpoint) -> Vec<(&str, Vec<usize>)> {
-        let config = checkpoint.config();
-        let (hidden, vocab) = (config.hidden_size, config.vocab_size);
-        let (inner, experts) = (config.expert_intermediate_size, config.router.num_experts);
-        let queries = config.attention.heads * config.attention.head_dim;
-        let keys = config.attention.kv_heads * config.attention.head_dim;
-        let mut needs: Vec<(&str, Vec<usize>)> = vec![
-            (&self.embed_tokens, vec![vocab, hidden]),
-            (&self.norm, vec![hidden]),
-        ];
-        needs.extend(
-            self.lm_head
-                .as_deref()
-                .map(|name| (name, vec![vocab, hidden])),
-        );
-        for layer in &self.layers {
-            needs.push((&layer.input_layernorm, vec![hidden]));
-            needs.push((&layer.post_attention_layernorm, vec![hidden]));
-            let shapes = [
-                [queries, hidden],
-                [keys, hidden],
-                [keys, hidden],
-                [hidden, queries],
-            ];
-            needs.extend(
-                layer
-                    .attention
-                    .iter()
-                    .zip(shapes)
-                    .map(|(name, shape)| (name.as_str(), shape.to_vec())),
-            );
-            needs.push((&layer.router, vec![experts, hidden]));
-            match &layer.experts {
-                ExpertNames::Separate(all) => {
-                    needs.extend(all.iter().flat_map(|[gate, up, down]| {
-                        [
-                            (gate.as_str(), vec![inner, hidden]),
-                            (up.as_str(), vec![inner, hidden]),
-                            (down.as_str(), vec![hidden, inner]),
-                        ]
-                    }));
-                }
-                ExpertNames::Fused([gate_up, down]) => {
-                    needs.push((gate_up, vec![experts, 2 * inner, hidden]));
-                    needs.push((down, vec![experts, hidden, inner]));
-                }
-            }
-        }
-        needs
-    }
-
-    /// Lists everything that does not fit in one error.
-    fn check(&self, checkpoint: &Checkpoint) -> Result<(), EngineError> {
-        let files = checkpoint.files();
-        let names = checkpoint.family().names;
-        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
-        let mut known = BTreeSet::new();
-        for (name, shape) in self.needs(checkpoint) {
-            known.insert(name.to_owned());
-            match files.get(name) {
-                None => missing.push(name.to_owned()),
-                Some(stored) if stored.shape != shape => {
-                    misshapen.push(format!(
-                        "{name}: found {:?}, config.json needs {shape:?}",
-                        stored.shape
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        let extra: Vec<String> = files
-            .names()
-            .filter(|name| !known.contains(*name))
-            .filter(|name| !(checkpoint.config().tie_word_embeddings && *name == names.lm_head))
-            .filter(|name| {
-                !names
-                    .ignored_suffixes
-                    .iter()
-                    .any(|suffix| name.ends_with(suffix))
-            })
-            .map(str::to_owned)
-            .collect();
-        if missing.is_empty() && extra.is_empty() && misshapen.is_empty() {
-            Ok(())
-        } else {
-            Err(EngineError::Tensors {
-                missing,
-                extra,
-                misshapen,
-            })
-        }
-    }
-}
-
-impl LayerNames {
-    fn of(names: &TensorNames, files: &TensorFiles, number: usize, num_experts: usize) -> Self {
-        let prefix = names.layer.replace("{}", &number.to_string());
-        let name = |suffix: &str| format!("{prefix}{suffix}");
-        let present = |suffix: &str| files.get(&name(suffix)).is_some();
-        let [published_router, fused_router] = names.router;
-        let experts = if present(names.fused[0]) || present(names.fused[1]) {
-            ExpertNames::Fused(names.fused.map(name))
-        } else {
-            ExpertNames::Separate(
-                (0..num_experts)
-                    .map(|expert| {
-                        let expert = names.expert.replace("{}", &expert.to_string());
-                        names
-                            .expert_matrices
-                            .map(|matrix| name(&format!("{expert}{matrix}")))
-                    })
-                    .collect(),
-            )
-        };
-        Self {
-            input_layernorm: name(names.input_layernorm),
-            post_attention_layernorm: name(names.post_attention_layernorm),
-            attention: names.attention.map(name),
-            router: name(if present(fused_router) && !present(published_router) {
-                fused_router
-            } else {
-                published_router
-            }),
-            experts,
-        }
-    }
 }
 
 struct Loader<'a> {
     files: &'a TensorFiles,
-    device: &'a Device,
-    is_cpu: bool,
+    catalogue: Catalogue<'a>,
+    config: &'a DecoderConfig,
+    target: Target<'a>,
 }
 
 impl Loader<'_> {
-    fn stored(&self, name: &str) -> &StoredTensor {
+    fn stored(&self, wanted: Wanted) -> &StoredTensor {
         self.files
-            .get(name)
-            .expect("`Layout::check` has seen every name")
+            .get(&self.catalogue.need(wanted).name)
+            .expect("`Catalogue::check` has seen every name")
     }
 
-    fn matrix(&self, name: &str, dims: [usize; 2]) -> Result<Tensor<2>, EngineError> {
-        self.files.load(
-            self.stored(name),
-            0..dims[0] * dims[1],
-            dims,
-            self.device,
-            self.is_cpu,
-        )
+    /// A whole tensor as a matrix.
+    fn whole(&self, wanted: Wanted, dims: [usize; 2]) -> Result<Tensor<2>, EngineError> {
+        self.slice(wanted, 0, dims)
     }
 
-    /// A norm's weight; always f32, since it is small and multiplied in f32.
-    fn vector(&self, name: &str, len: usize) -> Result<Tensor<1>, EngineError> {
-        let row = self
-            .files
-            .load(self.stored(name), 0..len, [1, len], self.device, false)?;
-        Ok(row.reshape([len]))
-    }
-
-    fn layer(
+    /// The `number`-th matrix of shape `dims` in a tensor.
+    fn slice(
         &self,
-        checkpoint: &Checkpoint,
-        names: &LayerNames,
-    ) -> Result<LayerWeights, EngineError> {
-        let config = checkpoint.config();
-        let hidden = config.hidden_size;
-        let queries = config.attention.heads * config.attention.head_dim;
-        let keys = config.attention.kv_heads * config.attention.head_dim;
-        let [q_proj, k_proj, v_proj, o_proj] = &names.attention;
-        Ok(LayerWeights {
-            input_layernorm: self.vector(&names.input_layernorm, hidden)?,
-            q_proj: self.matrix(q_proj, [queries, hidden])?,
-            k_proj: self.matrix(k_proj, [keys, hidden])?,
-            v_proj: self.matrix(v_proj, [keys, hidden])?,
-            o_proj: self.matrix(o_proj, [hidden, queries])?,
-            post_attention_layernorm: self.vector(&names.post_attention_layernorm, hidden)?,
-            router: self.matrix(&names.router, [config.router.num_experts, hidden])?,
-            experts: self.experts(checkpoint, &names.experts)?,
+        wanted: Wanted,
+        number: usize,
+        dims: [usize; 2],
+    ) -> Result<Tensor<2>, EngineError> {
+        let size = dims[0] * dims[1];
+        let part = number * size..(number + 1) * size;
+        self.files
+            .matrix(self.stored(wanted), part, dims, self.target)
+    }
+
+    fn matrix(&self, place: Place) -> Result<Tensor<2>, EngineError> {
+        let Place {
+            tensor,
+            scales,
+            first_row,
+            dims,
+        } = place;
+        let stored = self.stored(tensor);
+        match (scales, self.config.fp8_block) {
+            (Some(scales), Some(block)) => self.files.fp8(
+                [stored, self.stored(scales)],
+                first_row,
+                dims,
+                block,
+                self.target,
+            ),
+            _ => {
+                let start = first_row * dims[1];
+                let part = start..start + dims[0] * dims[1];
+                self.files.matrix(stored, part, dims, self.target)
+            }
+        }
+    }
+
+    /// A vector; always f32, since it is small.
+    fn vector(&self, wanted: Wanted) -> Result<Tensor<1>, EngineError> {
+        let values = self.files.host_vector(self.stored(wanted))?;
+        let len = values.len();
+        Ok(Tensor::from_data(
+            TensorData::new(values, [len]),
+            self.target.device,
+        ))
+    }
+
+    fn norm(&self, layout: &NormLayout) -> Result<NormWeights, EngineError> {
+        Ok(NormWeights {
+            weight: self.vector(layout.weight)?,
+            bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
         })
     }
 
-    fn experts(
-        &self,
-        checkpoint: &Checkpoint,
-        names: &ExpertNames,
-    ) -> Result<ExpertWeights, EngineError> {
-        let config = checkpoint.config();
-        let (hidden, inner) = (config.hidden_size, config.expert_intermediate_size);
+    fn linear(&self, layout: &LinearLayout) -> Result<LinearWeights, EngineError> {
+        Ok(LinearWeights {
+            weight: self.matrix(layout.weight)?,
+            bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
+        })
+    }
+
+    fn layer(&self, layout: &LayerLayout) -> Result<LayerWeights, EngineError> {
+        Ok(LayerWeights {
+            attention_norm: self.norm(&layout.attention_norm)?,
+            attention: self.attention(&layout.attention)?,
+            feed_forward_norm: self.norm(&layout.feed_forward_norm)?,
+            feed_forward: match &layout.feed_forward {
+                FeedForwardLayout::Dense(glu) => FeedForwardWeights::Dense(self.glu(glu)?),
+                FeedForwardLayout::Sparse(sparse) => {
+                    FeedForwardWeights::Sparse(Box::new(self.sparse(sparse)?))
+                }
+            },
+        })
+    }
+
+    fn attention(&self, layout: &AttentionLayout) -> Result<AttentionWeights, EngineError> {
+        let qk_norm = match layout.qk_norm {
+            None => None,
+            Some([q, k]) => Some([self.vector(q)?, self.vector(k)?]),
+        };
+        Ok(AttentionWeights {
+            projection: self.projection(&layout.projection)?,
+            qk_norm,
+            sinks: layout.sinks.map(|sinks| self.vector(sinks)).transpose()?,
+        })
+    }
+
+    fn projection(&self, layout: &ProjectionLayout) -> Result<ProjectionWeights, EngineError> {
+        Ok(match layout {
+            ProjectionLayout::Grouped { q, k, v, o } => ProjectionWeights::Grouped {
+                q: self.linear(q)?,
+                k: self.linear(k)?,
+                v: self.linear(v)?,
+                o: self.linear(o)?,
+            },
+            ProjectionLayout::Latent {
+                q_down,
+                q_up,
+                kv_down,
+                kv_norm,
+                kv_up,
+                o,
+            } => ProjectionWeights::Latent(LatentWeights {
+                q_down: match q_down {
+                    None => None,
+                    Some((down, norm)) => Some((self.matrix(*down)?, self.vector(*norm)?)),
+                },
+                q_up: self.matrix(*q_up)?,
+                kv_down: self.matrix(*kv_down)?,
+                kv_norm: self.vector(*kv_norm)?,
+                kv_up: self.matrix(*kv_up)?,
+                o: self.matrix(*o)?,
+            }),
+            ProjectionLayout::MixtureOfHeads {
+                router,
+                input,
+                output,
+                bias,
+                k,
+                v,
+            } => {
+                let [experts, hidden] = router.dims;
+                let width = k.dims[0];
+                let all = |wanted: Wanted, dims| {
+                    (0..experts)
+                        .map(|expert| self.slice(wanted, expert, dims))
+                        .collect::<Result<Vec<_>, _>>()
+                };
+                ProjectionWeights::MixtureOfHeads(HeadMixtureWeights {
+                    router: self.matrix(*router)?,
+                    input: all(*input, [width, hidden])?,
+                    output: all(*output, [hidden, width])?,
+                    bias: self.vector(*bias)?,
+                    k: self.matrix(*k)?,
+                    v: self.matrix(*v)?,
+                })
+            }
+        })
+    }
+
+    fn glu(&self, layout: &GluLayout) -> Result<GluWeights, EngineError> {
+        Ok(GluWeights {
+            gate: self.matrix(layout.gate)?,
+            up: self.matrix(layout.up)?,
+            down: self.matrix(layout.down)?,
+        })
+    }
+
+    fn sparse(&self, layout: &SparseLayout) -> Result<SparseWeights, EngineError> {
+        let correction_bias = match layout.correction_bias {
+            None => None,
+            Some(wanted) => {
+                let host = self.files.host_vector(self.stored(wanted))?;
+                Some((self.vector(wanted)?, host))
+            }
+        };
+        Ok(SparseWeights {
+            router: self.linear(&layout.router)?,
+            correction_bias,
+            experts: self.experts(&layout.experts)?,
+            shared: layout
+                .shared
+                .as_ref()
+                .map(|glu| self.glu(glu))
+                .transpose()?,
+            shared_gate: layout
+                .shared_gate
+                .map(|gate| self.matrix(gate))
+                .transpose()?,
+            bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
+        })
+    }
+
+    fn experts(&self, layout: &ExpertLayout) -> Result<ExpertWeights, EngineError> {
+        let config = self.config;
+        let (hidden, inner) = (config.hidden_size, config.experts.intermediate_size);
         let mut weights = ExpertWeights {
             gate: Vec::new(),
             up: Vec::new(),
             down: Vec::new(),
+            biases: None,
         };
-        match names {
-            ExpertNames::Separate(all) => {
-                for [gate, up, down] in all {
-                    weights.gate.push(self.matrix(gate, [inner, hidden])?);
-                    weights.up.push(self.matrix(up, [inner, hidden])?);
-                    weights.down.push(self.matrix(down, [hidden, inner])?);
-                }
-            }
-            ExpertNames::Fused([gate_up, down]) => {
-                let size = inner * hidden;
-                let part = |name: &str, number: usize, dims: [usize; 2]| {
-                    self.files.load(
-                        self.stored(name),
-                        number * size..(number + 1) * size,
-                        dims,
-                        self.device,
-                        self.is_cpu,
-                    )
-                };
-                for expert in 0..config.router.num_experts {
-                    weights
-                        .gate
-                        .push(part(gate_up, 2 * expert, [inner, hidden])?);
-                    weights
-                        .up
-                        .push(part(gate_up, 2 * expert + 1, [inner, hidden])?);
-                    weights.down.push(part(down, expert, [hidden, inner])?);
-                }
-            }
+        for expert in 0..config.router.num_experts {
+            let [gate, up, down] = self.expert(layout, expert, hidden, inner)?;
+            weights.gate.push(gate);
+            weights.up.push(up);
+            weights.down.push(down);
+        }
+        if let ExpertLayout::Transposed {
+            biases: Some(biases),
+            ..
+        }
+        | ExpertLayout::Mxfp4 {
+            biases: Some(biases),
+            ..
+        } = layout
+        {
+            weights.biases = Some(self.biases(*biases, hidden, inner)?);
         }
         Ok(weights)
+    }
+
+    fn expert(
+        &self,
+        layout: &ExpertLayout,
+        expert: usize,
+        hidden: usize,
+        inner: usize,
+    ) -> Result<[Tensor<2>; 3], EngineError> {
+        let (wide, narrow) = ([inner, hidden], [hidden, inner]);
+        Ok(match layout {
+            ExpertLayout::Separate(all) => {
+                let [gate, up, down] = all[expert];
+                [self.matrix(gate)?, self.matrix(up)?, self.matrix(down)?]
+            }
+            ExpertLayout::Fused { gate_up, down } => [
+                self.slice(*gate_up, 2 * expert, wide)?,
+                self.slice(*gate_up, 2 * expert + 1, wide)?,
+                self.slice(*down, expert, narrow)?,
+            ],
+            ExpertLayout::Transposed {
+                gate_up,
+                down,
+                is_interleaved,
+                ..
+            } => {
+                let transposed =
+                    |wanted: Wanted, size: usize, dims, index: &dyn Fn(usize, usize) -> usize| {
+                        let part = expert * size..(expert + 1) * size;
+                        self.files
+                            .rearranged(self.stored(wanted), part, dims, index, self.target)
+                    };
+                let column = |row: usize, is_up: usize| {
+                    if *is_interleaved {
+                        2 * row + is_up
+                    } else {
+                        is_up * inner + row
+                    }
+                };
+                let both = 2 * inner * hidden;
+                [
+                    transposed(*gate_up, both, wide, &|r, c| c * 2 * inner + column(r, 0))?,
+                    transposed(*gate_up, both, wide, &|r, c| c * 2 * inner + column(r, 1))?,
+                    transposed(*down, inner * hidden, narrow, &|r, c| c * hidden + r)?,
+                ]
+            }
+            ExpertLayout::Flat([gate, up, down]) => {
+                let size = inner * hidden;
+                [
+                    self.slice(*gate, expert, wide)?,
+                    self.slice(*up, expert, wide)?,
+                    self.files.rearranged(
+                        self.stored(*down),
+                        expert * size..(expert + 1) * size,
+                        narrow,
+                        |r, c| c * hidden + r,
+                        self.target,
+                    )?,
+                ]
+            }
+            ExpertLayout::Mxfp4 { gate_up, down, .. } => {
+                let load = |[blocks, scales]: [Wanted; 2], rows, dims| {
+                    let tensors = [self.stored(blocks), self.stored(scales)];
+                    self.files.mxfp4(tensors, expert, rows, dims, self.target)
+                };
+                [
+                    load(*gate_up, (0, 2), wide)?,
+                    load(*gate_up, (1, 2), wide)?,
+                    load(*down, (0, 1), narrow)?,
+                ]
+            }
+        })
+    }
+
+    /// Gate and up biases lie entry by entry in turn, as their rows do.
+    fn biases(
+        &self,
+        [gate_up, down]: [Wanted; 2],
+        hidden: usize,
+        inner: usize,
+    ) -> Result<ExpertBiases, EngineError> {
+        let experts = self.config.router.num_experts;
+        let both = self.files.host_vector(self.stored(gate_up))?;
+        let device = self.target.device;
+        let every_second = |first: usize| {
+            let values: Vec<f32> = both.iter().skip(first).step_by(2).copied().collect();
+            Tensor::from_data(TensorData::new(values, [experts, inner]), device)
+        };
+        let down = self.files.host_vector(self.stored(down))?;
+        Ok(ExpertBiases {
+            gate: every_second(0),
+            up: every_second(1),
+            down: Tensor::from_data(TensorData::new(down, [experts, hidden]), device),
+        })
     }
 }

@@ -7,22 +7,116 @@ use burn::tensor::Tensor;
 pub(crate) struct DecoderWeights {
     pub(crate) embed_tokens: Tensor<2>,
     pub(crate) layers: Vec<LayerWeights>,
-    pub(crate) norm: Tensor<1>,
+    pub(crate) norm: NormWeights,
     /// Absent where the head is the embedding table.
     pub(crate) lm_head: Option<Tensor<2>>,
+    pub(crate) lm_head_bias: Option<Tensor<1>>,
 }
 
 /// The weights of one layer.
 #[derive(Debug)]
 pub(crate) struct LayerWeights {
-    pub(crate) input_layernorm: Tensor<1>,
-    pub(crate) q_proj: Tensor<2>,
-    pub(crate) k_proj: Tensor<2>,
-    pub(crate) v_proj: Tensor<2>,
-    pub(crate) o_proj: Tensor<2>,
-    pub(crate) post_attention_layernorm: Tensor<1>,
+    pub(crate) attention_norm: NormWeights,
+    pub(crate) attention: AttentionWeights,
+    pub(crate) feed_forward_norm: NormWeights,
+    pub(crate) feed_forward: FeedForwardWeights,
+}
+
+/// Weight and bias of a norm, `[width]` each.
+#[derive(Debug)]
+pub(crate) struct NormWeights {
+    pub(crate) weight: Tensor<1>,
+    pub(crate) bias: Option<Tensor<1>>,
+}
+
+/// A matrix with its bias.
+#[derive(Debug)]
+pub(crate) struct LinearWeights {
+    pub(crate) weight: Tensor<2>,
+    pub(crate) bias: Option<Tensor<1>>,
+}
+
+/// The weights of one attention layer.
+#[derive(Debug)]
+pub(crate) struct AttentionWeights {
+    pub(crate) projection: ProjectionWeights,
+    /// Weights of an RMS norm on queries and keys.
+    pub(crate) qk_norm: Option<[Tensor<1>; 2]>,
+    /// One logit per head, `[heads]`.
+    pub(crate) sinks: Option<Tensor<1>>,
+}
+
+/// From the hidden state to queries, keys and values, and back.
+#[derive(Debug)]
+pub(crate) enum ProjectionWeights {
+    Grouped {
+        q: LinearWeights,
+        k: LinearWeights,
+        v: LinearWeights,
+        o: LinearWeights,
+    },
+    Latent(LatentWeights),
+    MixtureOfHeads(HeadMixtureWeights),
+}
+
+/// Multi-head latent attention.
+#[derive(Debug)]
+pub(crate) struct LatentWeights {
+    /// The queries' way through a latent: down, its norm.
+    pub(crate) q_down: Option<(Tensor<2>, Tensor<1>)>,
+    /// From the latent, or from the hidden state where there is none, to queries.
+    pub(crate) q_up: Tensor<2>,
+    /// `[kv_lora_rank + rope, hidden]`.
+    pub(crate) kv_down: Tensor<2>,
+    pub(crate) kv_norm: Tensor<1>,
+    /// `[heads · (nope + value), kv_lora_rank]`.
+    pub(crate) kv_up: Tensor<2>,
+    pub(crate) o: Tensor<2>,
+}
+
+/// A mixture of attention heads.
+#[derive(Debug)]
+pub(crate) struct HeadMixtureWeights {
     pub(crate) router: Tensor<2>,
+    /// `[kv_heads · D, hidden]` each.
+    pub(crate) input: Vec<Tensor<2>>,
+    /// `[hidden, kv_heads · D]` each.
+    pub(crate) output: Vec<Tensor<2>>,
+    pub(crate) bias: Tensor<1>,
+    pub(crate) k: Tensor<2>,
+    pub(crate) v: Tensor<2>,
+}
+
+/// What follows attention.
+#[derive(Debug)]
+pub(crate) enum FeedForwardWeights {
+    Dense(GluWeights),
+    Sparse(Box<SparseWeights>),
+}
+
+/// gate, up `[I, H]` and down `[H, I]` of one feed-forward part.
+#[derive(Debug)]
+pub struct GluWeights {
+    /// `[intermediate, hidden]`.
+    pub gate: Tensor<2>,
+    /// `[intermediate, hidden]`.
+    pub up: Tensor<2>,
+    /// `[hidden, intermediate]`.
+    pub down: Tensor<2>,
+}
+
+/// A router and its experts.
+#[derive(Debug)]
+pub(crate) struct SparseWeights {
+    pub(crate) router: LinearWeights,
+    /// Added to the scores for selection only, `[num_experts]`, on the device and on the host.
+    pub(crate) correction_bias: Option<(Tensor<1>, Vec<f32>)>,
     pub(crate) experts: ExpertWeights,
+    pub(crate) shared: Option<GluWeights>,
+    /// `[1, hidden]`.
+    pub(crate) shared_gate: Option<Tensor<2>>,
+    /// Added to the sum of the experts, `[hidden]`.
+    pub(crate) bias: Option<Tensor<1>>,
 }
 
 /// The matrices of a layer's experts, one tensor per expert, in whatever layout the checkpoint had them.
@@ -34,4 +128,17 @@ pub struct ExpertWeights {
     pub up: Vec<Tensor<2>>,
     /// `[hidden, intermediate]` each.
     pub down: Vec<Tensor<2>>,
+    /// Their biases, where they have them.
+    pub biases: Option<ExpertBiases>,
+}
+
+/// The biases of a layer's experts, f32.
+#[derive(Debug)]
+pub struct ExpertBiases {
+    /// `[num_experts, intermediate]`.
+    pub gate: Tensor<2>,
+    /// `[num_experts, intermediate]`.
+    pub up: Tensor<2>,
+    /// `[num_experts, hidden]`.
+    pub down: Tensor<2>,
 }

@@ -12,7 +12,8 @@ use moescope_core::{LayerSelection, ModelSpec};
 
 use crate::{
     error::EngineError,
-    probe::{Probe, RouterSite, Routing},
+    probe::{Probe, RouterSite},
+    routing::Routing,
 };
 
 /// One change to routing, as written on the command line.
@@ -204,12 +205,13 @@ impl Probe for Interventions {
             }
         }
         let routing = if bias.iter().any(|b| *b != 0.0) {
-            let [tokens, num_experts] = routing.router_logits.dims();
             let device = routing.router_logits.device();
-            let bias = Tensor::<2>::from_data(TensorData::new(bias, [1, num_experts]), &device);
+            let len = bias.len();
+            let bias = Tensor::<1>::from_data(TensorData::new(bias, [len]), &device);
             Routing::select(
                 routing.router_logits,
-                Some(bias.expand([tokens, num_experts])),
+                site.correction_bias,
+                Some(bias),
                 site.config,
             )
         } else {

@@ -1,6 +1,6 @@
 //! Where one of two experts would be dispatched to, the other is, with the first one's weight.
 
-use crate::probe::Routing;
+use crate::routing::Routing;
 
 /// Exchanges `a` and `b` in the selection.
 pub(super) fn apply(routing: Routing, a: u16, b: u16) -> Routing {

@@ -17,10 +17,12 @@ pub use cpu::{CpuKernels, InstructionSet};
 pub use gpu::GpuKernels;
 pub use plain::PlainKernels;
 
+use moescope_core::WeightTarget;
+
 use crate::{
-    config::{Activation, RouterConfig},
-    decoder::ExpertWeights,
-    probe::Routing,
+    config::{ExpertFunction, RopeLayout, RouterConfig},
+    decoder::{ExpertWeights, GluWeights},
+    routing::Routing,
 };
 
 /// The keys that one query may see: rows `first..end` of the cache.
@@ -53,8 +55,10 @@ pub struct AttentionShape {
     pub heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Width of a head.
+    /// Width of a query or key head.
     pub head_dim: usize,
+    /// Width of a value head.
+    pub value_dim: usize,
     /// Factor on q·k before the softmax.
     pub scale: f32,
 }
@@ -77,6 +81,17 @@ pub struct RotaryAngles {
     pub cos: Tensor<2>,
     /// Sines.
     pub sin: Tensor<2>,
+    /// Which dimensions of a head are rotated together.
+    pub layout: RopeLayout,
+}
+
+/// From hidden states to next-token logits.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// `[vocab, hidden]`.
+    pub weight: &'a Tensor<2>,
+    /// `[vocab]`.
+    pub bias: Option<&'a Tensor<1>>,
 }
 
 /// What the decoder computes with. All tensors are on the device that the kernels were made for.
@@ -93,40 +108,63 @@ pub trait Kernels: Send + Sync + fmt::Debug {
     /// x / √(mean(x²) + eps) · weight, row by row, in f32.
     fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2>;
 
-    /// Rotates the first dimensions of every head of `x [tokens, heads · D]`, pairs (i, i + d/2).
+    /// (x − mean) / √(variance + eps) · weight + bias, row by row, in f32.
+    fn layer_norm(
+        &self,
+        x: &Tensor<2>,
+        weight: &Tensor<1>,
+        bias: Option<&Tensor<1>>,
+        eps: f64,
+    ) -> Tensor<2>;
+
+    /// Rotates the first dimensions of every head of `x [tokens, heads · D]`, as many as there are angles for.
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2>;
 
     /// Puts rows of `new [tokens, width]` into `cache [rows, width]`.
     fn write_cache(&self, cache: Tensor<2>, new: Tensor<2>, spans: &[CacheSpan]) -> Tensor<2>;
 
-    /// softmax(q · kᵀ · scale) · v over each query's own range of rows → `[tokens, heads · D]`.
+    /// softmax(q · kᵀ · scale) · v over each query's own range of rows → `[tokens, heads · value_dim]`.
+    ///
+    /// `sinks [heads]` join each row of the softmax as one more logit whose probability is dropped.
     fn attention(
         &self,
         queries: Tensor<2>,
         keys: &Tensor<2>,
         values: &Tensor<2>,
+        sinks: Option<&Tensor<1>>,
         ranges: &[KeyRange],
         shape: AttentionShape,
     ) -> Tensor<2>;
 
-    /// Selects experts from `router_logits [tokens, num_experts]` and weighs them.
-    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing;
+    /// Selects experts from `router_logits [tokens, num_experts]` and weighs them; `correction_bias [num_experts]`
+    /// steers the choice alone.
+    fn route(
+        &self,
+        router_logits: Tensor<2>,
+        correction_bias: Option<&Tensor<1>>,
+        config: &RouterConfig,
+    ) -> Routing;
 
-    /// Σ over the selected experts of weight · down(act(gate(x)) ⊙ up(x)) → `[tokens, hidden]`.
+    /// down(f(gate(x), up(x))) → `[tokens, hidden]`.
+    fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2>;
+
+    /// Σ over the selected experts of weight · expert(x), or of expert(weight · x) → `[tokens, hidden]`; an expert is
+    /// [`Self::glu`] with its biases.
     fn experts(
         &self,
         x: &Tensor<2>,
         routing: &Routing,
         experts: &ExpertWeights,
-        activation: Activation,
+        function: ExpertFunction,
+        target: WeightTarget,
     ) -> Tensor<2>;
 
     /// For each row of `hidden [tokens, hidden]`: surprisal in nats of `next` (NaN where there is none) and arg max of
-    /// the next-token distribution, both `[tokens]`. `head` is `[vocab, hidden]`.
+    /// the next-token distribution, both `[tokens]`.
     fn token_stats(
         &self,
         hidden: &Tensor<2>,
-        head: &Tensor<2>,
+        head: Head<'_>,
         next: &[Option<u32>],
     ) -> (Tensor<1>, Tensor<1, Int>);
 }

@@ -2,11 +2,13 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 
-use super::{AttentionShape, CacheSpan, Kernels, KeyRange, RotaryAngles};
+use moescope_core::WeightTarget;
+
+use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
 use crate::{
-    config::{Activation, RouterConfig},
-    decoder::ExpertWeights,
-    probe::Routing,
+    config::{ExpertFunction, RopeLayout, RouterConfig},
+    decoder::{ExpertWeights, GluWeights},
+    routing::Routing,
 };
 
 /// Rows of logits that are alive at a time.
@@ -74,19 +76,60 @@ impl Kernels for PlainKernels {
         x.clone() / (mean_square + eps).sqrt() * weight.clone().unsqueeze::<2>()
     }
 
+    fn layer_norm(
+        &self,
+        x: &Tensor<2>,
+        weight: &Tensor<1>,
+        bias: Option<&Tensor<1>>,
+        eps: f64,
+    ) -> Tensor<2> {
+        let centred = x.clone() - x.clone().mean_dim(1);
+        let variance = (centred.clone() * centred.clone()).mean_dim(1);
+        let normed = centred / (variance + eps).sqrt() * weight.clone().unsqueeze::<2>();
+        add_bias(normed, bias)
+    }
+
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
         let [tokens, width] = x.dims();
         let head_dim = width / heads;
         let half = angles.cos.dims()[1];
         let x = x.reshape([tokens, heads, head_dim]);
-        let left = x.clone().narrow(2, 0, half);
-        let right = x.clone().narrow(2, half, half);
         let cos = angles.cos.clone().unsqueeze_dim::<3>(1);
         let sin = angles.sin.clone().unsqueeze_dim::<3>(1);
-        let mut parts = vec![
-            left.clone() * cos.clone() - right.clone() * sin.clone(),
-            right * cos + left * sin,
-        ];
+        // Pairs (2i, 2i + 1) are the rows of [half, 2]; halves are the columns of [2, half].
+        let (left, right) = match angles.layout {
+            RopeLayout::Half => (
+                x.clone().narrow(2, 0, half),
+                x.clone().narrow(2, half, half),
+            ),
+            RopeLayout::Pairs => {
+                let pairs = x
+                    .clone()
+                    .narrow(2, 0, 2 * half)
+                    .reshape([tokens, heads, half, 2]);
+                let part = |at| {
+                    pairs
+                        .clone()
+                        .narrow(3, at, 1)
+                        .reshape([tokens, heads, half])
+                };
+                (part(0), part(1))
+            }
+        };
+        let turned_left = left.clone() * cos.clone() - right.clone() * sin.clone();
+        let turned_right = right * cos + left * sin;
+        let turned = match angles.layout {
+            RopeLayout::Half => Tensor::cat(vec![turned_left, turned_right], 2),
+            RopeLayout::Pairs => Tensor::cat(
+                vec![
+                    turned_left.unsqueeze_dim::<4>(3),
+                    turned_right.unsqueeze_dim::<4>(3),
+                ],
+                3,
+            )
+            .reshape([tokens, heads, 2 * half]),
+        };
+        let mut parts = vec![turned];
         if 2 * half < head_dim {
             parts.push(x.narrow(2, 2 * half, head_dim - 2 * half));
         }
@@ -110,6 +153,7 @@ impl Kernels for PlainKernels {
         queries: Tensor<2>,
         keys: &Tensor<2>,
         values: &Tensor<2>,
+        sinks: Option<&Tensor<1>>,
         ranges: &[KeyRange],
         shape: AttentionShape,
     ) -> Tensor<2> {
@@ -117,38 +161,56 @@ impl Kernels for PlainKernels {
             heads,
             kv_heads,
             head_dim,
+            value_dim,
             scale,
         } = shape;
         let (tokens, rows, group) = (ranges.len(), keys.dims()[0], heads / kv_heads);
-        let by_head = |x: &Tensor<2>| {
-            x.clone()
-                .reshape([rows, kv_heads, head_dim])
-                .swap_dims(0, 1)
+        let by_head = |x: &Tensor<2>, width: usize| {
+            x.clone().reshape([rows, kv_heads, width]).swap_dims(0, 1)
         };
         // A kv head's query heads lie side by side: [kv_heads, group · tokens, D].
         let queries = queries
             .reshape([tokens, heads, head_dim])
             .swap_dims(0, 1)
             .reshape([kv_heads, group * tokens, head_dim]);
-        let scores = queries.matmul(by_head(keys).swap_dims(1, 2)) * scale;
+        let scores = queries.matmul(by_head(keys, head_dim).swap_dims(1, 2)) * scale;
         let hidden = self
             .hidden_keys(ranges, rows)
             .unsqueeze_dim::<3>(0)
             .expand([heads, tokens, rows]);
-        let scores = scores
+        let mut scores = scores
             .reshape([heads, tokens, rows])
             .mask_fill(hidden, f32::NEG_INFINITY);
-        let probabilities =
-            activation::softmax(scores, 2).reshape([kv_heads, group * tokens, rows]);
+        if let Some(sinks) = sinks {
+            let sinks = sinks
+                .clone()
+                .reshape([heads, 1, 1])
+                .expand([heads, tokens, 1]);
+            scores = Tensor::cat(vec![scores, sinks], 2);
+        }
+        let probabilities = activation::softmax(scores, 2).narrow(2, 0, rows).reshape([
+            kv_heads,
+            group * tokens,
+            rows,
+        ]);
         probabilities
-            .matmul(by_head(values))
-            .reshape([heads, tokens, head_dim])
+            .matmul(by_head(values, value_dim))
+            .reshape([heads, tokens, value_dim])
             .swap_dims(0, 1)
-            .reshape([tokens, heads * head_dim])
+            .reshape([tokens, heads * value_dim])
     }
 
-    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing {
-        Routing::select(router_logits, None, config)
+    fn route(
+        &self,
+        router_logits: Tensor<2>,
+        correction_bias: Option<&Tensor<1>>,
+        config: &RouterConfig,
+    ) -> Routing {
+        Routing::select(router_logits, correction_bias, None, config)
+    }
+
+    fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {
+        glu_of_products(self, x, weights, function)
     }
 
     fn experts(
@@ -156,19 +218,56 @@ impl Kernels for PlainKernels {
         x: &Tensor<2>,
         routing: &Routing,
         experts: &ExpertWeights,
-        activation: Activation,
+        function: ExpertFunction,
+        target: WeightTarget,
     ) -> Tensor<2> {
-        experts_one_by_one(self, x, routing, experts, activation)
+        experts_one_by_one(self, x, routing, experts, function, target)
     }
 
     fn token_stats(
         &self,
         hidden: &Tensor<2>,
-        head: &Tensor<2>,
+        head: Head<'_>,
         next: &[Option<u32>],
     ) -> (Tensor<1>, Tensor<1, Int>) {
         token_stats_in_parts(self, &self.device, hidden, head, next)
     }
+}
+
+/// x + bias in every row.
+pub(super) fn add_bias(x: Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<2> {
+    match bias {
+        Some(bias) => x + bias.clone().unsqueeze::<2>(),
+        None => x,
+    }
+}
+
+impl ExpertFunction {
+    /// The function of whole tensors.
+    fn apply_tensor(self, gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Glu(activation) => activation.apply_tensor(gate) * up,
+            Self::ClampedSwiglu { alpha, limit } => {
+                let gate = gate.clamp_max(limit);
+                let up = up.clamp(-limit, limit);
+                (up + 1.0) * gate.clone() * activation::sigmoid(gate * alpha)
+            }
+        }
+    }
+}
+
+/// down(f(gate(x), up(x))) of three products.
+pub(super) fn glu_of_products(
+    kernels: &dyn Kernels,
+    x: &Tensor<2>,
+    weights: &GluWeights,
+    function: ExpertFunction,
+) -> Tensor<2> {
+    let (gate, up) = (
+        kernels.linear(x, &weights.gate),
+        kernels.linear(x, &weights.up),
+    );
+    kernels.linear(&function.apply_tensor(gate, up), &weights.down)
 }
 
 /// Every expert sees every token; what was not selected is weighted by zero. No read-back is needed.
@@ -177,7 +276,8 @@ pub(super) fn experts_one_by_one(
     x: &Tensor<2>,
     routing: &Routing,
     experts: &ExpertWeights,
-    activation: Activation,
+    function: ExpertFunction,
+    target: WeightTarget,
 ) -> Tensor<2> {
     let [tokens, hidden] = x.dims();
     let mut out = Tensor::<2>::zeros([tokens, hidden], &x.device());
@@ -185,13 +285,26 @@ pub(super) fn experts_one_by_one(
     for (expert, ((gate, up), down)) in matrices.enumerate() {
         let id = i64::try_from(expert).expect("an expert's number is small");
         let chosen = routing.selected_experts.clone().equal_scalar(id);
+        let is_chosen = chosen.clone().float().sum_dim(1);
         let weight = routing
             .routing_weights
             .clone()
             .mask_fill(chosen.bool_not(), 0.0)
             .sum_dim(1);
-        let inner = activation.apply_tensor(kernels.linear(x, gate)) * kernels.linear(x, up);
-        out = out + kernels.linear(&inner, down) * weight;
+        let (x, factor) = match target {
+            WeightTarget::Output => (x.clone(), weight),
+            WeightTarget::Input => (x.clone() * weight, is_chosen),
+        };
+        let bias = |biases: &Tensor<2>| biases.clone().narrow(0, expert, 1).squeeze_dim::<1>(0);
+        let [gate_bias, up_bias, down_bias] = match &experts.biases {
+            None => [None, None, None],
+            Some(biases) => [&biases.gate, &biases.up, &biases.down].map(|b| Some(bias(b))),
+        };
+        let gate = add_bias(kernels.linear(&x, gate), gate_bias.as_ref());
+        let up = add_bias(kernels.linear(&x, up), up_bias.as_ref());
+        let inner = function.apply_tensor(gate, up);
+        let result = add_bias(kernels.linear(&inner, down), down_bias.as_ref());
+        out = out + result * factor;
     }
     out
 }
@@ -201,7 +314,7 @@ pub(super) fn token_stats_in_parts(
     kernels: &dyn Kernels,
     device: &Device,
     hidden: &Tensor<2>,
-    head: &Tensor<2>,
+    head: Head<'_>,
     next: &[Option<u32>],
 ) -> (Tensor<1>, Tensor<1, Int>) {
     let tokens = hidden.dims()[0];
@@ -209,7 +322,8 @@ pub(super) fn token_stats_in_parts(
     let mut predictions = Vec::new();
     for start in (0..tokens).step_by(HEAD_ROWS) {
         let len = HEAD_ROWS.min(tokens - start);
-        let logits = kernels.linear(&hidden.clone().narrow(0, start, len), head);
+        let logits = kernels.linear(&hidden.clone().narrow(0, start, len), head.weight);
+        let logits = add_bias(logits, head.bias);
         let next = &next[start..start + len];
         let ids: Vec<i32> = next
             .iter()

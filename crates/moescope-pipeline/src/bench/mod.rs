@@ -10,7 +10,10 @@ use serde::Serialize;
 
 pub use machine::{peak_bytes, stream_bandwidth};
 
-use crate::{error::PipelineError, model::LoadedModel};
+use crate::{
+    error::PipelineError,
+    model::{LoadedModel, PassSize},
+};
 
 /// Repetitions of each case; the median is reported.
 const REPEATS: usize = 11;
@@ -18,6 +21,10 @@ const REPEATS: usize = 11;
 const DECODED: usize = 32;
 /// Prompt of a decode case.
 const DECODE_PROMPT: usize = 16;
+/// Tokens of the longest prefill.
+const LONGEST_PREFILL: usize = 512;
+/// Sequences of the largest decode.
+const MOST_SEQUENCES: usize = 8;
 
 /// One measured case; one line of `--json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,6 +68,20 @@ struct Case {
     surprisal: bool,
 }
 
+/// The largest pass of all cases, as memory sees it.
+#[must_use]
+pub fn pass_size(longest: usize) -> PassSize {
+    let tokens = LONGEST_PREFILL
+        .min(longest)
+        .max(MOST_SEQUENCES * DECODE_PROMPT);
+    PassSize {
+        tokens: tokens as u64,
+        cached_tokens: tokens.max(MOST_SEQUENCES * (DECODE_PROMPT + DECODED + 1)) as u64,
+        sequences: MOST_SEQUENCES as u64,
+        records_routing: true,
+    }
+}
+
 /// Measures every case; `each` sees a row as soon as it is there.
 ///
 /// Cases that differ only in recording alternate, so that a slow moment of the machine meets them alike.
@@ -74,7 +95,7 @@ pub fn run(
 ) -> Result<Vec<BenchRow>, PipelineError> {
     let longest = loaded.model.config().max_positions;
     let mut groups: Vec<Vec<Case>> = Vec::new();
-    for tokens in [16, 128, 512] {
+    for tokens in [16, 128, LONGEST_PREFILL] {
         if tokens <= longest {
             groups.push(recordings(Case {
                 phase: "prefill",
@@ -85,7 +106,7 @@ pub fn run(
             }));
         }
     }
-    for batch in [1, 8] {
+    for batch in [1, MOST_SEQUENCES] {
         groups.push(recordings(Case {
             phase: "decode",
             tokens: DECODED,
@@ -94,7 +115,7 @@ pub fn run(
             surprisal: false,
         }));
     }
-    let tokens = 512.min(longest);
+    let tokens = LONGEST_PREFILL.min(longest);
     groups.push(vec![Case {
         phase: "prefill",
         tokens,
@@ -228,7 +249,7 @@ fn describe(loaded: &LoadedModel, case: Case, seconds: f64, limit: Option<f64>) 
             config.hidden_size,
             config.router.num_experts,
             config.router.top_k,
-            config.expert_intermediate_size
+            config.experts.intermediate_size
         ),
         device: format!("{} [{}]", loaded.device.name, loaded.model.kernels().name()),
         weights: work.storage,
@@ -283,7 +304,7 @@ impl Work {
         let projections =
             hidden * (attention.head_dim * 2 * (attention.heads + attention.kv_heads)) as f64;
         let router = hidden * config.router.num_experts as f64;
-        let expert = 3.0 * hidden * config.expert_intermediate_size as f64;
+        let expert = 3.0 * hidden * config.experts.intermediate_size as f64;
         let layers = config.num_layers as f64;
         let head = hidden * config.vocab_size as f64;
         Self {

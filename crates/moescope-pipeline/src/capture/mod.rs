@@ -26,6 +26,7 @@ pub use estimate::{
     trace_bytes_per_token,
 };
 pub use plan::CapturePlan;
+pub(crate) use plan::usual_batch_tokens;
 pub use planned::{PlannedSample, PlannedToken};
 pub use run::CaptureOutcome;
 

@@ -7,11 +7,23 @@ use moescope_engine::{Interventions, RunConfig, Tokenizer};
 use moescope_trace::{Input, Overlong, TraceError, WriterConfig};
 
 use super::{CaptureConfig, batches, layers, planned::PlannedSample, planner::Planner};
-use crate::{data, error::PipelineError, model::ModelFiles, problems::Problems};
+use crate::{
+    Problems, data,
+    error::PipelineError,
+    model::{ModelFiles, PassSize},
+};
 
 /// Tokens that go through the model together, where the user does not say.
 const CPU_BATCH_TOKENS: usize = 2048;
 const GPU_BATCH_TOKENS: usize = 512;
+
+/// Tokens that go through the model together on a device, `cpu` or `gpu`, where the user does not say.
+pub(crate) fn usual_batch_tokens(device_kind: &str) -> usize {
+    match device_kind {
+        "cpu" => CPU_BATCH_TOKENS,
+        _ => GPU_BATCH_TOKENS,
+    }
+}
 
 /// A capture that is ready to run.
 #[derive(Debug)]
@@ -69,10 +81,9 @@ impl CapturePlan {
             planner.add(text);
         }
         let (samples, touched) = planner.finish()?;
-        let batch_tokens = config.batch_tokens.unwrap_or(match device_kind {
-            "cpu" => CPU_BATCH_TOKENS,
-            _ => GPU_BATCH_TOKENS,
-        });
+        let batch_tokens = config
+            .batch_tokens
+            .unwrap_or_else(|| usual_batch_tokens(device_kind));
         let lengths: Vec<usize> = samples
             .iter()
             .map(|sample| sample.tokens.len() + config.generate)
@@ -122,6 +133,25 @@ impl CapturePlan {
             .iter()
             .map(|sample| sample.tokens.len() as u64)
             .sum()
+    }
+
+    /// The largest batch, as memory sees it.
+    #[must_use]
+    pub fn pass_size(&self) -> PassSize {
+        let generates = self.config.generate > 0;
+        let sizes = self.batches.iter().map(|batch| {
+            let samples = &self.samples[batch.clone()];
+            let tokens: usize = samples.iter().map(|sample| sample.tokens.len()).sum();
+            PassSize {
+                tokens: tokens as u64,
+                cached_tokens: (tokens + samples.len() * self.config.generate) as u64,
+                sequences: if generates { samples.len() as u64 } else { 0 },
+                records_routing: true,
+            }
+        });
+        sizes
+            .max_by_key(|size| size.cached_tokens)
+            .unwrap_or_else(|| PassSize::prefill(0))
     }
 
     /// Ids of the documents that the overlong policy touched.

@@ -10,7 +10,7 @@ use super::{
     overlong::{self, Frame},
     planned::{PlannedSample, PlannedToken},
 };
-use crate::{data::SourcedSample, error::PipelineError, problems::Problems};
+use crate::{Problems, data::SourcedSample, error::PipelineError};
 
 /// Turns texts into samples with tokens, and notes what cannot be used.
 pub(super) struct Planner<'t> {

@@ -8,7 +8,7 @@ use super::{
     DataConfig, LONGEST_RECORD, OnBadRow, SourcedSample,
     row::{Field, Row},
 };
-use crate::{error::PipelineError, names, problems::Problems};
+use crate::{Problems, error::PipelineError, names};
 
 /// Columns that are taken where they are present, without being asked for.
 const SOURCE: &str = "source";
@@ -22,6 +22,8 @@ const LONGEST_ID: usize = 512;
 pub(super) struct Collector<'c> {
     config: &'c DataConfig,
     text: &'c str,
+    /// Whether records are labels, which may be without a text.
+    is_text_optional: bool,
     samples: Vec<SourcedSample>,
     ids: HashSet<String>,
     kept: BTreeMap<Option<Discipline>, usize>,
@@ -46,6 +48,7 @@ impl<'c> Collector<'c> {
         Self {
             config,
             text: config.columns.text.as_deref().unwrap_or("text"),
+            is_text_optional: false,
             samples: Vec::new(),
             ids: HashSet::new(),
             kept: BTreeMap::new(),
@@ -53,6 +56,14 @@ impl<'c> Collector<'c> {
             fatal: Problems::default(),
             seen_columns: BTreeSet::new(),
             file: FileState::default(),
+        }
+    }
+
+    /// A collector of labels: a record without a text gets an empty one.
+    pub(super) fn of_labels(config: &'c DataConfig) -> Self {
+        Self {
+            is_text_optional: true,
+            ..Self::new(config)
         }
     }
 
@@ -99,6 +110,7 @@ impl<'c> Collector<'c> {
         let names: Vec<String> = row.fields.iter().map(|(name, _)| name.clone()).collect();
         self.note_columns(names.iter());
         let text = match row.take(self.text) {
+            None | Some(Field::Missing) if self.is_text_optional => String::new(),
             None => {
                 let columns: Vec<&str> = names.iter().map(String::as_str).collect();
                 let what = format!(
@@ -133,7 +145,7 @@ impl<'c> Collector<'c> {
     }
 
     fn sample(&self, row: &Row, text: String) -> Result<Sample, String> {
-        if text.trim().is_empty() {
+        if text.trim().is_empty() && !self.is_text_optional {
             return Err("the text is empty".to_owned());
         }
         if text.len() > LONGEST_RECORD {

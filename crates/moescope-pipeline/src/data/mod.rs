@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use moescope_core::{Progress, Sample};
 use moescope_trace::Input;
 
-use crate::{error::PipelineError, problems::Problems};
+use crate::{Problems, error::PipelineError};
 use collector::Collector;
 
 /// Longest line, record or document that is read, in bytes.
@@ -93,7 +93,25 @@ pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<LabelledText
             "no data file was given; give one or more with --data".to_owned(),
         ));
     }
-    let mut collector = Collector::new(config);
+    collect(config, Collector::new(config), progress)
+}
+
+/// Reads labels of documents that are elsewhere: as [`read`], but a record may be without a text.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_labels(
+    config: &DataConfig,
+    progress: &dyn Progress,
+) -> Result<LabelledTexts, PipelineError> {
+    collect(config, Collector::of_labels(config), progress)
+}
+
+fn collect(
+    config: &DataConfig,
+    mut collector: Collector<'_>,
+    progress: &dyn Progress,
+) -> Result<LabelledTexts, PipelineError> {
     let mut inputs = Vec::with_capacity(config.files.len());
     let total = config.files.len() as u64;
     for (done, path) in config.files.iter().enumerate() {

@@ -15,7 +15,7 @@ use crate::{
     capture::{PlannedSample, PlannedToken, describe_model, sample_record},
     clock,
     error::PipelineError,
-    model::LoadedModel,
+    model::{LoadedModel, ModelFiles, PassSize},
 };
 use text_stream::TextStream;
 
@@ -89,7 +89,7 @@ pub fn generate(
     on_text: &mut dyn FnMut(&str) -> bool,
     progress: &dyn Progress,
 ) -> Result<Generation, PipelineError> {
-    let planned = plan(loaded, config)?;
+    let planned = plan(&loaded.files, config)?;
     let spec = loaded.model.spec();
     let interventions = Interventions::new(config.interventions.clone(), spec)?;
     let run_config = RunConfig {
@@ -146,8 +146,22 @@ pub fn generate(
     })
 }
 
-fn plan(loaded: &LoadedModel, config: &GenerateConfig) -> Result<PlannedSample, PipelineError> {
-    let tokenizer = &loaded.files.tokenizer;
+/// How large a generation's passes are, before any weight is loaded.
+///
+/// # Errors
+/// When the prompt is empty or does not fit the model's context.
+pub fn pass_size(files: &ModelFiles, config: &GenerateConfig) -> Result<PassSize, PipelineError> {
+    let tokens = plan(files, config)?.tokens.len();
+    Ok(PassSize {
+        tokens: tokens as u64,
+        cached_tokens: (tokens + config.max_new_tokens) as u64,
+        sequences: 1,
+        records_routing: config.trace.is_some(),
+    })
+}
+
+fn plan(files: &ModelFiles, config: &GenerateConfig) -> Result<PlannedSample, PipelineError> {
+    let tokenizer = &files.tokenizer;
     let tokens: Vec<PlannedToken> = tokenizer
         .encode(&config.prompt)?
         .iter()
@@ -161,8 +175,8 @@ fn plan(loaded: &LoadedModel, config: &GenerateConfig) -> Result<PlannedSample, 
             "the prompt is empty, and this model's tokenizer puts no token first; give some text with --prompt".to_owned(),
         ));
     }
-    let context = loaded.model.config().max_positions;
-    if tokens.len() + config.max_new_tokens > context {
+    let context = files.checkpoint.config().max_positions;
+    if tokens.len().saturating_add(config.max_new_tokens) > context {
         return Err(PipelineError::Settings(format!(
             "the prompt's {} tokens and {} to generate do not fit the model's context of {context}; shorten the prompt or \
              lower --max-tokens",

@@ -3,11 +3,19 @@
 mod demo;
 mod hub;
 mod loaded;
+mod memory;
 
 use std::path::{Path, PathBuf};
 
+use moescope_core::{NoProgress, Progress};
+
 pub use demo::{DEMO, DEMO_NAME};
+pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
+pub use memory::{
+    DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightForm,
+    available_memory, check_memory, fit, memory_need, memory_reports,
+};
 
 use crate::{error::PipelineError, names};
 use demo::TemporaryFolder;
@@ -34,6 +42,22 @@ impl ModelFolder {
     /// # Errors
     /// When nothing of that name is here; the error says how to get it.
     pub fn find(model: &str, revision: Option<&str>) -> Result<Self, PipelineError> {
+        Self::obtain(model, revision, Download::NotAsked, &NoProgress)
+    }
+
+    /// Finds a model as [`Self::find`] does, and downloads what the cache lacks of a repository where that is allowed.
+    ///
+    /// What the cache has whole is used as it is, and the Hub is not asked: `main` is then the commit that it was when
+    /// it was downloaded. `HF_HUB_OFFLINE` forbids what `download` allows.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; when the Hub refuses, the network fails, the disk is full, or `progress` cancels.
+    pub fn obtain(
+        model: &str,
+        revision: Option<&str>,
+        download: Download,
+        progress: &dyn Progress,
+    ) -> Result<Self, PipelineError> {
         let path = Path::new(model);
         if let Some(revision) = revision
             && (path.is_dir() || model == DEMO)
@@ -55,7 +79,7 @@ impl ModelFolder {
             )));
         }
         if hub::is_repository_id(model) {
-            return hub::find(model, revision);
+            return Ok(hub::obtain(model, revision, download, progress)?);
         }
         Err(PipelineError::Model(format!(
             "there is no model '{model}'{}; give a folder in Hugging Face layout, 'demo' for the embedded model, or a \

@@ -140,6 +140,7 @@ impl Default for Manifest {
                 num_experts: 0,
                 top_k: 0,
                 num_shared_experts: 0,
+                has_shared_expert_gate: false,
                 hidden_size: None,
                 vocab_size: None,
                 gating: Gating::softmax_top_k(),

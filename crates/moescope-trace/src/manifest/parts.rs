@@ -43,24 +43,31 @@ impl Scores {
     /// The meaning of scores derived by `moescope_core::DecisionStats` under a gating.
     #[must_use]
     pub fn of(gating: &Gating) -> Self {
-        let (entropy_of, margin_of) = match gating.score_function {
+        let (entropy_of, score) = match gating.score_function {
             ScoreFunction::Softmax => (
                 "softmax of the router logits over all experts",
                 "softmax of the router logits over all experts",
             ),
             ScoreFunction::Sigmoid => (
                 "sigmoid of the router logits, divided by its sum over all experts",
-                "sigmoid of the router logits, without the correction bias",
+                "sigmoid of the router logits",
             ),
             ScoreFunction::Identity => (
                 "softmax of the router logits over all experts",
                 "router logits",
             ),
         };
+        let mut margin_of = score.to_owned();
+        if gating.has_correction_bias {
+            margin_of.push_str(", plus the correction bias");
+        }
+        if gating.groups.is_some() {
+            margin_of.push_str(", among the groups of experts that the token may use");
+        }
         Self {
             experts_order: ExpertsOrder::ByWeight,
             entropy_of: Some(entropy_of.to_owned()),
-            margin_of: Some(margin_of.to_owned()),
+            margin_of: Some(margin_of),
         }
     }
 }

@@ -116,12 +116,15 @@ impl<'a> Rules<'a> {
             WeightNormalization::SumOfSelected | WeightNormalization::SoftmaxOfSelected => {
                 is_free.then_some(scaling)
             }
-            WeightNormalization::None => None,
+            WeightNormalization::None
+            | WeightNormalization::PNormOfSelected
+            | WeightNormalization::SigmoidOfSelected
+            | WeightNormalization::Sparsemixer => None,
         };
-        let weight_limit = match gating.score_function {
-            ScoreFunction::Softmax | ScoreFunction::Sigmoid => is_free.then_some(scaling),
-            ScoreFunction::Identity => weight_sum,
-        };
+        // Scores that are probabilities, and every normalisation, give at most 1 before scaling.
+        let is_bounded = gating.normalization != WeightNormalization::None
+            || gating.score_function != ScoreFunction::Identity;
+        let weight_limit = (is_free && is_bounded).then_some(scaling);
         Self {
             manifest,
             tolerance: tolerance(manifest),

@@ -24,7 +24,9 @@ pub(crate) fn run(
     global: &GlobalArgs,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
-    let loaded = args.model.load(global, console)?;
+    let loaded = args.model.load(global, console, |files| {
+        Ok(bench::pass_size(files.checkpoint.config().max_positions))
+    })?;
     let mut failure = None;
     let rows = bench::run(&loaded, console, &mut |row| {
         if args.json && failure.is_none() {

@@ -16,7 +16,7 @@ use crate::{
     devices,
     exit::Outcome,
     output::{self, bytes, count},
-    shared_args::{InterventionArgs, ModelArgs, SamplingArgs},
+    shared_args::{InterventionArgs, ModelArgs, SamplingArgs, check_fit},
 };
 
 /// Run texts through a model and keep every router decision
@@ -187,6 +187,7 @@ pub(crate) fn run(
         count(plan.samples().len() as u64),
         count(plan.num_tokens())
     ));
+    check_fit(&files.checkpoint, &device, &plan.pass_size(), console)?;
     let loaded = files.load(device, console)?;
     if args.dry_run {
         let estimate = plan.estimate(&loaded, console)?;

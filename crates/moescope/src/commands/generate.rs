@@ -4,7 +4,7 @@ use std::{fs, io::Read as _, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_pipeline::{FinishReason, GenerateConfig, generate};
+use moescope_pipeline::{FinishReason, GenerateConfig, generate, pass_size};
 
 use crate::{
     cli::GlobalArgs,
@@ -75,7 +75,9 @@ pub(crate) fn run(
         is_full_precision: args.full_precision,
         keeps_logits: args.logits,
     };
-    let loaded = args.model.load(global, console)?;
+    let loaded = args
+        .model
+        .load(global, console, |files| Ok(pass_size(files, &config)?))?;
     console.finish();
     let mut closed = None;
     let mut on_text = |text: &str| {

@@ -192,6 +192,19 @@ fn content(info: &Info<'_>) -> Vec<(&'static str, String)> {
             manifest.interventions.join(", ")
         },
     ));
+    if let Some(import) = manifest.import() {
+        rows.push(("imported", format!("from the format {}", import.format)));
+        rows.extend(
+            import
+                .derived
+                .iter()
+                .map(|derived| ("computed", format!("{}: {}", derived.column, derived.from))),
+        );
+        if import.tokens_without_routing > 0 {
+            rows.push(("without routing", count(import.tokens_without_routing)));
+        }
+        rows.push(("unknown", manifest.unknown_columns.join(", ")));
+    }
     for input in &manifest.inputs {
         rows.push((
             "input",

@@ -1,37 +1,102 @@
 //! `moescope inspect`: what a model is, from its headers alone.
 
 use clap::Args;
-use moescope_core::{Gating, ScoreFunction, WeightNormalization};
-use moescope_pipeline::{Inspection, ModelFolder, inspect};
+use moescope_core::{Gating, ScoreFunction, WeightNormalization, WeightTarget};
+use moescope_engine::ComputeDevice;
+use moescope_pipeline::{Fit, Inspection, MemoryReport, inspect, memory_reports};
+use serde::Serialize;
 
 use crate::{
+    cli::GlobalArgs,
+    console::Console,
+    devices,
     exit::Outcome,
     output::{self, bytes, count, parameters},
+    shared_args::SourceArgs,
 };
 
-/// Say what a model is, reading its headers only
+/// Say what a model is and whether it fits here, reading its headers only
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moescope inspect demo")]
 pub(crate) struct InspectArgs {
-    /// A folder in Hugging Face layout, a repository id in the local cache, or `demo`
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Commit, branch or tag of a repository
-    #[arg(long, value_name = "REVISION")]
-    revision: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
-    let found = inspect(&ModelFolder::find(&args.model, args.revision.as_deref())?)?;
+pub(crate) fn run(
+    args: &InspectArgs,
+    global: &GlobalArgs,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
+    let choice = devices::choice(global)?;
+    let folder = args.source.find(console)?;
+    let found = inspect(&folder)?;
+    let memory = memory_reports(&folder, &ComputeDevice::open(choice)?)?;
+    console.finish();
     if args.json {
-        output::json(&found)?;
+        output::json(&Report {
+            found: &found,
+            memory: &memory,
+        })?;
     } else {
-        output::pairs(&rows(&found))?;
+        let mut rows = rows(&found);
+        // After the memory of the weights alone.
+        let place = rows
+            .iter()
+            .position(|(name, _)| *name == "files")
+            .unwrap_or(rows.len());
+        rows.splice(place..place, memory.iter().map(memory_row));
+        output::pairs(&rows)?;
     }
     Ok(Outcome::Success)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    found: &'a Inspection,
+    memory: &'a [MemoryReport],
+}
+
+/// What a device must hold for a usual capture, and whether it does.
+fn memory_row(report: &MemoryReport) -> (&'static str, String) {
+    let (need, is_cpu) = (&report.stored, report.device == "cpu");
+    let weights = match (need.mapped, need.weights) {
+        (mapped, 0) => format!("weights {} in the mapped files", bytes(mapped)),
+        (0, weights) => format!("weights {} as f32", bytes(weights)),
+        (mapped, weights) => format!(
+            "weights {} in the mapped files and {} converted",
+            bytes(mapped),
+            bytes(weights)
+        ),
+    };
+    let work = need.cache.saturating_add(need.pass);
+    let has = report.has.and_then(|has| has.memory);
+    let verdict = match (&report.verdict, has) {
+        (Some(Fit::Fits), Some(memory)) => format!(
+            "fits: {} {}",
+            bytes(memory),
+            if is_cpu { "available" } else { "on this GPU" }
+        ),
+        (Some(Fit::Slow(reason)), _) => format!("SLOW: {reason}"),
+        (Some(Fit::TooLarge(reason)), _) => format!("DOES NOT FIT: {reason}"),
+        (Some(_), _) => {
+            "whether it fits is unknown: the driver does not say how much there is".to_owned()
+        }
+        (None, _) => "no GPU was looked at (see --device)".to_owned(),
+    };
+    (
+        if is_cpu { "on the CPU" } else { "on a GPU" },
+        format!(
+            "{weights}, {} tokens at a time about {} more; {verdict}",
+            count(report.batch_tokens),
+            bytes(work)
+        ),
+    )
 }
 
 fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
@@ -62,11 +127,16 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
         (
             "experts",
             format!(
-                "{} per layer, top-{}, width {}, {} shared",
+                "{} per layer, top-{}, width {}, {} shared{}",
                 spec.num_experts,
                 spec.top_k,
                 found.expert_intermediate_size,
-                spec.num_shared_experts
+                spec.num_shared_experts,
+                if spec.has_shared_expert_gate {
+                    " behind a sigmoid gate"
+                } else {
+                    ""
+                }
             ),
         ),
         ("gating", gating(&spec.gating)),
@@ -140,10 +210,20 @@ pub(crate) fn gating(gating: &Gating) -> String {
     } else {
         ""
     };
+    let groups = gating.groups.map_or(String::new(), |groups| {
+        format!(", from the best {} of {} groups", groups.kept, groups.count)
+    });
     let weights = match gating.normalization {
         WeightNormalization::None => "weights as they are",
         WeightNormalization::SumOfSelected => "weights sum to 1",
+        WeightNormalization::PNormOfSelected => "weights divided by their p-norm",
         WeightNormalization::SoftmaxOfSelected => "weights are the softmax of the chosen",
+        WeightNormalization::SigmoidOfSelected => "weights are the sigmoid of the chosen",
+        WeightNormalization::Sparsemixer => "weights by sparsemixer",
+    };
+    let target = match gating.weight_target {
+        WeightTarget::Output => "",
+        WeightTarget::Input => ", on the experts' input",
     };
     #[expect(clippy::float_cmp, reason = "exactly 1 means no scaling")]
     let scaling = if gating.scaling == 1.0 {
@@ -151,5 +231,5 @@ pub(crate) fn gating(gating: &Gating) -> String {
     } else {
         format!(", times {}", gating.scaling)
     };
-    format!("{score}{bias}, {weights}{scaling}")
+    format!("{score}{bias}{groups}, {weights}{scaling}{target}")
 }

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod figure;
 mod generate;
+mod import;
 mod info;
 mod inspect;
 mod man;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Generate(generate::GenerateArgs),
     Capture(capture::CaptureArgs),
     Verify(verify::VerifyArgs),
+    Import(import::ImportArgs),
     Validate(validate::ValidateArgs),
     Info(info::InfoArgs),
     Show(show::ShowArgs),
@@ -42,10 +44,11 @@ impl Command {
     /// Runs the verb.
     pub(crate) fn run(self, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
         match self {
-            Self::Inspect(args) => inspect::run(&args),
+            Self::Inspect(args) => inspect::run(&args, global, console),
             Self::Generate(args) => generate::run(&args, global, console),
             Self::Capture(args) => capture::run(&args, global, console),
             Self::Verify(args) => verify::run(&args, global, console),
+            Self::Import(args) => import::run(&args, console),
             Self::Validate(args) => validate::run(&args, console),
             Self::Info(args) => info::run(&args),
             Self::Show(args) => show::run(&args),

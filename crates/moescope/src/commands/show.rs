@@ -33,6 +33,13 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
     let trace = RoutingTrace::open(&args.trace)?;
     let manifest = trace.manifest();
+    if manifest.profiles_only {
+        anyhow::bail!(
+            "the trace holds sums only, so there is no token to show; `moescope info` tells what is in it, and metrics of \
+             counts can be measured: {}",
+            args.trace.display()
+        );
+    }
     let layer = layer(args, manifest)?;
     let document = trace
         .document(&args.sample)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use moescope_engine::{Checkpoint, MoeModel, Tolerances, VerifyReport, verify};
+use moescope_pipeline::PassSize;
 use serde::Serialize;
 
 use crate::{
@@ -13,8 +14,11 @@ use crate::{
     devices,
     exit::Outcome,
     output::{self, count},
-    shared_args::ModelArgs,
+    shared_args::{ModelArgs, check_fit},
 };
+
+/// Most tokens of a sequence that another implementation's values are usually kept for.
+const USUAL_TOKENS: u64 = 512;
 
 /// Compare a model's numbers with what another implementation computed
 ///
@@ -59,9 +63,13 @@ pub(crate) fn run(
     args.model.check_types()?;
     let choice = devices::choice(global)?;
     // The expected values hold token ids, so no tokenizer is needed.
-    let folder = args.model.find(console)?;
+    let folder = args.model.source.find(console)?;
     let checkpoint = Checkpoint::open(&folder.path)?;
-    let model = MoeModel::load(&checkpoint, &devices::open(choice, console)?, console)?;
+    let device = devices::open(choice, console)?;
+    let context = checkpoint.config().max_positions as u64;
+    let pass = PassSize::prefill(USUAL_TOKENS.min(context));
+    check_fit(&checkpoint, &device, &pass, console)?;
+    let model = MoeModel::load(&checkpoint, &device, console)?;
     let report = verify(&model, &args.expected, tolerances, console)?;
     console.finish();
     if args.json {

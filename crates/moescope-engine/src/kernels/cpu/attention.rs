@@ -12,14 +12,17 @@ use crate::kernels::{AttentionShape, KeyRange};
 /// Multiply-adds below which threads cost more than they bring.
 const SERIAL_BELOW: usize = 64 * 1024;
 
-/// `queries [n, heads · D]`, `keys` and `values [rows, kv_heads · D]`, one key range per query → `[n, heads · D]`.
+/// `queries [n, heads · D]`, `keys [rows, kv_heads · D]`, `values [rows, kv_heads · V]`, one key range per query
+/// → `[n, heads · V]`.
 ///
-/// Query head j reads kv head `⌊j / (heads / kv_heads)⌋`. Softmax in f32 with the maximum subtracted.
+/// Query head j reads kv head `⌊j / (heads / kv_heads)⌋`. Softmax in f32 with the maximum subtracted; `sinks [heads]`
+/// join it as one more logit whose probability is dropped.
 pub(crate) fn attention(
     set: InstructionSet,
     queries: &[f32],
     keys: &[f32],
     values: &[f32],
+    sinks: Option<&[f32]>,
     ranges: &[KeyRange],
     shape: AttentionShape,
 ) -> Vec<f32> {
@@ -27,10 +30,12 @@ pub(crate) fn attention(
         heads,
         kv_heads,
         head_dim,
+        value_dim,
         scale,
     } = shape;
     let group = heads / kv_heads;
-    let mut out = vec![0.0f32; queries.len()];
+    let (key_width, value_width) = (kv_heads * head_dim, kv_heads * value_dim);
+    let mut out = vec![0.0f32; ranges.len() * heads * value_dim];
     let shared = SharedOut::new(&mut out);
     let longest = ranges.iter().map(KeyRange::len).max().unwrap_or(0);
     let work = |scores: &mut Vec<f32>, index: usize| {
@@ -39,16 +44,18 @@ pub(crate) fn attention(
         scores.clear();
         scores.resize(range.len(), 0.0);
         // SAFETY: each (token, head) has its own place in the output.
-        let out = unsafe { shared.range(index * head_dim, head_dim) };
+        let out = unsafe { shared.range(index * value_dim, value_dim) };
         with_simd(
             set,
             OneHead {
                 query: &queries[index * head_dim..(index + 1) * head_dim],
-                keys: &keys[range.first * kv_heads * head_dim..range.end * kv_heads * head_dim],
-                values: &values[range.first * kv_heads * head_dim..range.end * kv_heads * head_dim],
-                stride: kv_heads * head_dim,
-                offset: head / group * head_dim,
+                keys: &keys[range.first * key_width..range.end * key_width],
+                values: &values[range.first * value_width..range.end * value_width],
+                key_stride: key_width,
+                value_stride: value_width,
+                kv_head: head / group,
                 scale,
+                sink: sinks.map(|sinks| sinks[head]),
                 scores,
                 out,
             },
@@ -56,7 +63,7 @@ pub(crate) fn attention(
     };
     let multiply_adds: usize = ranges
         .iter()
-        .map(|range| range.len() * heads * head_dim * 2)
+        .map(|range| range.len() * heads * (head_dim + value_dim))
         .sum();
     let all = ranges.len() * heads;
     if multiply_adds < SERIAL_BELOW {
@@ -74,9 +81,11 @@ struct OneHead<'a> {
     query: &'a [f32],
     keys: &'a [f32],
     values: &'a [f32],
-    stride: usize,
-    offset: usize,
+    key_stride: usize,
+    value_stride: usize,
+    kv_head: usize,
     scale: f32,
+    sink: Option<f32>,
     scores: &'a mut [f32],
     out: &'a mut [f32],
 }
@@ -90,24 +99,31 @@ impl SimdTask for OneHead<'_> {
             query,
             keys,
             values,
-            stride,
-            offset,
+            key_stride,
+            value_stride,
+            kv_head,
             scale,
+            sink,
             scores,
             out,
         } = self;
-        let mut max = f32::NEG_INFINITY;
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(stride)) {
+        let mut max = sink.unwrap_or(f32::NEG_INFINITY);
+        let key_at = kv_head * query.len()..(kv_head + 1) * query.len();
+        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(key_stride)) {
             // SAFETY: both slices hold head_dim values.
-            *score = unsafe { dot::<S>(query, &key[offset..offset + query.len()]) } * scale;
+            *score = unsafe { dot::<S>(query, &key[key_at.clone()]) } * scale;
             max = max.max(*score);
         }
         shifted_exp(scores, max);
         // SAFETY: the machine has `S`, by the contract of `run`.
-        let sum = unsafe { total::<S>(scores) };
-        for (score, value) in scores.iter().zip(values.chunks_exact(stride)) {
-            // SAFETY: both slices hold head_dim values.
-            unsafe { add_scaled::<S>(out, &value[offset..offset + query.len()], *score / sum) };
+        let mut sum = unsafe { total::<S>(scores) };
+        if let Some(sink) = sink {
+            sum += (sink - max).exp();
+        }
+        let value_at = kv_head * out.len()..(kv_head + 1) * out.len();
+        for (score, value) in scores.iter().zip(values.chunks_exact(value_stride)) {
+            // SAFETY: both slices hold value_dim values.
+            unsafe { add_scaled::<S>(out, &value[value_at.clone()], *score / sum) };
         }
     }
 }

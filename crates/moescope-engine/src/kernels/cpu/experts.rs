@@ -5,7 +5,9 @@ use rayon::prelude::*;
 use super::{
     exp::silu_in_place, matmul::block, output::SharedOut, rows::Rows, simd::InstructionSet,
 };
-use crate::config::Activation;
+use moescope_core::WeightTarget;
+
+use crate::config::{Activation, ExpertFunction};
 
 /// Rows of an expert's matrix per task: small enough to balance unequal experts over threads.
 const COLUMN_BLOCK: usize = 32;
@@ -20,6 +22,23 @@ pub(crate) struct ExpertRows<'a> {
     pub(crate) gate: Rows<'a>,
     pub(crate) up: Rows<'a>,
     pub(crate) down: Rows<'a>,
+    pub(crate) biases: Option<ExpertBiasRows<'a>>,
+}
+
+/// The biases of one expert: gate and up `[I]`, down `[H]`.
+#[derive(Clone, Copy)]
+pub(crate) struct ExpertBiasRows<'a> {
+    pub(crate) gate: &'a [f32],
+    pub(crate) up: &'a [f32],
+    pub(crate) down: &'a [f32],
+}
+
+/// Where each token goes: experts and their weights, `[n × k]` each.
+#[derive(Clone, Copy)]
+pub(crate) struct Choice<'a> {
+    pub(crate) selected: &'a [usize],
+    pub(crate) weights: &'a [f32],
+    pub(crate) target: WeightTarget,
 }
 
 /// Sizes of a layer's experts.
@@ -40,18 +59,22 @@ struct Task {
     columns: usize,
 }
 
-/// `x [n, H]`, `selected [n × k]`, `weights [n × k]` → Σ over the k experts of weight · expert(x), `[n, H]`.
+/// `x [n, H]` → Σ over each token's k experts of weight · expert(x), or of expert(weight · x), `[n, H]`.
 ///
 /// A token's experts are added in the order of its selection, so the result does not depend on the other tokens.
 pub(crate) fn experts(
     set: InstructionSet,
     x: &[f32],
-    selected: &[usize],
-    weights: &[f32],
+    choice: Choice<'_>,
     experts: &[ExpertRows<'_>],
-    activation: Activation,
+    function: ExpertFunction,
     sizes: ExpertSizes,
 ) -> Vec<f32> {
+    let Choice {
+        selected,
+        weights,
+        target,
+    } = choice;
     let ExpertSizes {
         hidden,
         intermediate,
@@ -73,8 +96,11 @@ pub(crate) fn experts(
         next[*e] += 1;
         place[assignment] = to;
         let token = assignment / top_k;
-        gathered[to * hidden..(to + 1) * hidden]
-            .copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
+        let row = &mut gathered[to * hidden..(to + 1) * hidden];
+        row.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
+        if target == WeightTarget::Input {
+            row.iter_mut().for_each(|x| *x *= weights[assignment]);
+        }
     }
 
     let mut inner = vec![0.0f32; selected.len() * intermediate];
@@ -85,6 +111,7 @@ pub(crate) fn experts(
         |task| {
             let rows = &gathered[task.first_row * hidden..(task.first_row + task.rows) * hidden];
             let columns = task.first_column..task.first_column + task.columns;
+            let biases = experts[task.expert].biases;
             let mut gate = vec![0.0f32; task.rows * task.columns];
             block(
                 set,
@@ -93,12 +120,14 @@ pub(crate) fn experts(
                 hidden,
                 columns.clone(),
                 |i, j, value| {
-                    gate[i * task.columns + j] = value;
+                    let bias = biases.map_or(0.0, |biases| biases.gate[task.first_column + j]);
+                    gate[i * task.columns + j] = value + bias;
                 },
             );
-            match activation {
-                Activation::Silu => silu_in_place(set, &mut gate),
-                other => gate.iter_mut().for_each(|x| *x = other.apply(*x)),
+            // The usual activation of a whole block is one loop of vector instructions.
+            let is_silu = function == ExpertFunction::Glu(Activation::Silu);
+            if is_silu {
+                silu_in_place(set, &mut gate);
             }
             block(
                 set,
@@ -107,7 +136,14 @@ pub(crate) fn experts(
                 hidden,
                 columns,
                 |i, j, value| {
-                    let product = gate[i * task.columns + j] * value;
+                    let gate = gate[i * task.columns + j];
+                    let bias = biases.map_or(0.0, |biases| biases.up[task.first_column + j]);
+                    let up = value + bias;
+                    let product = if is_silu {
+                        gate * up
+                    } else {
+                        function.apply(gate, up)
+                    };
                     // SAFETY: tasks cover disjoint rectangles of the inner activations.
                     unsafe {
                         shared.write(
@@ -129,6 +165,7 @@ pub(crate) fn experts(
             let rows =
                 &inner[task.first_row * intermediate..(task.first_row + task.rows) * intermediate];
             let columns = task.first_column..task.first_column + task.columns;
+            let biases = experts[task.expert].biases;
             block(
                 set,
                 rows,
@@ -136,9 +173,13 @@ pub(crate) fn experts(
                 intermediate,
                 columns,
                 |i, j, value| {
+                    let bias = biases.map_or(0.0, |biases| biases.down[task.first_column + j]);
                     // SAFETY: tasks cover disjoint rectangles of the outputs.
                     unsafe {
-                        shared.write((task.first_row + i) * hidden + task.first_column + j, value);
+                        shared.write(
+                            (task.first_row + i) * hidden + task.first_column + j,
+                            value + bias,
+                        );
                     };
                 },
             );
@@ -149,7 +190,11 @@ pub(crate) fn experts(
     for (token, out) in out.chunks_mut(hidden).enumerate() {
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
-            let (weight, from) = (weights[assignment], place[assignment] * hidden);
+            let from = place[assignment] * hidden;
+            let weight = match target {
+                WeightTarget::Output => weights[assignment],
+                WeightTarget::Input => 1.0,
+            };
             for (to, value) in out.iter_mut().zip(&outer[from..from + hidden]) {
                 *to += weight * value;
             }
@@ -260,6 +305,7 @@ mod tests {
                     gate: Rows::F32(g),
                     up: Rows::F32(u),
                     down: Rows::F32(d),
+                    biases: None,
                 })
                 .collect();
             let sizes = ExpertSizes {
@@ -269,21 +315,18 @@ mod tests {
             };
             let want = oracle(&x, &selected, &weights, &matrices, sizes);
             for set in InstructionSet::available() {
-                let got = experts(set, &x, &selected, &weights, &rows, Activation::Silu, sizes);
+                let silu = ExpertFunction::Glu(Activation::Silu);
+                let choice = |range: std::ops::RangeFrom<usize>| Choice {
+                    selected: &selected[range.clone()],
+                    weights: &weights[range],
+                    target: WeightTarget::Output,
+                };
+                let got = experts(set, &x, choice(0..), &rows, silu, sizes);
                 for (a, b) in got.iter().zip(&want) {
                     assert!((a - b).abs() < 1e-4, "{set:?}: {a} against {b}");
                 }
                 let last = &x[(n - 1) * hidden..];
-                let ids = &selected[(n - 1) * top_k..];
-                let alone = experts(
-                    set,
-                    last,
-                    ids,
-                    &weights[(n - 1) * top_k..],
-                    &rows,
-                    Activation::Silu,
-                    sizes,
-                );
+                let alone = experts(set, last, choice((n - 1) * top_k..), &rows, silu, sizes);
                 assert_eq!(
                     alone,
                     got[(n - 1) * hidden..],

@@ -20,18 +20,19 @@ pub(crate) use token_stats::token_stats;
 
 use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
+use moescope_core::WeightTarget;
 use rayon::prelude::*;
 
 pub use self::simd::InstructionSet;
 use self::{
-    experts::{ExpertRows, ExpertSizes},
+    experts::{Choice, ExpertBiasRows, ExpertRows, ExpertSizes},
     rows::Rows,
 };
-use super::{AttentionShape, CacheSpan, Kernels, KeyRange, RotaryAngles};
+use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
 use crate::{
-    config::{Activation, RouterConfig},
-    decoder::ExpertWeights,
-    probe::Routing,
+    config::{ExpertFunction, RopeLayout, RouterConfig},
+    decoder::{ExpertWeights, GluWeights},
+    routing::Routing,
 };
 
 /// Rows of logits that are alive at a time.
@@ -105,6 +106,25 @@ impl Storage {
     }
 }
 
+impl<'a> ExpertRows<'a> {
+    /// gate, up and down without biases.
+    fn of([gate, up, down]: &'a [Storage; 3]) -> Self {
+        Self {
+            gate: gate.rows(),
+            up: up.rows(),
+            down: down.rows(),
+            biases: None,
+        }
+    }
+}
+
+/// Adds `bias` to every row of a matrix of its width.
+fn add_to_rows(values: &mut [f32], bias: &[f32]) {
+    for row in values.chunks_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(value, b)| *value += b);
+    }
+}
+
 impl Kernels for CpuKernels {
     fn name(&self) -> String {
         let set = match self.set {
@@ -153,6 +173,33 @@ impl Kernels for CpuKernels {
         Self::tensor(out, [tokens, hidden])
     }
 
+    fn layer_norm(
+        &self,
+        x: &Tensor<2>,
+        weight: &Tensor<1>,
+        bias: Option<&Tensor<1>>,
+        eps: f64,
+    ) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let (x, weight) = (Storage::of(x), Storage::of(weight));
+        let bias = bias.map(Storage::of);
+        let mut out = Vec::with_capacity(tokens * hidden);
+        #[expect(clippy::cast_precision_loss, reason = "a width")]
+        let count = hidden as f64;
+        for row in x.f32().chunks(hidden) {
+            let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let squares: f64 = row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
+            let factor = 1.0 / (squares / count + eps).sqrt();
+            #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
+            let normed = row.iter().map(|v| ((f64::from(*v) - mean) * factor) as f32);
+            out.extend(normed.zip(weight.f32()).map(|(v, w)| v * w));
+        }
+        if let Some(bias) = &bias {
+            add_to_rows(&mut out, bias.f32());
+        }
+        Self::tensor(out, [tokens, hidden])
+    }
+
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
         let [tokens, width] = x.dims();
         let (head_dim, half) = (width / heads, angles.cos.dims()[1]);
@@ -162,11 +209,22 @@ impl Kernels for CpuKernels {
             let cos = &cos.f32()[token * half..(token + 1) * half];
             let sin = &sin.f32()[token * half..(token + 1) * half];
             for head in row.chunks_mut(head_dim) {
-                let (left, right) = head.split_at_mut(half);
-                for i in 0..half {
-                    let (l, r) = (left[i], right[i]);
-                    left[i] = l * cos[i] - r * sin[i];
-                    right[i] = r * cos[i] + l * sin[i];
+                match angles.layout {
+                    RopeLayout::Half => {
+                        let (left, right) = head.split_at_mut(half);
+                        for i in 0..half {
+                            let (l, r) = (left[i], right[i]);
+                            left[i] = l * cos[i] - r * sin[i];
+                            right[i] = r * cos[i] + l * sin[i];
+                        }
+                    }
+                    RopeLayout::Pairs => {
+                        for (i, pair) in head[..2 * half].chunks_exact_mut(2).enumerate() {
+                            let (l, r) = (pair[0], pair[1]);
+                            pair[0] = l * cos[i] - r * sin[i];
+                            pair[1] = r * cos[i] + l * sin[i];
+                        }
+                    }
                 }
             }
         }
@@ -201,30 +259,54 @@ impl Kernels for CpuKernels {
         queries: Tensor<2>,
         keys: &Tensor<2>,
         values: &Tensor<2>,
+        sinks: Option<&Tensor<1>>,
         ranges: &[KeyRange],
         shape: AttentionShape,
     ) -> Tensor<2> {
-        let dims = queries.dims();
         let (queries, keys, values) = (
             Storage::of(&queries),
             Storage::of(keys),
             Storage::of(values),
         );
-        Self::tensor(
-            attention::attention(
-                self.set,
-                queries.f32(),
-                keys.f32(),
-                values.f32(),
-                ranges,
-                shape,
-            ),
-            dims,
-        )
+        let sinks = sinks.map(Storage::of);
+        let out = attention::attention(
+            self.set,
+            queries.f32(),
+            keys.f32(),
+            values.f32(),
+            sinks.as_ref().map(Storage::f32),
+            ranges,
+            shape,
+        );
+        Self::tensor(out, [ranges.len(), shape.heads * shape.value_dim])
     }
 
-    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing {
-        Routing::select(router_logits, None, config)
+    fn route(
+        &self,
+        router_logits: Tensor<2>,
+        correction_bias: Option<&Tensor<1>>,
+        config: &RouterConfig,
+    ) -> Routing {
+        Routing::select(router_logits, correction_bias, None, config)
+    }
+
+    fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let x = Storage::of(x);
+        let storages = [&weights.gate, &weights.up, &weights.down].map(Storage::of);
+        let sizes = ExpertSizes {
+            hidden,
+            intermediate: weights.gate.dims()[0],
+            top_k: 1,
+        };
+        let choice = Choice {
+            selected: &vec![0; tokens],
+            weights: &vec![1.0; tokens],
+            target: WeightTarget::Output,
+        };
+        let only = ExpertRows::of(&storages);
+        let out = experts::experts(self.set, x.f32(), choice, &[only], function, sizes);
+        Self::tensor(out, [tokens, hidden])
     }
 
     fn experts(
@@ -232,7 +314,8 @@ impl Kernels for CpuKernels {
         x: &Tensor<2>,
         routing: &Routing,
         experts: &ExpertWeights,
-        activation: Activation,
+        function: ExpertFunction,
+        target: WeightTarget,
     ) -> Tensor<2> {
         let [tokens, hidden] = x.dims();
         let x = Storage::of(x);
@@ -248,42 +331,52 @@ impl Kernels for CpuKernels {
             .iter()
             .zip(&experts.up)
             .zip(&experts.down)
-            .map(|((gate, up), down)| [Storage::of(gate), Storage::of(up), Storage::of(down)])
+            .map(|((gate, up), down)| [gate, up, down].map(Storage::of))
             .collect();
+        let biases = experts
+            .biases
+            .as_ref()
+            .map(|biases| [&biases.gate, &biases.up, &biases.down].map(Storage::of));
+        let intermediate = experts.gate[0].dims()[0];
         let rows: Vec<ExpertRows<'_>> = storages
             .iter()
-            .map(|[gate, up, down]| ExpertRows {
-                gate: gate.rows(),
-                up: up.rows(),
-                down: down.rows(),
+            .enumerate()
+            .map(|(expert, storages)| {
+                let inner = expert * intermediate..(expert + 1) * intermediate;
+                ExpertRows {
+                    biases: biases.as_ref().map(|[gate, up, down]| ExpertBiasRows {
+                        gate: &gate.f32()[inner.clone()],
+                        up: &up.f32()[inner.clone()],
+                        down: &down.f32()[expert * hidden..(expert + 1) * hidden],
+                    }),
+                    ..ExpertRows::of(storages)
+                }
             })
             .collect();
         let sizes = ExpertSizes {
             hidden,
-            intermediate: experts.gate[0].dims()[0],
+            intermediate,
             top_k: routing.selected_experts.dims()[1],
         };
-        let out = experts::experts(
-            self.set,
-            x.f32(),
-            &selected,
-            weights.f32(),
-            &rows,
-            activation,
-            sizes,
-        );
+        let choice = Choice {
+            selected: &selected,
+            weights: weights.f32(),
+            target,
+        };
+        let out = experts::experts(self.set, x.f32(), choice, &rows, function, sizes);
         Self::tensor(out, [tokens, hidden])
     }
 
     fn token_stats(
         &self,
         hidden: &Tensor<2>,
-        head: &Tensor<2>,
+        head: Head<'_>,
         next: &[Option<u32>],
     ) -> (Tensor<1>, Tensor<1, Int>) {
         let [tokens, k] = hidden.dims();
-        let vocab = head.dims()[0];
-        let (hidden, head) = (Storage::of(hidden), Storage::of(head));
+        let vocab = head.weight.dims()[0];
+        let bias = head.bias.map(Storage::of);
+        let (hidden, head) = (Storage::of(hidden), Storage::of(head.weight));
         let mut surprisals = Vec::with_capacity(tokens);
         let mut predictions = Vec::with_capacity(tokens);
         for (rows, next) in hidden
@@ -291,7 +384,10 @@ impl Kernels for CpuKernels {
             .chunks(HEAD_ROWS * k)
             .zip(next.chunks(HEAD_ROWS))
         {
-            let logits = matmul::matmul_rows(self.set, rows, head.rows(), k);
+            let mut logits = matmul::matmul_rows(self.set, rows, head.rows(), k);
+            if let Some(bias) = &bias {
+                add_to_rows(&mut logits, bias.f32());
+            }
             let stats: Vec<(f32, u32)> = logits
                 .par_chunks(vocab)
                 .zip(next)

@@ -2,7 +2,7 @@
 
 use burn::{
     backend::Wgpu,
-    tensor::{DType, Device, Int, Tensor, TensorData},
+    tensor::{DType, Device, Int, Shape, Tensor, TensorData},
 };
 use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -20,31 +20,42 @@ fn attention_kernel(
     queries: &[f32],
     keys: &[f32],
     values: &[f32],
+    sinks: &[f32],
     ranges: &[u32],
     out: &mut [f32],
     total: u32,
     heads: u32,
     group: u32,
     head_dim: u32,
-    kv_width: u32,
+    value_dim: u32,
+    kv_heads: u32,
     scale: f32,
+    #[comptime] has_sinks: bool,
 ) {
     let index = ABSOLUTE_POS;
     if index < total as usize {
         let token = index / heads as usize;
         let head = index % heads as usize;
         let width = head_dim as usize;
+        let value_width = value_dim as usize;
         let query = index * width;
-        let offset = head / group as usize * width;
+        let result = index * value_width;
+        let kv_head = head / group as usize;
         let first = ranges[2 * token] as usize;
         let end = ranges[2 * token + 1] as usize;
-        for d in 0..width {
-            out[query + d] = 0.0f32;
+        for d in 0..value_width {
+            out[result + d] = 0.0f32;
         }
         let mut max = f32::new(-3.0e38);
         let mut sum = 0.0f32;
+        if has_sinks {
+            // One more logit, whose value is zero.
+            max = sinks[head];
+            sum = f32::new(1.0);
+        }
         for row in first..end {
-            let key = row * kv_width as usize + offset;
+            let key = (row * kv_heads as usize + kv_head) * width;
+            let value = (row * kv_heads as usize + kv_head) * value_width;
             let mut score = 0.0f32;
             for d in 0..width {
                 score += queries[query + d] * keys[key + d];
@@ -54,22 +65,24 @@ fn attention_kernel(
             let shrink = f32::exp(max - larger);
             let weight = f32::exp(score - larger);
             sum = sum * shrink + weight;
-            for d in 0..width {
-                out[query + d] = out[query + d] * shrink + weight * values[key + d];
+            for d in 0..value_width {
+                out[result + d] = out[result + d] * shrink + weight * values[value + d];
             }
             max = larger;
         }
-        for d in 0..width {
-            out[query + d] /= sum;
+        for d in 0..value_width {
+            out[result + d] /= sum;
         }
     }
 }
 
-/// Contiguous f32 `queries [n, heads · D]`, `keys` and `values [rows, kv_heads · D]` → `[n, heads · D]`.
+/// Contiguous f32 `queries [n, heads · D]`, `keys [rows, kv_heads · D]`, `values [rows, kv_heads · V]`,
+/// `sinks [heads]` → `[n, heads · V]`.
 pub(super) fn launch(
     queries: CubeTensor,
     keys: CubeTensor,
     values: CubeTensor,
+    sinks: Option<&Tensor<1>>,
     ranges: &[KeyRange],
     shape: AttentionShape,
     device: &Device,
@@ -89,10 +102,13 @@ pub(super) fn launch(
     let out = empty_device_dtype(
         queries.client.clone(),
         queries.device.clone(),
-        queries.meta.shape().clone(),
+        Shape::from([ranges.len(), shape.heads * shape.value_dim]),
         DType::F32,
     );
     let client = queries.client.clone();
+    let has_sinks = sinks.is_some();
+    // A kernel's argument cannot be absent: without sinks the queries stand in, and are not read as such.
+    let sinks = sinks.map_or_else(|| queries.clone(), super::cube);
     let total = size(ranges.len() * shape.heads);
     // SAFETY: index < total = queries × heads; ranges lie within the cache's rows; sizes are the tensors' own.
     unsafe {
@@ -103,14 +119,17 @@ pub(super) fn launch(
             queries.into_buffer_arg(),
             keys.into_buffer_arg(),
             values.into_buffer_arg(),
+            sinks.into_buffer_arg(),
             bounds.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             total,
             size(shape.heads),
             size(shape.heads / shape.kv_heads),
             size(shape.head_dim),
-            size(shape.kv_heads * shape.head_dim),
+            size(shape.value_dim),
+            size(shape.kv_heads),
             shape.scale,
+            has_sinks,
         );
     }
     out

@@ -17,14 +17,16 @@ use burn::{
 };
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 
+use moescope_core::WeightTarget;
+
 use super::{
-    AttentionShape, CacheSpan, Kernels, KeyRange, PlainKernels, RotaryAngles,
-    plain::{experts_one_by_one, token_stats_in_parts},
+    AttentionShape, CacheSpan, Head, Kernels, KeyRange, PlainKernels, RotaryAngles,
+    plain::{experts_one_by_one, glu_of_products, token_stats_in_parts},
 };
 use crate::{
-    config::{Activation, RouterConfig},
-    decoder::ExpertWeights,
-    probe::Routing,
+    config::{ExpertFunction, RouterConfig},
+    decoder::{ExpertWeights, GluWeights},
+    routing::Routing,
 };
 
 /// Kernels for tensors on a graphics adapter.
@@ -70,6 +72,16 @@ impl Kernels for GpuKernels {
         self.plain.rms_norm(x, weight, eps)
     }
 
+    fn layer_norm(
+        &self,
+        x: &Tensor<2>,
+        weight: &Tensor<1>,
+        bias: Option<&Tensor<1>>,
+        eps: f64,
+    ) -> Tensor<2> {
+        self.plain.layer_norm(x, weight, bias, eps)
+    }
+
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
         self.plain.rotate(x, heads, angles)
     }
@@ -83,6 +95,7 @@ impl Kernels for GpuKernels {
         queries: Tensor<2>,
         keys: &Tensor<2>,
         values: &Tensor<2>,
+        sinks: Option<&Tensor<1>>,
         ranges: &[KeyRange],
         shape: AttentionShape,
     ) -> Tensor<2> {
@@ -90,6 +103,7 @@ impl Kernels for GpuKernels {
             cube(&queries),
             cube(keys),
             cube(values),
+            sinks,
             ranges,
             shape,
             self.plain.device(),
@@ -97,8 +111,17 @@ impl Kernels for GpuKernels {
         Tensor::from_primitive::<Wgpu>(out)
     }
 
-    fn route(&self, router_logits: Tensor<2>, config: &RouterConfig) -> Routing {
-        self.plain.route(router_logits, config)
+    fn route(
+        &self,
+        router_logits: Tensor<2>,
+        correction_bias: Option<&Tensor<1>>,
+        config: &RouterConfig,
+    ) -> Routing {
+        self.plain.route(router_logits, correction_bias, config)
+    }
+
+    fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {
+        glu_of_products(self, x, weights, function)
     }
 
     fn experts(
@@ -106,15 +129,16 @@ impl Kernels for GpuKernels {
         x: &Tensor<2>,
         routing: &Routing,
         experts: &ExpertWeights,
-        activation: Activation,
+        function: ExpertFunction,
+        target: WeightTarget,
     ) -> Tensor<2> {
-        experts_one_by_one(self, x, routing, experts, activation)
+        experts_one_by_one(self, x, routing, experts, function, target)
     }
 
     fn token_stats(
         &self,
         hidden: &Tensor<2>,
-        head: &Tensor<2>,
+        head: Head<'_>,
         next: &[Option<u32>],
     ) -> (Tensor<1>, Tensor<1, Int>) {
         token_stats_in_parts(self, self.plain.device(), hidden, head, next)

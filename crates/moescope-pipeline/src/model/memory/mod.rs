@@ -1,0 +1,15 @@
+//! Memory before loading: what a model needs on a device, what there is, and what would fit.
+
+mod available;
+mod capacity;
+mod check;
+mod model_sizes;
+mod need;
+mod report;
+
+pub use available::available_memory;
+pub use capacity::DeviceCapacity;
+pub use check::{Fit, check_memory, fit};
+pub use model_sizes::ModelSizes;
+pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
+pub use report::{MemoryReport, memory_reports};
