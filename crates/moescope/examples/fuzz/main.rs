@@ -38,7 +38,7 @@ struct Arguments {
     /// Inputs of each target.
     #[arg(long, default_value_t = 100_000)]
     executions: u64,
-    /// Only this target; may be repeated.
+    /// Only this target, or those that start like `import_*`; may be repeated.
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
     /// Processes at a time.
@@ -63,7 +63,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let chosen: Vec<&Target> = targets::TARGETS
         .iter()
         .filter(|target| {
-            arguments.target.is_empty() || arguments.target.iter().any(|name| name == target.name)
+            let is_named = |name: &String| match name.strip_suffix('*') {
+                Some(start) => target.name.starts_with(start),
+                None => name == target.name,
+            };
+            arguments.target.is_empty() || arguments.target.iter().any(is_named)
         })
         .collect();
     anyhow::ensure!(!chosen.is_empty(), "there is no such target; see --list");

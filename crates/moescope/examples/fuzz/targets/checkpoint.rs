@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use moescope_core::NoProgress;
-use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, MoeModel, TensorFiles};
+use moescope_engine::{
+    Checkpoint, ComputeDevice, DeviceChoice, MoeModel, TensorFiles, parse_shard_names,
+};
 use moescope_testkit::{
     TinyModel,
     fuzz::{Reader, Shape, Target},
@@ -90,31 +92,34 @@ pub(super) const GENERATION_CONFIG: Target = Target {
     },
 };
 
+/// Keys, types and names of a safetensors header.
+const TENSOR_WORDS: &[&str] = &[
+    "__metadata__",
+    "dtype",
+    "shape",
+    "data_offsets",
+    "F32",
+    "BF16",
+    "F16",
+    "F64",
+    "I64",
+    "I8",
+    "U8",
+    "BOOL",
+    "F8_E4M3",
+    "F4",
+    "C64",
+    "lm_head.weight",
+    "model.norm.weight",
+    "model.embed_tokens.weight",
+    "model.layers.0.block_sparse_moe.gate.weight",
+    "model.layers.0.mlp.experts.gate_up_proj",
+];
+
 pub(super) const SAFETENSORS: Target = Target {
     name: "safetensors",
     shape: Shape::FramedJson,
-    words: &[
-        "__metadata__",
-        "dtype",
-        "shape",
-        "data_offsets",
-        "F32",
-        "BF16",
-        "F16",
-        "F64",
-        "I64",
-        "I8",
-        "U8",
-        "BOOL",
-        "F8_E4M3",
-        "F4",
-        "C64",
-        "lm_head.weight",
-        "model.norm.weight",
-        "model.embed_tokens.weight",
-        "model.layers.0.block_sparse_moe.gate.weight",
-        "model.layers.0.mlp.experts.gate_up_proj",
-    ],
+    words: TENSOR_WORDS,
     corpus: || vec![tiny().weights().bytes()],
     open: |folder| {
         write_tiny(folder);
@@ -128,6 +133,22 @@ pub(super) const SAFETENSORS: Target = Target {
             };
             look_at(checkpoint.files());
             MoeModel::load(&checkpoint, &device, &NoProgress).is_ok()
+        })
+    },
+};
+
+pub(super) const SAFETENSORS_HEADER: Target = Target {
+    name: "safetensors_header",
+    shape: Shape::FramedJson,
+    words: TENSOR_WORDS,
+    corpus: || vec![tiny().weights().bytes()],
+    open: |_| {
+        Box::new(|input| {
+            let bytes = bytes::Bytes::copy_from_slice(input);
+            TensorFiles::from_bytes("model.safetensors", bytes).is_ok_and(|files| {
+                look_at(&files);
+                true
+            })
         })
     },
 };
@@ -174,6 +195,27 @@ pub(super) const SHARD_INDEX: Target = Target {
     },
 };
 
+pub(super) const SHARD_NAMES: Target = Target {
+    name: "shard_names",
+    shape: Shape::Json,
+    words: SHARD_INDEX.words,
+    corpus: SHARD_INDEX.corpus,
+    open: |_| {
+        Box::new(|input| {
+            std::str::from_utf8(input).is_ok_and(|text| {
+                let names = parse_shard_names(text);
+                for name in names.iter().flatten() {
+                    assert!(
+                        !name.contains(['/', '\\']),
+                        "a shard leaves its folder: {name}"
+                    );
+                }
+                names.is_ok()
+            })
+        })
+    },
+};
+
 /// A model of a few kilobytes.
 fn tiny() -> TinyModel {
     TinyModel {
@@ -217,9 +259,5 @@ fn opener(folder: &Path, file: &'static str) -> Reader {
 
 /// Asks for everything that is known of weights without loading them.
 fn look_at(files: &TensorFiles) {
-    let _ = (
-        files.num_parameters(),
-        files.storage_type(".weight"),
-        files.names().count(),
-    );
+    let _ = (files.storage_type(".weight"), files.names().count());
 }

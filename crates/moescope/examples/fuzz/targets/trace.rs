@@ -151,6 +151,7 @@ fn trace_in(folder: &Path) -> PathBuf {
         num_experts: 3,
         top_k: 2,
         num_shared_experts: 0,
+        has_shared_expert_gate: false,
         hidden_size: None,
         vocab_size: None,
         gating: gating.clone(),
