@@ -29,6 +29,8 @@ pub struct MeasureRequest {
     pub prior: LabelPrior,
     /// What stands for a document in maps and classifiers.
     pub fingerprint: FingerprintKind,
+    /// The cumulative score at which a set of experts that ESFT selects is complete; `None` is the published value.
+    pub esft_p: Option<f64>,
 }
 
 impl Default for MeasureRequest {
@@ -44,6 +46,7 @@ impl Default for MeasureRequest {
             level: 0.95,
             prior: LabelPrior::default(),
             fingerprint: FingerprintKind::default(),
+            esft_p: None,
         }
     }
 }
@@ -52,7 +55,7 @@ impl MeasureRequest {
     /// Checks the options that no type checks.
     ///
     /// # Errors
-    /// When the level is not between 0 and 1, a number of resamples is absurd, or a contrast compares a label with itself.
+    /// When the level is not between 0 and 1, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd, or a contrast compares a label with itself.
     pub fn check(&self) -> Result<(), AnalyticsError> {
         const MOST_RESAMPLES: u32 = 1_000_000;
         let error = |reason: String| Err(AnalyticsError::Request(reason));
@@ -66,6 +69,11 @@ impl MeasureRequest {
             return error(format!(
                 "{} resamples were asked for; use at most {MOST_RESAMPLES}",
                 self.resamples.max(self.permutations)
+            ));
+        }
+        if let Some(p) = self.esft_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
+            return error(format!(
+                "the cumulative score of ESFT's sets is {p}; use a number above 0 and at most 1, e.g. 0.2"
             ));
         }
         match &self.contrast {
@@ -94,6 +102,13 @@ mod tests {
             ..MeasureRequest::default()
         };
         assert!(check(contrast).contains("with itself"));
+        for p in [0.0, 1.5, f64::NAN] {
+            let request = MeasureRequest {
+                esft_p: Some(p),
+                ..MeasureRequest::default()
+            };
+            assert!(check(request).contains("above 0 and at most 1"));
+        }
         MeasureRequest::default().check().unwrap();
     }
 }

@@ -21,6 +21,14 @@ fn reference(file: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
+/// The counts of one layer, `[experts]`; experts that are not listed were not chosen.
+fn expert_counts(cells: &Value, experts: u16) -> Vec<u32> {
+    let count = |e: u16| cells[e.to_string()].as_u64().unwrap_or(0);
+    (0..experts)
+        .map(|e| u32::try_from(count(e)).unwrap())
+        .collect()
+}
+
 /// One document per domain, layers 0, 7 and 15.
 fn trace(counts: &Value, model: &str, table: &str) -> TraceData {
     let (experts, top_k) = match (model, table) {
@@ -36,16 +44,7 @@ fn trace(counts: &Value, model: &str, table: &str) -> TraceData {
         .iter()
         .map(|domain| {
             let layers: Vec<Vec<u32>> = (0..3)
-                .map(|layer| {
-                    let cells = &counts[model][table][domain][layer];
-                    (0..experts)
-                        .map(|e| {
-                            cells[e.to_string()]
-                                .as_u64()
-                                .map_or(0, |n| u32::try_from(n).unwrap())
-                        })
-                        .collect()
-                })
+                .map(|layer| expert_counts(&counts[model][table][domain][layer], experts))
                 .collect();
             counted(&spec, sample(domain, domain, domain), &layers)
         })
@@ -86,6 +85,9 @@ fn counts_of_mixtral_and_olmoe_give_the_published_values() {
             let entropy = measure(&data, "load_entropy", &request()).remove(0);
             let effective = measure(&data, "effective_experts", &request()).remove(0);
             let share = measure(&data, "assignment_share", &request()).remove(0);
+            let specialization = measure(&data, "domain_specialization", &request()).remove(0);
+            let load = measure(&data, "relative_load", &request()).remove(0);
+            let top_k = f64::from(data.model().top_k);
             let information = measure(&data, "mutual_information", &request()).remove(0);
             let nmi = measure(&data, "nmi", &request()).remove(0);
             let jsd = measure(&data, "jsd", &request()).remove(0);
@@ -100,10 +102,29 @@ fn counts_of_mixtral_and_olmoe_give_the_published_values() {
                         &own["effective_experts_expH"],
                         5.1e-5,
                     );
-                    let most = (0..share.axes[2].len())
-                        .map(|e| share.value(&[l, d, e]))
-                        .fold(0.0, f64::max);
-                    close(most, &own["max_share"], 5.1e-7);
+                    let experts = share.axes[2].len();
+                    let bits = entropy.value(&[l, d]) * f64::from(data.model().num_experts).log2();
+                    close(bits, &own["entropy_bits"], 5.1e-7);
+                    let most = (0..experts)
+                        .max_by(|a, b| {
+                            share
+                                .value(&[l, d, *a])
+                                .total_cmp(&share.value(&[l, d, *b]))
+                        })
+                        .unwrap();
+                    assert_eq!(most as u64, own["argmax"].as_u64().unwrap());
+                    close(share.value(&[l, d, most]), &own["max_share"], 5.1e-7);
+                    close(load.value(&[l, d, most]) - 1.0, &own["maxvio"], 5.1e-7);
+                    // Of every domain and expert: tokens that choose it over tokens, from the counts as published.
+                    let tokens = own["total_assignments"].as_f64().unwrap() / top_k;
+                    for e in 0..experts {
+                        let share = own["counts"][e].as_f64().unwrap() / tokens;
+                        let found = specialization.value(&[l, d, e]);
+                        assert!(
+                            (found - share).abs() < 1e-12,
+                            "found {found}, published {share}"
+                        );
+                    }
                 }
                 let across = &expected[layer]["_across_domains"];
                 close(
@@ -162,5 +183,41 @@ fn olmoe_specializes_on_arxiv_as_its_paper_says() {
     assert!(
         (100.0 * least - 10.1).abs() < 0.051 && (100.0 * most - 33.2).abs() < 0.051,
         "{least} {most}"
+    );
+}
+
+#[test]
+fn fine_tuning_moved_the_experts_of_olmoe_as_far_as_known() {
+    let Some(counts) = reference("olmoe/expert_counts.json") else {
+        println!("skipped: not present");
+        return;
+    };
+    // One document per checkpoint: what each did with the same texts (Tulu).
+    let mut spec = common::model(3, 64, 8);
+    spec.moe_layers = [0, 7, 15].map(LayerId).to_vec();
+    spec.num_layers = 16;
+    let documents = ["olmoe", "olmoe-sft", "olmoe-dpo"]
+        .map(|model| {
+            let layers: Vec<Vec<u32>> = (0..3)
+                .map(|layer| expert_counts(&counts[model]["expert_counts"]["tulu"][layer], 64))
+                .collect();
+            counted(&spec, sample(model, model, model), &layers)
+        })
+        .to_vec();
+    let data = TraceData::in_memory(spec, ExpertsOrder::ByWeight, documents).unwrap();
+    let jsd = measure(&data, "jsd", &request()).remove(0);
+    let place = |name: &str| jsd.axes[1].labels.iter().position(|l| l == name).unwrap();
+    let check = |a: &str, b: &str, expected: [f64; 3], tolerance: f64| {
+        for (layer, expected) in expected.into_iter().enumerate() {
+            let found = jsd.value(&[layer, place(a), place(b)]);
+            assert!((found - expected).abs() < tolerance, "{a} {b}: {found}");
+        }
+    };
+    check("olmoe", "olmoe-sft", [0.0061, 0.0056, 0.0091], 5.1e-5);
+    check(
+        "olmoe-sft",
+        "olmoe-dpo",
+        [0.00005, 0.00014, 0.00018],
+        5.1e-6,
     );
 }

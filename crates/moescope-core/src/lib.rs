@@ -14,6 +14,7 @@
 //! assert!(batch.margin.as_ref().unwrap()[0] > 0.0);
 //! ```
 
+mod contained_panic;
 mod decision_batch;
 mod decision_stats;
 mod discipline;
@@ -27,6 +28,7 @@ mod sample;
 mod scope;
 mod tokens;
 
+pub use contained_panic::contain_panic;
 pub use decision_batch::DecisionBatch;
 pub use decision_stats::{DecisionStats, SelectionRule};
 pub use discipline::{Discipline, STANDARD_DISCIPLINES};

@@ -42,7 +42,7 @@ pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
-pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample};
+pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
 pub use findings::{Finding, Findings, findings};

@@ -1,4 +1,5 @@
-//! What the tests of several crates share: tiny models that are written on the spot, and the places of fixtures.
+//! What the tests of several crates share: tiny models that are written on the spot, the places of fixtures, and a driver
+//! that feeds readers with broken files.
 //!
 //! This crate is a development dependency only; nothing that is shipped uses it.
 //!
@@ -11,6 +12,7 @@
 //! ```
 
 mod fixtures;
+pub mod fuzz;
 mod hub_repository;
 mod hub_server;
 mod safetensors_file;

@@ -43,7 +43,6 @@
 
 mod card;
 mod columns;
-mod contained_panic;
 mod document;
 mod durable;
 mod error;

@@ -1,19 +1,20 @@
 //! One Parquet file of a trace, opened with distrust.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs::File,
     path::{Path, PathBuf},
 };
 
 use arrow_array::{RecordBatch, types::UInt32Type};
 use arrow_schema::Field;
+use moescope_core::contain_panic;
 use parquet::{
     arrow::{
         ProjectionMask,
         arrow_reader::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-            ParquetRecordBatchReaderBuilder, RowSelection,
+            ParquetRecordBatchReaderBuilder,
         },
     },
     errors::ParquetError,
@@ -25,7 +26,6 @@ use parquet::{
 
 use crate::{
     columns::numbers,
-    contained_panic::contain_panic,
     error::TraceError,
     manifest::Manifest,
     schema::{SAMPLE, Table},
@@ -101,42 +101,28 @@ impl TableFile {
 
     /// All rows, in order.
     pub(crate) fn scan(&self) -> Result<Scan, TraceError> {
-        self.read(None, None, None)
+        self.read(None, None)
     }
 
     /// All rows of one column, in order.
     pub(crate) fn scan_column(&self, name: &str) -> Result<Scan, TraceError> {
-        self.read(None, Some(name), None)
+        self.read(None, Some(name))
     }
 
     /// The rows of one sample; other row groups are not read.
+    ///
+    /// Rows of other samples are decoded and dropped: `parquet` 60.1 can skip them (`RowSelection`), but skips for ever where
+    /// a list's levels end too early (found by fuzzing).
     pub(crate) fn scan_sample(&self, sample: u32) -> Result<Scan, TraceError> {
         let groups: Vec<usize> = (0..self.metadata.metadata().num_row_groups())
             .filter(|group| self.may_hold(*group, sample))
             .collect();
-        let mut keys = self.read(Some(groups.clone()), Some(SAMPLE), None)?;
-        let mut at = 0;
-        let mut ranges = Vec::new();
-        while let Some(batch) = keys.next_batch()? {
-            let column = numbers::<UInt32Type>(&batch, SAMPLE)
-                .map_err(|error| TraceError::parquet("read a shard", &self.path, error))?;
-            for value in column.values() {
-                if *value == sample {
-                    ranges.push(at..at + 1);
-                }
-                at += 1;
-            }
-        }
-        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), at);
-        self.read(Some(groups), None, Some(selection))
+        let mut scan = self.read(Some(groups), None)?;
+        scan.only = Some(sample);
+        Ok(scan)
     }
 
-    fn read(
-        &self,
-        groups: Option<Vec<usize>>,
-        column: Option<&str>,
-        selection: Option<RowSelection>,
-    ) -> Result<Scan, TraceError> {
+    fn read(&self, groups: Option<Vec<usize>>, column: Option<&str>) -> Result<Scan, TraceError> {
         let file = self
             .file
             .try_clone()
@@ -152,14 +138,13 @@ impl TableFile {
                 let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
                 builder = builder.with_projection(mask);
             }
-            if let Some(selection) = selection {
-                builder = builder.with_row_selection(selection);
-            }
             builder.build()
         })?;
         Ok(Scan {
             path: self.path.clone(),
             reader: Some(reader),
+            only: None,
+            found: VecDeque::new(),
         })
     }
 
@@ -271,10 +256,28 @@ pub(crate) struct Scan {
     path: PathBuf,
     /// `None` after an error: a reader that failed is in no known state.
     reader: Option<ParquetRecordBatchReader>,
+    /// The only sample whose rows are wanted.
+    only: Option<u32>,
+    /// Its rows in the last batch that was read.
+    found: VecDeque<RecordBatch>,
 }
 
 impl Scan {
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, TraceError> {
+        let Some(only) = self.only else {
+            return self.decode_batch();
+        };
+        while self.found.is_empty() {
+            let Some(batch) = self.decode_batch()? else {
+                return Ok(None);
+            };
+            self.found = rows_of(&batch, only)
+                .map_err(|error| TraceError::parquet("read a shard", &self.path, error))?;
+        }
+        Ok(self.found.pop_front())
+    }
+
+    fn decode_batch(&mut self) -> Result<Option<RecordBatch>, TraceError> {
         let Some(mut reader) = self.reader.take() else {
             return Ok(None);
         };
@@ -286,11 +289,25 @@ impl Scan {
     }
 }
 
+/// The runs of rows that belong to a sample: one, where rows are sorted as they must be.
+fn rows_of(batch: &RecordBatch, sample: u32) -> Result<VecDeque<RecordBatch>, ParquetError> {
+    let samples = numbers::<UInt32Type>(batch, SAMPLE)?.values();
+    let mut start = 0;
+    let mut found = VecDeque::new();
+    for run in samples.chunk_by(|a, b| a == b) {
+        if run[0] == sample {
+            found.push_back(batch.slice(start, run.len()));
+        }
+        start += run.len();
+    }
+    Ok(found)
+}
+
 /// Runs the Parquet decoder and makes an error of its panics.
 ///
 /// The `parquet` crate panics on some corrupt files (60.1 unwraps a page header's missing part in `column/page.rs`,
-/// found by flipping bytes), and traces come from strangers. This is the only place that catches a panic; whatever the decoder was
-/// working on is dropped, so no broken state survives.
+/// found by flipping bytes), and traces come from strangers. Whatever the decoder was working on is dropped, so no broken
+/// state survives.
 fn decode<T>(
     path: &Path,
     action: &'static str,

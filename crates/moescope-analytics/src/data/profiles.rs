@@ -39,7 +39,7 @@ impl ProfileColumn {
             Self::Tokens | Self::Counts => ("expert counts", "capture the trace again"),
             Self::WeightSum => (
                 "routing weights (column profiles.weight_sum)",
-                "use a quantity of expert ids such as the fingerprint selection_frequency, or capture with this toolkit",
+                "use a quantity of expert ids (assignment_share, esft_token_experts, the fingerprint selection_frequency), or capture with this toolkit",
             ),
             Self::ProbSum => (
                 "router probabilities (column profiles.prob_sum)",

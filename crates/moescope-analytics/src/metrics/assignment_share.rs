@@ -21,7 +21,7 @@ impl Metric for AssignmentShare {
             range: "0 to 1, summing to 1 over experts; an indifferent router gives 1/E",
             edge_cases: "Per assignment, not per token: the uniform value is 1/E, not k/E (compare `domain_specialization`). NaN for a label without tokens.",
             uncertainty: "Percentile bootstrap over groups within label. Null: labels permuted over groups, two-sided, q over layers × labels × experts.",
-            citation: "Jiang et al., Mixtral of Experts, arXiv 2401.04088, section 5 (expert assignment proportion).",
+            citation: "Jiang et al., Mixtral of Experts, arXiv 2401.04088, section 5 (expert assignment proportion); the same as the token selection ratio of ESFT, arXiv 2407.01906.",
             inputs: &[Input::Profiles],
             axes: &[AxisKind::Layer, AxisKind::Group, AxisKind::Expert],
         }

@@ -4,6 +4,9 @@ mod any_overlap_repetition;
 mod assignment_share;
 mod domain_specialization;
 mod effective_experts;
+mod esft_gate_experts;
+mod esft_gate_score;
+mod esft_token_experts;
 mod fingerprint_knn;
 mod fingerprint_map;
 mod first_choice_repetition;
@@ -16,7 +19,7 @@ mod routing_entropy;
 
 use crate::Metric;
 
-/// Every metric, by topic: load, confidence, dependence on the label, sequence, fingerprints.
+/// Every metric, by topic: load, confidence, dependence on the label, experts of a label, sequence, fingerprints.
 pub(crate) static METRICS: &[&dyn Metric] = &[
     &assignment_share::AssignmentShare,
     &domain_specialization::DomainSpecialization,
@@ -27,6 +30,9 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &jsd::Jsd,
     &mutual_information::MutualInformation,
     &nmi::Nmi,
+    &esft_gate_score::EsftGateScore,
+    &esft_gate_experts::EsftGateExperts,
+    &esft_token_experts::EsftTokenExperts,
     &first_choice_repetition::FirstChoiceRepetition,
     &any_overlap_repetition::AnyOverlapRepetition,
     &fingerprint_map::FingerprintMap,

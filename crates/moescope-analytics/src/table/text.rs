@@ -58,7 +58,7 @@ fn list(measurement: &Measurement) -> Vec<Vec<String>> {
     let mut rows = vec![head];
     for (flat, value) in measurement.values.iter().enumerate() {
         let mut row = labels(measurement, flat);
-        row.push(number(Some(*value)));
+        row.push(cell(measurement, *value));
         if let Some(intervals) = &measurement.intervals {
             row.push(intervals[flat].map_or_else(String::new, |interval| {
                 format!(
@@ -100,7 +100,7 @@ fn matrix(measurement: &Measurement) -> Vec<Vec<String>> {
                 .as_ref()
                 .and_then(|nulls| nulls[start + column]?.p_corrected);
             let mark = if q.is_some_and(|q| q < 0.05) { "*" } else { "" };
-            format!("{}{mark}", number(Some(*value)))
+            format!("{}{mark}", cell(measurement, *value))
         }));
         rows.push(cells);
     }
@@ -134,6 +134,15 @@ fn axis_title(kind: AxisKind, by: &str) -> String {
         AxisKind::Document => "document".to_owned(),
         AxisKind::Component => "component".to_owned(),
         AxisKind::Variant => "variant".to_owned(),
+    }
+}
+
+/// A value as its unit is written: ids are whole.
+fn cell(measurement: &Measurement, value: f64) -> String {
+    if measurement.unit == "expert id" && value.is_finite() {
+        format!("{value:.0}")
+    } else {
+        number(Some(value))
     }
 }
 
@@ -262,5 +271,22 @@ mod tests {
         let text = table(&wide);
         assert!(text.contains("layer  discipline        e0"), "{text}");
         assert!(text.contains("0.2500*"), "{text}");
+    }
+
+    #[test]
+    fn ids_are_whole_and_missing_ones_a_dash() {
+        let mut ids = measurement(1);
+        ids.unit = "expert id".into();
+        ids.values = vec![31.0, f64::NAN];
+        let text = table(&ids);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines[2].starts_with("law               0     31  "),
+            "{text}"
+        );
+        assert!(
+            lines[3].starts_with("mathematics       0      —  "),
+            "{text}"
+        );
     }
 }

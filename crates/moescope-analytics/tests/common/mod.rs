@@ -19,6 +19,7 @@ pub(crate) fn model(layers: u16, num_experts: u16, top_k: u16) -> ModelSpec {
         num_experts,
         top_k,
         num_shared_experts: 0,
+        has_shared_expert_gate: false,
         hidden_size: None,
         vocab_size: None,
         gating: Gating::softmax_top_k(),

@@ -1,6 +1,8 @@
 //! A tokenizer in the format of Hugging Face's `tokenizers`: `tokenizer.json`.
 
-use super::TextToken;
+use moescope_core::contain_panic;
+
+use super::{TextToken, json_charsmap};
 use crate::error::EngineError;
 
 /// What the file describes.
@@ -11,9 +13,8 @@ pub(super) struct JsonTokenizer {
 
 impl JsonTokenizer {
     pub(super) fn parse(text: &str) -> Result<Self, EngineError> {
-        let mut inner: tokenizers::Tokenizer = text.parse().map_err(|error| {
-            EngineError::Tokenizer(format!("cannot read the tokenizer: {error}"))
-        })?;
+        json_charsmap::check(text)?;
+        let mut inner: tokenizers::Tokenizer = guard("read the tokenizer", || text.parse())?;
         // A capture decides about length itself; a tokenizer must neither cut nor pad.
         inner.with_truncation(None).map_err(|error| {
             EngineError::Tokenizer(format!("cannot switch off truncation: {error}"))
@@ -42,10 +43,7 @@ impl JsonTokenizer {
         text: &str,
         adds_special: bool,
     ) -> Result<Vec<TextToken>, EngineError> {
-        let encoding = self
-            .inner
-            .encode(text, adds_special)
-            .map_err(|error| EngineError::Tokenizer(format!("cannot tokenise a text: {error}")))?;
+        let encoding = guard("tokenise a text", || self.inner.encode(text, adds_special))?;
         let special = encoding.get_special_tokens_mask();
         Ok(encoding
             .get_ids()
@@ -68,14 +66,11 @@ impl JsonTokenizer {
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> Result<String, EngineError> {
-        self.inner.decode(ids, true).map_err(|error| {
-            EngineError::Tokenizer(format!("cannot turn tokens into text: {error}"))
-        })
+        guard("turn tokens into text", || self.inner.decode(ids, true))
     }
 
     pub(super) fn piece(&self, id: u32) -> String {
-        self.inner
-            .decode(&[id], false)
+        guard("turn a token into text", || self.inner.decode(&[id], false))
             .ok()
             .filter(|text| !text.is_empty())
             .or_else(|| self.inner.id_to_token(id))
@@ -91,5 +86,25 @@ impl JsonTokenizer {
             .get_added_tokens_decoder()
             .get(&id)
             .is_some_and(|token| token.special)
+    }
+}
+
+/// Runs a part of the library and makes an error of its panics.
+///
+/// `tokenizers` 0.23.2 unwraps what a hostile file leaves out: in `normalizers/mod.rs` a broken `precompiled_charsmap`,
+/// in `decoders/mod.rs` parts of a decoder, in `processors/template.rs` a special token without an entry. All were found
+/// by fuzzing.
+fn guard<T>(
+    action: &str,
+    work: impl FnOnce() -> Result<T, tokenizers::Error>,
+) -> Result<T, EngineError> {
+    match contain_panic(work) {
+        Some(Ok(done)) => Ok(done),
+        Some(Err(error)) => Err(EngineError::Tokenizer(format!("cannot {action}: {error}"))),
+        None => Err(EngineError::Tokenizer(format!(
+            "cannot {action}: the tokenizers library gave up on the content of {}; save it again with the model's own \
+             tokenizer",
+            super::JSON_FILE
+        ))),
     }
 }

@@ -4,6 +4,7 @@ mod added_tokens;
 mod chat;
 mod files;
 mod json;
+mod json_charsmap;
 mod llama;
 mod scidfm;
 mod sentencepiece;

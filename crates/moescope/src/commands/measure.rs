@@ -81,6 +81,9 @@ pub(crate) struct RequestArgs {
     /// `last_prob`, `scidfm_logits`, `scidfm_probs`, `scidfm_weights`
     #[arg(long, default_value = "mean_prob", value_name = "KIND")]
     fingerprint: String,
+    /// The cumulative score at which a set of `esft_gate_experts` (published: 0.1) or `esft_token_experts` (0.2) is complete
+    #[arg(long, value_name = "P")]
+    esft_p: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -145,6 +148,7 @@ impl RequestArgs {
             seed: self.seed,
             level: self.level,
             fingerprint,
+            esft_p: self.esft_p,
             ..MeasureRequest::default()
         };
         request.check()?;

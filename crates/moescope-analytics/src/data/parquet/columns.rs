@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use moescope_core::Phase;
+use moescope_core::{Phase, contain_panic};
 use moescope_trace::schema;
 use polars::prelude::{
     ChunkedArray, Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsNumericType,
@@ -29,14 +29,11 @@ impl Frame {
         columns: &[&str],
     ) -> Result<Self, AnalyticsError> {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        let rows = File::open(path)
-            .map_err(PolarsError::from)
-            .and_then(|file| {
-                ParquetReader::new(file)
-                    .with_columns(Some(columns))
-                    .finish()
-            })
-            .map_err(|source| failed("read a table of the trace", source, path))?;
+        let rows = decode(table, "read a table of the trace", path, |file| {
+            ParquetReader::new(file)
+                .with_columns(Some(columns))
+                .finish()
+        })?;
         Ok(Self {
             table,
             path: path.to_owned(),
@@ -49,10 +46,9 @@ impl Frame {
         table: &'static str,
         path: &Path,
     ) -> Result<Vec<String>, AnalyticsError> {
-        let schema = File::open(path)
-            .map_err(PolarsError::from)
-            .and_then(|file| ParquetReader::new(file).schema())
-            .map_err(|source| failed("read the columns of a table", source, path))?;
+        let schema = decode(table, "read the columns of a table", path, |file| {
+            ParquetReader::new(file).schema()
+        })?;
         let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
         if names.iter().any(|name| name == schema::SAMPLE) {
             Ok(names)
@@ -225,6 +221,25 @@ impl Frame {
     fn wrong_type(&self, name: &str, column: &Series) -> AnalyticsError {
         self.malformed(format!("column {name} has type {}", column.dtype()))
     }
+}
+
+/// Opens a file and runs the Parquet decoder on it, and makes an error of its panics.
+///
+/// polars 0.55 panics on some corrupt files (lists whose offsets go backwards, pages beyond the end of the file, footers
+/// with values of another type; found by fuzzing), and a checksum that fits does not make a file sound.
+fn decode<T>(
+    table: &'static str,
+    action: &'static str,
+    path: &Path,
+    work: impl FnOnce(File) -> Result<T, PolarsError>,
+) -> Result<T, AnalyticsError> {
+    contain_panic(|| File::open(path).map_err(PolarsError::from).and_then(work))
+        .ok_or_else(|| AnalyticsError::Malformed {
+            table,
+            reason: "the Parquet decoder gave up on its content".to_owned(),
+            path: path.to_owned(),
+        })?
+        .map_err(|source| failed(action, source, path))
 }
 
 fn failed(action: &'static str, source: PolarsError, path: &Path) -> AnalyticsError {

@@ -1,0 +1,39 @@
+//! Every reader of files from strangers, with good files to start from.
+
+mod checkpoint;
+mod imports;
+mod texts;
+mod tokenizer;
+mod trace;
+
+use moescope_testkit::fuzz::Target;
+
+/// All targets, by the kind of file.
+pub(crate) const TARGETS: &[Target] = &[
+    checkpoint::CONFIG,
+    checkpoint::GENERATION_CONFIG,
+    checkpoint::SAFETENSORS,
+    checkpoint::SAFETENSORS_HEADER,
+    checkpoint::SHARD_INDEX,
+    checkpoint::SHARD_NAMES,
+    tokenizer::TOKENIZER_JSON,
+    tokenizer::TOKENIZER_MODEL,
+    tokenizer::TOKENIZER_CONFIG,
+    imports::SAFETENSORS,
+    imports::NPZ,
+    imports::NPY,
+    imports::VLLM,
+    imports::SGLANG,
+    imports::ESFT,
+    imports::COUNTS,
+    texts::JSON_LINES,
+    texts::JSON_LIST,
+    texts::CSV,
+    texts::PLAIN,
+    texts::ZSTD,
+    trace::MANIFEST,
+    trace::SAMPLES,
+    trace::TOKENS,
+    trace::ROUTING,
+    trace::PROFILES,
+];
