@@ -46,7 +46,9 @@ pub use config::{
     QkNorm, QkNormScope, QueryTemperature, Rope, RopeKind, RopeLayout, RouterConfig,
     SharedExpertConfig,
 };
-pub use decoder::{ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span};
+pub use decoder::{
+    ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span, TensorClass,
+};
 pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;
 pub use families::model_types;

@@ -127,7 +127,7 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         total_parameters,
         active_parameters: total_parameters.saturating_sub(idle),
         memory_bytes,
-        weight_types: crate::capture::weight_types(&checkpoint),
+        weight_types: crate::capture::weight_types(&checkpoint)?,
         files,
         tokenizer: tokenizer_kind(&folder.path, &model.family)?,
         trace_bytes_per_token: per_token(false),

@@ -160,18 +160,6 @@ impl TensorFiles {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The storage type of the tensors whose name ends in `suffix`, as safetensors names it, where they agree.
-    #[must_use]
-    pub fn storage_type(&self, suffix: &str) -> Option<String> {
-        let types: BTreeSet<String> = self
-            .tensors
-            .iter()
-            .filter(|(name, _)| name.ends_with(suffix))
-            .map(|(_, tensor)| format!("{:?}", tensor.dtype))
-            .collect();
-        (!types.is_empty()).then(|| types.into_iter().collect::<Vec<_>>().join("+"))
-    }
-
     pub(crate) fn get(&self, name: &str) -> Option<&StoredTensor> {
         self.tensors.get(name)
     }

@@ -74,6 +74,30 @@ impl ConfigJson {
             .ok_or_else(|| EngineError::Config(format!("config.json has no {}", keys.join(" or "))))
     }
 
+    /// A count or width that must be given: as a number, or as a list with one entry per layer that are all the same.
+    ///
+    /// # Errors
+    /// When the key is missing, holds something else, or differs between layers.
+    ///
+    /// # Panics
+    /// Never: the number was bounded.
+    pub fn uniform_size(&self, keys: &[&str]) -> Result<usize, EngineError> {
+        let Some(value @ Value::Array(entries)) = self.get(keys) else {
+            return self.size(keys);
+        };
+        let first = entries.first().and_then(Value::as_u64);
+        match first {
+            Some(size @ 1..=LARGEST) if entries.iter().all(|entry| entry.as_u64() == first) => {
+                Ok(usize::try_from(size).expect("bounded above"))
+            }
+            _ => Err(wrong(
+                keys,
+                "a whole number from 1 to 16777216, or a list that repeats one",
+                value,
+            )),
+        }
+    }
+
     /// A finite number, if it is given.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Standard {
         let eps = json
             .number_opt(&["rms_norm_eps"])?
             .unwrap_or(self.rms_norm_eps);
-        let expert_width = json.size(self.expert_width)?;
+        let expert_width = json.uniform_size(self.expert_width)?;
         let rope = Rope::from_json(json, head_dim, self.rope())?;
         Ok(DecoderConfig {
             family: json.text_opt(&["model_type"])?.unwrap_or("").to_owned(),
@@ -87,8 +87,8 @@ impl Standard {
                 .size_opt(&["intermediate_size"])?
                 .unwrap_or(expert_width),
             router: RouterConfig::new(
-                json.size(self.num_experts)?,
-                json.size(self.top_k)?,
+                json.uniform_size(self.num_experts)?,
+                json.uniform_size(self.top_k)?,
                 Gating::softmax_top_k(),
             ),
             experts: ExpertConfig {

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use moescope_core::{LayerId, ModelSpec, Progress};
 
 pub use cache::KvCache;
-pub use needs::NeededTensor;
+pub use needs::{NeededTensor, TensorClass};
 pub use step::Span;
 use step::Step;
 use weights::{DecoderWeights, FeedForwardWeights, LayerWeights, LinearWeights, NormWeights};

@@ -8,12 +8,95 @@ use crate::{checkpoint::Checkpoint, error::EngineError};
 pub struct NeededTensor {
     /// Its name.
     pub name: String,
+    /// What it is a part of.
+    pub class: TensorClass,
     /// Its storage type, as safetensors names it.
     pub dtype: String,
     /// Its shape.
     pub shape: Vec<usize>,
     /// Whether its values are put into another order, so that they cannot stay in the mapped file.
     pub is_rearranged: bool,
+}
+
+/// The parts of a model that weights belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TensorClass {
+    /// The embedding table, and the head where the two are one.
+    Embeddings,
+    /// All norms but those within attention.
+    Norms,
+    /// Attention, with its norms.
+    Attention,
+    /// Routers and their biases.
+    Router,
+    /// Routed experts.
+    Experts,
+    /// Experts that every token passes, and their gate.
+    SharedExperts,
+    /// Feed-forward parts of layers without a router.
+    Dense,
+    /// The head.
+    Head,
+}
+
+impl TensorClass {
+    /// The name in manifests and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embeddings => "embeddings",
+            Self::Norms => "norms",
+            Self::Attention => "attention",
+            Self::Router => "router",
+            Self::Experts => "experts",
+            Self::SharedExperts => "shared_experts",
+            Self::Dense => "dense",
+            Self::Head => "lm_head",
+        }
+    }
+}
+
+impl NeededTensor {
+    /// The type of its weights: `f32`, `bf16`, `f16`, `fp8`, `mxfp4`; `None` for scales, which are no weights.
+    #[must_use]
+    pub fn weight_type(&self) -> Option<String> {
+        match self.dtype.as_str() {
+            _ if self.name.ends_with("_scale_inv") => None,
+            "U8" => self.name.ends_with("_blocks").then(|| "mxfp4".to_owned()),
+            "F8_E4M3" => Some("fp8".to_owned()),
+            other => Some(other.to_lowercase()),
+        }
+    }
+
+    /// Weights in it; a byte of four-bit floats holds two.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        let entries = self
+            .shape
+            .iter()
+            .fold(1u64, |product, size| product.saturating_mul(*size as u64));
+        match self.weight_type().as_deref() {
+            None => 0,
+            Some("mxfp4") => entries.saturating_mul(2),
+            Some(_) => entries,
+        }
+    }
+
+    /// Bytes that the CPU computes with: bf16 and MXFP4 as two a weight, everything else as f32.
+    #[must_use]
+    pub fn cpu_bytes(&self) -> u64 {
+        let width = match self.weight_type().as_deref() {
+            Some("bf16" | "mxfp4") => 2,
+            _ => 4,
+        };
+        self.weights().saturating_mul(width)
+    }
+
+    /// Whether the CPU uses it where it lies in the mapped file.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        !self.is_rearranged && matches!(self.dtype.as_str(), "F32" | "BF16")
+    }
 }
 
 impl Checkpoint {
@@ -28,6 +111,7 @@ impl Checkpoint {
             let stored = self.files().get(&need.name)?;
             Some(NeededTensor {
                 name: need.name.clone(),
+                class: need.class,
                 dtype: format!("{:?}", stored.dtype),
                 shape: stored.shape.clone(),
                 is_rearranged: need.is_rearranged,

@@ -48,3 +48,23 @@ fn describe(json: &ConfigJson) -> Result<DecoderConfig, EngineError> {
     });
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn experts_per_token_may_be_listed_layer_by_layer() {
+        let describe = |top_k: &str| {
+            let text = format!(
+                r#"{{"model_type": "hunyuan_v1_moe", "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 9,
+                    "num_attention_heads": 2, "num_experts": 4, "intermediate_size": 4, "moe_topk": {top_k}}}"#
+            );
+            DecoderConfig::from_json(&ConfigJson::parse(&text).unwrap())
+        };
+        assert_eq!(describe("[2, 2]").unwrap().router.top_k, 2);
+        assert_eq!(describe("3").unwrap().router.top_k, 3);
+        let error = describe("[2, 3]").unwrap_err().to_string();
+        assert!(error.contains("moe_topk"), "{error}");
+    }
+}

@@ -2,10 +2,10 @@
 
 mod machine;
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use moescope_core::Progress;
-use moescope_engine::{BatchRun, Interventions, MoeModel, RunConfig};
+use moescope_engine::{BatchRun, Interventions, MoeModel, NeededTensor, RunConfig, TensorClass};
 use serde::Serialize;
 
 pub use machine::{peak_bytes, stream_bandwidth};
@@ -270,7 +270,7 @@ fn describe(loaded: &LoadedModel, case: Case, seconds: f64, limit: Option<f64>) 
 /// What a token costs by the model's geometry.
 struct Work {
     storage: String,
-    /// Attention and router weights of all layers.
+    /// Weights of all layers that every token passes.
     shared_bytes: f64,
     /// One expert in every layer.
     expert_bytes: f64,
@@ -286,36 +286,46 @@ impl Work {
     #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
     fn of(loaded: &LoadedModel) -> Self {
         let config = loaded.model.config();
-        let storage = loaded
-            .files
-            .checkpoint
-            .files()
-            .storage_type("w1.weight")
-            .or_else(|| loaded.files.checkpoint.files().storage_type("gate_up_proj"))
-            .unwrap_or_else(|| "unknown".to_owned());
-        // On the CPU weights are read as stored; on a GPU they are f32.
-        let width = if loaded.device.kind == "cpu" && storage == "BF16" {
-            2.0
-        } else {
-            4.0
+        let tensors = loaded.files.checkpoint.needed_tensors().unwrap_or_default();
+        let is_cpu = loaded.device.kind == "cpu";
+        let sum = |is_wanted: &dyn Fn(TensorClass) -> bool| {
+            let wanted = tensors.iter().filter(|tensor| is_wanted(tensor.class));
+            wanted.fold((0.0, 0.0), |(weights, bytes), tensor| {
+                let width = if is_cpu {
+                    tensor.cpu_bytes()
+                } else {
+                    4 * tensor.weights()
+                };
+                (weights + tensor.weights() as f64, bytes + width as f64)
+            })
         };
-        let attention = &config.attention;
-        let hidden = config.hidden_size as f64;
-        let projections =
-            hidden * (attention.head_dim * 2 * (attention.heads + attention.kv_heads)) as f64;
-        let router = hidden * config.router.num_experts as f64;
-        let expert = 3.0 * hidden * config.experts.intermediate_size as f64;
-        let layers = config.num_layers as f64;
-        let head = hidden * config.vocab_size as f64;
+        let experts = sum(&|class| class == TensorClass::Experts);
+        let head_class = if config.tie_word_embeddings {
+            TensorClass::Embeddings
+        } else {
+            TensorClass::Head
+        };
+        let head = sum(&|class| class == head_class);
+        let shared = sum(&|class| {
+            !matches!(
+                class,
+                TensorClass::Experts | TensorClass::Embeddings | TensorClass::Head
+            )
+        });
+        let types: BTreeSet<String> = tensors
+            .iter()
+            .filter(|tensor| tensor.class == TensorClass::Experts)
+            .filter_map(NeededTensor::weight_type)
+            .collect();
+        let num_experts = config.router.num_experts as f64;
         Self {
-            storage,
-            shared_bytes: layers * (projections + router) * width,
-            expert_bytes: layers * expert * width,
-            head_bytes: head * width,
-            head_parameters: head,
-            active_parameters: layers
-                * (projections + router + expert * config.router.top_k as f64),
-            num_experts: config.router.num_experts as f64,
+            storage: types.into_iter().collect::<Vec<_>>().join("+"),
+            shared_bytes: shared.1,
+            expert_bytes: experts.1 / num_experts,
+            head_bytes: head.1,
+            head_parameters: head.0,
+            active_parameters: shared.0 + experts.0 / num_experts * config.router.top_k as f64,
+            num_experts,
             top_k: config.router.top_k as f64,
         }
     }

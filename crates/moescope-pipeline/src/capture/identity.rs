@@ -1,39 +1,13 @@
 //! What a manifest says of the model, the device and the settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use moescope_engine::{Checkpoint, RunConfig};
 use moescope_trace as trace;
 use serde_json::json;
 
 use super::plan::CapturePlan;
-use crate::{clock, data::OnBadRow, model::LoadedModel};
-
-/// Classes of tensors by the ending of their names.
-const TENSOR_CLASSES: [(&str, &[&str]); 5] = [
-    ("embeddings", &["embed_tokens.weight"]),
-    (
-        "attention",
-        &[
-            "q_proj.weight",
-            "k_proj.weight",
-            "v_proj.weight",
-            "o_proj.weight",
-        ],
-    ),
-    ("router", &[".gate.weight"]),
-    (
-        "experts",
-        &[
-            ".w1.weight",
-            ".w2.weight",
-            ".w3.weight",
-            "experts.gate_up_proj",
-            "experts.down_proj",
-        ],
-    ),
-    ("lm_head", &["lm_head.weight"]),
-];
+use crate::{clock, data::OnBadRow, error::PipelineError, model::LoadedModel};
 
 /// A manifest with everything that follows from the model, the device and how tokens are drawn.
 pub(crate) fn describe_model(
@@ -65,7 +39,8 @@ pub(crate) fn describe_model(
                     header_sha256: Some(file.header_sha256.clone()),
                 })
                 .collect(),
-            weight_types: weight_types(&files.checkpoint),
+            weight_types: weight_types(&files.checkpoint)
+                .expect("the tensors were found when the model was loaded"),
         }),
         compute_type: Some("f32".to_owned()),
         tokenizer: Some(trace::TokenizerIdentity {
@@ -101,20 +76,23 @@ pub(crate) fn describe_model(
     }
 }
 
-/// The stored type of each class of tensors that the checkpoint has.
-pub(crate) fn weight_types(checkpoint: &Checkpoint) -> BTreeMap<String, String> {
-    TENSOR_CLASSES
-        .iter()
-        .filter_map(|(class, endings)| {
-            let mut types: Vec<String> = endings
-                .iter()
-                .filter_map(|ending| checkpoint.files().storage_type(ending))
-                .collect();
-            types.sort();
-            types.dedup();
-            (!types.is_empty()).then(|| ((*class).to_owned(), types.join("+").to_lowercase()))
+/// The stored type of each class of tensors; more than one are joined by `+`.
+pub(crate) fn weight_types(
+    checkpoint: &Checkpoint,
+) -> Result<BTreeMap<String, String>, PipelineError> {
+    let mut types: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for tensor in checkpoint.needed_tensors()? {
+        if let Some(kind) = tensor.weight_type() {
+            types.entry(tensor.class.name()).or_default().insert(kind);
+        }
+    }
+    Ok(types
+        .into_iter()
+        .map(|(class, kinds)| {
+            let kinds: Vec<String> = kinds.into_iter().collect();
+            (class.to_owned(), kinds.join("+"))
         })
-        .collect()
+        .collect())
 }
 
 impl CapturePlan {

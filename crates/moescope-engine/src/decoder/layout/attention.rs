@@ -3,6 +3,7 @@
 use super::{Catalogue, LinearLayout, Place, Wanted};
 use crate::{
     config::{AttentionConfig, LatentAttention, MixtureOfHeads, Projection, QkNormScope},
+    decoder::TensorClass,
     error::EngineError,
     families::AttentionNames,
 };
@@ -48,6 +49,7 @@ impl AttentionLayout {
         names: &AttentionNames,
         prefix: &str,
     ) -> Result<Self, EngineError> {
+        catalogue.enter(TensorClass::Attention);
         let config = catalogue.config();
         let attention = &config.attention;
         let name = |suffix: &str| format!("{prefix}{suffix}");

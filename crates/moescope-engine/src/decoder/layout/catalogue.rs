@@ -7,6 +7,7 @@ use safetensors::Dtype;
 use crate::{
     checkpoint::{Checkpoint, TensorFiles},
     config::DecoderConfig,
+    decoder::TensorClass,
     error::EngineError,
 };
 
@@ -35,6 +36,8 @@ pub(in crate::decoder) struct Catalogue<'a> {
     ignored: &'static [&'static str],
     layer: &'static str,
     prefix: &'static str,
+    /// What the tensors that are asked for next belong to.
+    class: TensorClass,
     needs: Vec<Need>,
     allowed: BTreeSet<String>,
     missing: Vec<String>,
@@ -44,6 +47,7 @@ pub(in crate::decoder) struct Catalogue<'a> {
 /// A needed tensor.
 pub(in crate::decoder) struct Need {
     pub(in crate::decoder) name: String,
+    pub(in crate::decoder) class: TensorClass,
     /// Whether its values are put into another order, so that they cannot stay in the mapped file.
     pub(in crate::decoder) is_rearranged: bool,
 }
@@ -62,6 +66,7 @@ impl<'a> Catalogue<'a> {
             ignored: names.ignored,
             layer: names.layer,
             prefix: prefix.copied().unwrap_or(names.prefixes[0]),
+            class: TensorClass::Embeddings,
             needs: Vec::new(),
             allowed: BTreeSet::new(),
             missing: Vec::new(),
@@ -71,6 +76,11 @@ impl<'a> Catalogue<'a> {
 
     pub(super) fn config(&self) -> &'a DecoderConfig {
         self.config
+    }
+
+    /// Says what the tensors that are asked for next belong to.
+    pub(super) fn enter(&mut self, class: TensorClass) {
+        self.class = class;
     }
 
     /// Whether the checkpoint has a tensor of this name.
@@ -102,6 +112,7 @@ impl<'a> Catalogue<'a> {
         }
         self.needs.push(Need {
             name,
+            class: self.class,
             is_rearranged: false,
         });
         Ok(Wanted(self.needs.len() - 1))

@@ -2,6 +2,7 @@
 
 use super::{Catalogue, LinearLayout, Place, Wanted};
 use crate::{
+    decoder::TensorClass,
     error::EngineError,
     families::{ExpertNames, GluNames, TensorNames},
 };
@@ -93,6 +94,7 @@ impl SparseLayout {
         names: &TensorNames,
         prefix: &str,
     ) -> Result<Self, EngineError> {
+        catalogue.enter(TensorClass::Router);
         let config = catalogue.config();
         let (router, hidden) = (&config.router, config.hidden_size);
         let name = |suffix: &str| format!("{prefix}{suffix}");
@@ -113,16 +115,19 @@ impl SparseLayout {
         } else {
             None
         };
+        catalogue.enter(TensorClass::Experts);
         let experts = experts(catalogue, names.experts, prefix)?;
         let (mut shared, mut shared_gate) = (None, None);
         if let Some(expert) = config.shared_expert {
             let width = expert.intermediate_size;
+            catalogue.enter(TensorClass::SharedExperts);
             shared = Some(GluLayout::of(catalogue, &names.shared, prefix, width)?);
             if expert.has_gate {
                 let gate = name(&format!("{}.weight", names.shared_gate));
                 shared_gate = Some(catalogue.matrix(&gate, [1, hidden])?);
             }
         }
+        catalogue.enter(TensorClass::Experts);
         let bias = config
             .has_feed_forward_bias
             .then(|| catalogue.want(&name(names.feed_forward_bias), &[hidden]))

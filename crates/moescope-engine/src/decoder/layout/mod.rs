@@ -8,6 +8,7 @@ pub(super) use attention::{AttentionLayout, ProjectionLayout};
 pub(super) use catalogue::{Catalogue, Place, Wanted};
 pub(super) use feed_forward::{ExpertLayout, FeedForwardLayout, GluLayout, SparseLayout};
 
+use super::TensorClass;
 use crate::{checkpoint::Checkpoint, config::NormKind, error::EngineError, families::TensorNames};
 
 /// The places of all weights of a decoder.
@@ -56,6 +57,7 @@ impl Layout {
             layers.push(LayerLayout::of(&mut catalogue, names, number)?);
         }
         let norm = NormLayout::of(&mut catalogue, names.norm, config.norm, hidden)?;
+        catalogue.enter(TensorClass::Head);
         let lm_head = if config.tie_word_embeddings {
             catalogue.allow(&format!("{}.weight", names.lm_head));
             None
@@ -105,6 +107,7 @@ impl LayerLayout {
                 FeedForwardLayout::Sparse(Box::new(sparse))
             } else {
                 let width = config.dense_intermediate_size;
+                catalogue.enter(TensorClass::Dense);
                 FeedForwardLayout::Dense(GluLayout::of(catalogue, &names.dense, &prefix, width)?)
             },
         })
@@ -118,6 +121,7 @@ impl NormLayout {
         kind: NormKind,
         width: usize,
     ) -> Result<Self, EngineError> {
+        catalogue.enter(TensorClass::Norms);
         let has_bias = kind == NormKind::Layer { has_bias: true };
         Ok(Self {
             weight: catalogue.want(&format!("{name}.weight"), &[width])?,

@@ -67,42 +67,22 @@ impl ModelSizes {
 
     /// Counts one tensor.
     pub(super) fn add(&mut self, tensor: &NeededTensor) {
-        let NeededTensor {
-            name,
-            dtype,
-            shape,
-            is_rearranged,
-        } = tensor;
-        let mut values = shape
-            .iter()
-            .fold(1u64, |product, size| product.saturating_mul(*size as u64));
-        let (mapped, converted) = match dtype.as_str() {
-            // Scales are multiplied in.
-            _ if name.ends_with("_scale_inv") => return,
-            "F32" if *is_rearranged => (0, values.saturating_mul(4)),
-            "BF16" if *is_rearranged => (0, values.saturating_mul(2)),
-            "F32" => (values.saturating_mul(4), 0),
-            "BF16" => (values.saturating_mul(2), 0),
-            // MXFP4: a byte holds two values of a block, and the blocks' scales are multiplied in.
-            "U8" if name.ends_with("_blocks") => {
-                values = values.saturating_mul(2);
-                (0, values.saturating_mul(2))
-            }
-            "F16" => (0, values.saturating_mul(4)),
-            float if float.starts_with("F8") => (0, values.saturating_mul(4)),
-            // Scales, counters and tables that are computed anew.
-            _ => return,
+        let (values, bytes) = (tensor.weights(), tensor.cpu_bytes());
+        let (mapped, converted) = if tensor.is_mapped() {
+            (bytes, 0)
+        } else {
+            (0, bytes)
         };
         self.mapped_bytes = self.mapped_bytes.saturating_add(mapped);
         self.converted_bytes = self.converted_bytes.saturating_add(converted);
         self.values = self.values.saturating_add(values);
         // Experts that are fused into one tensor are loaded one by one.
-        let pieces = match shape[..] {
+        let pieces = match tensor.shape[..] {
             [experts, _, _, ..] => (experts as u64).max(1),
             _ => 1,
         };
         if values / pieces > self.largest.1 {
-            self.largest = (name.clone(), values / pieces);
+            self.largest = (tensor.name.clone(), values / pieces);
         }
     }
 }

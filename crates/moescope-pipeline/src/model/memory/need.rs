@@ -184,7 +184,7 @@ fn recording(sizes: &ModelSizes, pass: &PassSize) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use moescope_engine::NeededTensor;
+    use moescope_engine::{NeededTensor, TensorClass};
 
     use super::*;
 
@@ -211,6 +211,7 @@ mod tests {
     fn tensor(name: &str, dtype: &str, shape: &[usize]) -> NeededTensor {
         NeededTensor {
             name: name.to_owned(),
+            class: TensorClass::Experts,
             dtype: dtype.to_owned(),
             shape: shape.to_vec(),
             is_rearranged: false,
@@ -227,7 +228,6 @@ mod tests {
         // 3 rows of 2 blocks of 16 bytes: 3 × 2 × 32 values, and their scales.
         sizes.add(&tensor("e_blocks", "U8", &[3, 2, 16]));
         sizes.add(&tensor("e_scales", "U8", &[3, 2]));
-        sizes.add(&tensor("counter", "I64", &[100]));
         // BF16 160 + F32 32; F16 64 + F8 32 + MXFP4 as bf16 192 × 2.
         assert_eq!(sizes.mapped_bytes, 192);
         assert_eq!(sizes.converted_bytes, 64 + 32 + 384);
