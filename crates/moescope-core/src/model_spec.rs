@@ -57,7 +57,7 @@ pub struct Gating {
     /// Factor on the weights after normalisation.
     pub scaling: f32,
     /// What a weight multiplies.
-    #[serde(default, skip_serializing_if = "WeightTarget::is_output")]
+    #[serde(default, skip_serializing_if = "is_output")]
     pub weight_target: WeightTarget,
 }
 
@@ -162,16 +162,18 @@ pub enum WeightTarget {
     Input,
 }
 
-impl WeightTarget {
-    fn is_output(&self) -> bool {
-        *self == Self::Output
-    }
-}
-
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde hands over a reference"
 )]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_output(target: &WeightTarget) -> bool {
+    *target == WeightTarget::Output
 }

@@ -95,7 +95,7 @@ fn weigh(
         WeightNormalization::SigmoidOfSelected => activation::sigmoid(chosen),
         WeightNormalization::Sparsemixer => {
             let threshold = gating.sparsemixer_threshold.unwrap_or(0.0);
-            sparsemixer(chosen, ids, router_logits, threshold)
+            sparsemixer(&chosen, ids, router_logits, threshold)
         }
     }
 }
@@ -139,7 +139,7 @@ fn is_listed(ids: &Tensor<2, Int>, count: usize) -> Tensor<2, Bool> {
 ///
 /// An expert is near when (z − its logit) / max(|its logit|, z) ≤ 2ε, z the chosen one's logit (arXiv 2409.12136, §2).
 fn sparsemixer(
-    chosen: Tensor<2>,
+    chosen: &Tensor<2>,
     ids: &Tensor<2, Int>,
     router_logits: &Tensor<2>,
     threshold: f32,

@@ -275,6 +275,9 @@ fn experts_of_every_function() {
     }
 }
 
+/// A gating, a correction bias, and the choice and weights that follow.
+type GatingCase = (Gating, Option<[f32; 4]>, [i64; 2], [f64; 2]);
+
 /// Gatings of every kind, one by one against the definitions in plain numbers.
 #[test]
 fn gatings_choose_and_weigh_as_they_are_defined() {
@@ -292,7 +295,7 @@ fn gatings_choose_and_weigh_as_they_are_defined() {
         kept: 1,
         ranked_by,
     };
-    let cases: Vec<(Gating, Option<[f32; 4]>, [i64; 2], [f64; 2])> = vec![
+    let cases: Vec<GatingCase> = vec![
         // The bias lifts expert 3 over expert 1; the weights stay those of the scores.
         (
             sigmoid.clone(),

@@ -17,7 +17,8 @@ const fn e4m3() -> [f32; 256] {
             f32::NAN
         } else if exponent == 0 {
             // Subnormal: mantissa / 8 · 2⁻⁶ = mantissa · 2⁻⁹.
-            let size = mantissa as u8 as f32 * (1.0 / 512.0);
+            const EIGHTHS: [f32; 8] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+            let size = EIGHTHS[mantissa as usize] / 512.0;
             if sign == 0 { size } else { -size }
         } else {
             f32::from_bits(sign | (exponent + 120) << 23 | mantissa << 20)

@@ -233,7 +233,7 @@ impl Values {
     fn into_f32(self) -> Self {
         match self {
             Self::Bf16(values) => Self::F32(values.into_iter().map(bf16::to_f32).collect()),
-            f32 => f32,
+            Self::F32(values) => Self::F32(values),
         }
     }
 }

@@ -67,7 +67,7 @@ pub enum RopeKind {
         original_max_positions: f64,
     },
     /// High frequencies kept, low ones divided by a factor, a linear ramp between, and a factor on all rotations
-    /// (YaRN, arXiv 2309.00071).
+    /// (`YaRN`, arXiv 2309.00071).
     Yarn {
         /// The divisor.
         factor: f64,
@@ -76,7 +76,7 @@ pub enum RopeKind {
         /// Factor on cosine and sine.
         attention_factor: f64,
     },
-    /// One divisor per frequency, another set beyond the trained length (LongRoPE, arXiv 2402.13753).
+    /// One divisor per frequency, another set beyond the trained length (`LongRoPE`, arXiv 2402.13753).
     Longrope {
         /// Divisors up to the trained length.
         short_factor: Vec<f64>,

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::{
     KvCache, MoeModel,
     step::Step,
-    weights::{AttentionWeights, LatentWeights, LinearWeights, ProjectionWeights},
+    weights::{AttentionWeights, GroupedWeights, LatentWeights, ProjectionWeights},
 };
 use crate::{
     config::{AttentionConfig, LatentAttention, LayerAttention, Projection, QkNormScope},
@@ -34,10 +34,10 @@ impl MoeModel {
     ) -> Tensor<2> {
         let layer = self.config.attention.layers[number];
         match (&weights.projection, &self.config.attention.projection) {
-            (ProjectionWeights::Grouped { q, k, v, o }, _) => {
-                let projected = self.grouped([q, k, v], weights, x, layer, step);
+            (ProjectionWeights::Grouped(grouped), _) => {
+                let projected = self.grouped(grouped, weights, x, layer, step);
                 let mixed = self.mix(number, weights, projected, step, cache);
-                self.linear(&mixed, o)
+                self.linear(&mixed, &grouped.o)
             }
             (ProjectionWeights::Latent(latent), Projection::Latent(sizes)) => {
                 let projected = self.latent(latent, sizes, x, step);
@@ -81,16 +81,16 @@ impl MoeModel {
 
     fn grouped(
         &self,
-        [q, k, v]: [&LinearWeights; 3],
+        projection: &GroupedWeights,
         weights: &AttentionWeights,
         x: &Tensor<2>,
         layer: LayerAttention,
         step: &Step,
     ) -> Projected {
         let config = &self.config.attention;
-        let mut queries = self.linear(x, q);
-        let mut keys = self.linear(x, k);
-        let mut values = self.linear(x, v);
+        let mut queries = self.linear(x, &projection.q);
+        let mut keys = self.linear(x, &projection.k);
+        let mut values = self.linear(x, &projection.v);
         let normalise = |queries: Tensor<2>, keys: Tensor<2>| {
             (
                 self.qk_norm(queries, weights, 0, layer),

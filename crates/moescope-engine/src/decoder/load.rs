@@ -10,8 +10,8 @@ use super::{
     },
     weights::{
         AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
-        GluWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights, NormWeights,
-        ProjectionWeights, SparseWeights,
+        GluWeights, GroupedWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights,
+        NormWeights, ProjectionWeights, SparseWeights,
     },
 };
 use crate::{
@@ -108,20 +108,13 @@ impl Loader<'_> {
             dims,
         } = place;
         let stored = self.stored(tensor);
-        match (scales, self.config.fp8_block) {
-            (Some(scales), Some(block)) => self.files.fp8(
-                [stored, self.stored(scales)],
-                first_row,
-                dims,
-                block,
-                self.target,
-            ),
-            _ => {
-                let start = first_row * dims[1];
-                let part = start..start + dims[0] * dims[1];
-                self.files.matrix(stored, part, dims, self.target)
-            }
+        if let (Some(scales), Some(block)) = (scales, self.config.fp8_block) {
+            let tensors = [stored, self.stored(scales)];
+            return self.files.fp8(tensors, first_row, dims, block, self.target);
         }
+        let start = first_row * dims[1];
+        let part = start..start + dims[0] * dims[1];
+        self.files.matrix(stored, part, dims, self.target)
     }
 
     /// A vector; always f32, since it is small.
@@ -154,7 +147,9 @@ impl Loader<'_> {
             attention: self.attention(&layout.attention)?,
             feed_forward_norm: self.norm(&layout.feed_forward_norm)?,
             feed_forward: match &layout.feed_forward {
-                FeedForwardLayout::Dense(glu) => FeedForwardWeights::Dense(self.glu(glu)?),
+                FeedForwardLayout::Dense(glu) => {
+                    FeedForwardWeights::Dense(Box::new(self.glu(glu)?))
+                }
                 FeedForwardLayout::Sparse(sparse) => {
                     FeedForwardWeights::Sparse(Box::new(self.sparse(sparse)?))
                 }
@@ -176,12 +171,14 @@ impl Loader<'_> {
 
     fn projection(&self, layout: &ProjectionLayout) -> Result<ProjectionWeights, EngineError> {
         Ok(match layout {
-            ProjectionLayout::Grouped { q, k, v, o } => ProjectionWeights::Grouped {
-                q: self.linear(q)?,
-                k: self.linear(k)?,
-                v: self.linear(v)?,
-                o: self.linear(o)?,
-            },
+            ProjectionLayout::Grouped { q, k, v, o } => {
+                ProjectionWeights::Grouped(Box::new(GroupedWeights {
+                    q: self.linear(q)?,
+                    k: self.linear(k)?,
+                    v: self.linear(v)?,
+                    o: self.linear(o)?,
+                }))
+            }
             ProjectionLayout::Latent {
                 q_down,
                 q_up,
@@ -189,7 +186,7 @@ impl Loader<'_> {
                 kv_norm,
                 kv_up,
                 o,
-            } => ProjectionWeights::Latent(LatentWeights {
+            } => ProjectionWeights::Latent(Box::new(LatentWeights {
                 q_down: match q_down {
                     None => None,
                     Some((down, norm)) => Some((self.matrix(*down)?, self.vector(*norm)?)),
@@ -199,7 +196,7 @@ impl Loader<'_> {
                 kv_norm: self.vector(*kv_norm)?,
                 kv_up: self.matrix(*kv_up)?,
                 o: self.matrix(*o)?,
-            }),
+            })),
             ProjectionLayout::MixtureOfHeads {
                 router,
                 input,
@@ -215,14 +212,14 @@ impl Loader<'_> {
                         .map(|expert| self.slice(wanted, expert, dims))
                         .collect::<Result<Vec<_>, _>>()
                 };
-                ProjectionWeights::MixtureOfHeads(HeadMixtureWeights {
+                ProjectionWeights::MixtureOfHeads(Box::new(HeadMixtureWeights {
                     router: self.matrix(*router)?,
                     input: all(*input, [width, hidden])?,
                     output: all(*output, [hidden, width])?,
                     bias: self.vector(*bias)?,
                     k: self.matrix(*k)?,
                     v: self.matrix(*v)?,
-                })
+                }))
             }
         })
     }

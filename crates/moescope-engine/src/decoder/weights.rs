@@ -49,14 +49,18 @@ pub(crate) struct AttentionWeights {
 /// From the hidden state to queries, keys and values, and back.
 #[derive(Debug)]
 pub(crate) enum ProjectionWeights {
-    Grouped {
-        q: LinearWeights,
-        k: LinearWeights,
-        v: LinearWeights,
-        o: LinearWeights,
-    },
-    Latent(LatentWeights),
-    MixtureOfHeads(HeadMixtureWeights),
+    Grouped(Box<GroupedWeights>),
+    Latent(Box<LatentWeights>),
+    MixtureOfHeads(Box<HeadMixtureWeights>),
+}
+
+/// Grouped-query attention.
+#[derive(Debug)]
+pub(crate) struct GroupedWeights {
+    pub(crate) q: LinearWeights,
+    pub(crate) k: LinearWeights,
+    pub(crate) v: LinearWeights,
+    pub(crate) o: LinearWeights,
 }
 
 /// Multi-head latent attention.
@@ -90,7 +94,7 @@ pub(crate) struct HeadMixtureWeights {
 /// What follows attention.
 #[derive(Debug)]
 pub(crate) enum FeedForwardWeights {
-    Dense(GluWeights),
+    Dense(Box<GluWeights>),
     Sparse(Box<SparseWeights>),
 }
 

@@ -56,11 +56,8 @@ fn describe(json: &ConfigJson) -> Result<DecoderConfig, EngineError> {
     let mut gating = Gating::softmax_top_k();
     match ffn.number_opt(&["moe_normalize_expert_weights"])? {
         None => gating.normalization = WeightNormalization::None,
-        #[expect(
-            clippy::float_cmp,
-            reason = "the 1-norm of positive weights is their sum"
-        )]
-        Some(order) if order == 1.0 => {}
+        // The 1-norm of positive weights is their sum.
+        Some(1.0) => {}
         Some(order) => {
             gating.normalization = WeightNormalization::PNormOfSelected;
             #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]

@@ -70,129 +70,17 @@ pub(crate) fn experts(
     function: ExpertFunction,
     sizes: ExpertSizes,
 ) -> Vec<f32> {
-    let Choice {
-        selected,
-        weights,
-        target,
-    } = choice;
-    let ExpertSizes {
-        hidden,
-        intermediate,
-        top_k,
-    } = sizes;
-    // Assignments sorted by expert; `place[a]` is where assignment `a` of the input went.
-    let mut offsets = vec![0usize; experts.len() + 1];
-    for e in selected {
-        offsets[e + 1] += 1;
-    }
-    for e in 0..experts.len() {
-        offsets[e + 1] += offsets[e];
-    }
-    let mut next = offsets.clone();
-    let mut place = vec![0usize; selected.len()];
-    let mut gathered = vec![0.0f32; selected.len() * hidden];
-    for (assignment, e) in selected.iter().enumerate() {
-        let to = next[*e];
-        next[*e] += 1;
-        place[assignment] = to;
-        let token = assignment / top_k;
-        let row = &mut gathered[to * hidden..(to + 1) * hidden];
-        row.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
-        if target == WeightTarget::Input {
-            row.iter_mut().for_each(|x| *x *= weights[assignment]);
-        }
-    }
-
-    let mut inner = vec![0.0f32; selected.len() * intermediate];
-    let shared = SharedOut::new(&mut inner);
-    run(
-        tasks(&offsets, intermediate),
-        selected.len() * hidden * intermediate * 2,
-        |task| {
-            let rows = &gathered[task.first_row * hidden..(task.first_row + task.rows) * hidden];
-            let columns = task.first_column..task.first_column + task.columns;
-            let biases = experts[task.expert].biases;
-            let mut gate = vec![0.0f32; task.rows * task.columns];
-            block(
-                set,
-                rows,
-                experts[task.expert].gate,
-                hidden,
-                columns.clone(),
-                |i, j, value| {
-                    let bias = biases.map_or(0.0, |biases| biases.gate[task.first_column + j]);
-                    gate[i * task.columns + j] = value + bias;
-                },
-            );
-            // The usual activation of a whole block is one loop of vector instructions.
-            let is_silu = function == ExpertFunction::Glu(Activation::Silu);
-            if is_silu {
-                silu_in_place(set, &mut gate);
-            }
-            block(
-                set,
-                rows,
-                experts[task.expert].up,
-                hidden,
-                columns,
-                |i, j, value| {
-                    let gate = gate[i * task.columns + j];
-                    let bias = biases.map_or(0.0, |biases| biases.up[task.first_column + j]);
-                    let up = value + bias;
-                    let product = if is_silu {
-                        gate * up
-                    } else {
-                        function.apply(gate, up)
-                    };
-                    // SAFETY: tasks cover disjoint rectangles of the inner activations.
-                    unsafe {
-                        shared.write(
-                            (task.first_row + i) * intermediate + task.first_column + j,
-                            product,
-                        );
-                    };
-                },
-            );
-        },
-    );
-
-    let mut outer = vec![0.0f32; selected.len() * hidden];
-    let shared = SharedOut::new(&mut outer);
-    run(
-        tasks(&offsets, hidden),
-        selected.len() * hidden * intermediate,
-        |task| {
-            let rows =
-                &inner[task.first_row * intermediate..(task.first_row + task.rows) * intermediate];
-            let columns = task.first_column..task.first_column + task.columns;
-            let biases = experts[task.expert].biases;
-            block(
-                set,
-                rows,
-                experts[task.expert].down,
-                intermediate,
-                columns,
-                |i, j, value| {
-                    let bias = biases.map_or(0.0, |biases| biases.down[task.first_column + j]);
-                    // SAFETY: tasks cover disjoint rectangles of the outputs.
-                    unsafe {
-                        shared.write(
-                            (task.first_row + i) * hidden + task.first_column + j,
-                            value + bias,
-                        );
-                    };
-                },
-            );
-        },
-    );
-
+    let ExpertSizes { hidden, top_k, .. } = sizes;
+    let gathered = Gathered::of(x, choice, experts.len(), sizes);
+    let inner = gate_and_up(set, &gathered, experts, function, sizes);
+    let outer = down(set, &gathered.offsets, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
     for (token, out) in out.chunks_mut(hidden).enumerate() {
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
-            let from = place[assignment] * hidden;
-            let weight = match target {
-                WeightTarget::Output => weights[assignment],
+            let from = gathered.place[assignment] * hidden;
+            let weight = match choice.target {
+                WeightTarget::Output => choice.weights[assignment],
                 WeightTarget::Input => 1.0,
             };
             for (to, value) in out.iter_mut().zip(&outer[from..from + hidden]) {
@@ -201,6 +89,149 @@ pub(crate) fn experts(
         }
     }
     out
+}
+
+/// Assignments sorted by expert.
+struct Gathered {
+    /// First row of each expert, and one past the last row.
+    offsets: Vec<usize>,
+    /// The row of each assignment of the input.
+    place: Vec<usize>,
+    /// `[n × k, H]`.
+    rows: Vec<f32>,
+}
+
+impl Gathered {
+    fn of(x: &[f32], choice: Choice<'_>, num_experts: usize, sizes: ExpertSizes) -> Self {
+        let ExpertSizes { hidden, top_k, .. } = sizes;
+        let mut offsets = vec![0usize; num_experts + 1];
+        for e in choice.selected {
+            offsets[e + 1] += 1;
+        }
+        for e in 0..num_experts {
+            offsets[e + 1] += offsets[e];
+        }
+        let mut next = offsets.clone();
+        let mut place = vec![0usize; choice.selected.len()];
+        let mut rows = vec![0.0f32; choice.selected.len() * hidden];
+        for (assignment, e) in choice.selected.iter().enumerate() {
+            let to = next[*e];
+            next[*e] += 1;
+            place[assignment] = to;
+            let token = assignment / top_k;
+            let row = &mut rows[to * hidden..(to + 1) * hidden];
+            row.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
+            if choice.target == WeightTarget::Input {
+                row.iter_mut()
+                    .for_each(|x| *x *= choice.weights[assignment]);
+            }
+        }
+        Self {
+            offsets,
+            place,
+            rows,
+        }
+    }
+}
+
+/// f(gate(x), up(x)) of every assignment, `[n × k, I]`.
+fn gate_and_up(
+    set: InstructionSet,
+    gathered: &Gathered,
+    experts: &[ExpertRows<'_>],
+    function: ExpertFunction,
+    sizes: ExpertSizes,
+) -> Vec<f32> {
+    let ExpertSizes {
+        hidden,
+        intermediate,
+        ..
+    } = sizes;
+    let assignments = gathered.place.len();
+    let mut inner = vec![0.0f32; assignments * intermediate];
+    let shared = SharedOut::new(&mut inner);
+    // The usual activation of a whole block is one loop of vector instructions.
+    let is_silu = function == ExpertFunction::Glu(Activation::Silu);
+    run(
+        tasks(&gathered.offsets, intermediate),
+        assignments * hidden * intermediate * 2,
+        |task| {
+            let rows =
+                &gathered.rows[task.first_row * hidden..(task.first_row + task.rows) * hidden];
+            let columns = task.first_column..task.first_column + task.columns;
+            let expert = experts[task.expert];
+            let mut gate = vec![0.0f32; task.rows * task.columns];
+            block(
+                set,
+                rows,
+                expert.gate,
+                hidden,
+                columns.clone(),
+                |i, j, value| {
+                    let bias = expert.biases.map_or(0.0, |b| b.gate[task.first_column + j]);
+                    gate[i * task.columns + j] = value + bias;
+                },
+            );
+            if is_silu {
+                silu_in_place(set, &mut gate);
+            }
+            block(set, rows, expert.up, hidden, columns, |i, j, value| {
+                let gate = gate[i * task.columns + j];
+                let up = value + expert.biases.map_or(0.0, |b| b.up[task.first_column + j]);
+                let product = if is_silu {
+                    gate * up
+                } else {
+                    function.apply(gate, up)
+                };
+                let at = (task.first_row + i) * intermediate + task.first_column + j;
+                // SAFETY: tasks cover disjoint rectangles of the inner activations.
+                unsafe { shared.write(at, product) };
+            });
+        },
+    );
+    inner
+}
+
+/// The down projection of every assignment, `[n × k, H]`.
+fn down(
+    set: InstructionSet,
+    offsets: &[usize],
+    inner: &[f32],
+    experts: &[ExpertRows<'_>],
+    sizes: ExpertSizes,
+) -> Vec<f32> {
+    let ExpertSizes {
+        hidden,
+        intermediate,
+        ..
+    } = sizes;
+    let assignments = inner.len() / intermediate;
+    let mut outer = vec![0.0f32; assignments * hidden];
+    let shared = SharedOut::new(&mut outer);
+    run(
+        tasks(offsets, hidden),
+        assignments * hidden * intermediate,
+        |task| {
+            let rows =
+                &inner[task.first_row * intermediate..(task.first_row + task.rows) * intermediate];
+            let columns = task.first_column..task.first_column + task.columns;
+            let expert = experts[task.expert];
+            block(
+                set,
+                rows,
+                expert.down,
+                intermediate,
+                columns,
+                |i, j, value| {
+                    let bias = expert.biases.map_or(0.0, |b| b.down[task.first_column + j]);
+                    let at = (task.first_row + i) * hidden + task.first_column + j;
+                    // SAFETY: tasks cover disjoint rectangles of the outputs.
+                    unsafe { shared.write(at, value + bias) };
+                },
+            );
+        },
+    );
+    outer
 }
 
 fn tasks(offsets: &[usize], width: usize) -> Vec<Task> {
