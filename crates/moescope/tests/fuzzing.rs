@@ -15,12 +15,12 @@ use targets::TARGETS;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Inputs of each target, fewer where one execution decodes whole tables.
+/// Inputs of each target, fewer where one execution decodes whole tables or runs a model.
 fn executions(target: &Target) -> u64 {
-    if target.name.starts_with("trace_") {
-        60
-    } else {
-        2000
+    match target.name.split('_').next() {
+        Some("trace") => 40,
+        Some("model" | "weights" | "chat") => 300,
+        _ => 1500,
     }
 }
 

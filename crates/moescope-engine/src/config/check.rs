@@ -2,13 +2,17 @@
 
 use moescope_core::WeightNormalization;
 
-use super::{DecoderConfig, Projection};
+use super::{DecoderConfig, ExpertFunction, Projection};
 use crate::error::EngineError;
 
 /// More layers than any real model has; keeps absurd configurations from asking for absurd tables.
 const MOST_LAYERS: usize = 1024;
 /// More experts per layer than any real model has.
 const MOST_EXPERTS: usize = 4096;
+/// Beyond these orders a norm of 32-bit weights is 0, infinite, or one of the weights.
+const LEAST_ORDER: f32 = 1.0 / 64.0;
+/// See [`LEAST_ORDER`]; published models have 1.
+const LARGEST_ORDER: f32 = 64.0;
 
 fn error<T>(reason: impl std::fmt::Display) -> Result<T, EngineError> {
     Err(EngineError::Config(format!("config.json: {reason}")))
@@ -29,6 +33,11 @@ pub(super) fn check(config: &DecoderConfig) -> Result<(), EngineError> {
     layers(config.num_layers)?;
     attention(config)?;
     router(config)?;
+    if let ExpertFunction::ClampedSwiglu { limit, .. } = config.experts.function
+        && limit <= 0.0
+    {
+        return error(format!("swiglu_limit {limit} is not positive"));
+    }
     let numbers = [
         ("rms_norm_eps", config.norm_eps),
         ("rms_norm_eps", config.final_norm_eps),
@@ -73,6 +82,11 @@ fn attention(config: &DecoderConfig) -> Result<(), EngineError> {
             attention.heads, attention.head_dim
         ));
     }
+    if let Some(limit) = attention.clip_qkv
+        && limit <= 0.0
+    {
+        return error(format!("clip_qkv {limit} is not positive"));
+    }
     if let Projection::MixtureOfHeads(mixture) = &attention.projection
         && (mixture.top_k > mixture.num_experts
             || attention.heads != mixture.top_k * attention.kv_heads)
@@ -106,6 +120,13 @@ fn router(config: &DecoderConfig) -> Result<(), EngineError> {
         return error(format!(
             "sparsemixer chooses two experts per token, not {}",
             router.top_k
+        ));
+    }
+    if let Some(order) = router.gating.norm_order
+        && !(LEAST_ORDER..=LARGEST_ORDER).contains(&order)
+    {
+        return error(format!(
+            "weights cannot be normalised by a norm of order {order}; orders are {LEAST_ORDER} to {LARGEST_ORDER}"
         ));
     }
     let Some(groups) = router.gating.groups else {

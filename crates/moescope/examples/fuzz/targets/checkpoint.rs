@@ -1,6 +1,9 @@
 //! Model folders: configuration, weights, index of shards.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use moescope_core::NoProgress;
 use moescope_engine::{
@@ -13,7 +16,7 @@ use moescope_testkit::{
 };
 
 /// Keys and values of `config.json`.
-const CONFIG_WORDS: &[&str] = &[
+pub(super) const CONFIG_WORDS: &[&str] = &[
     "model_type",
     "mixtral",
     "scidfm",
@@ -123,17 +126,7 @@ pub(super) const SAFETENSORS: Target = Target {
     corpus: || vec![tiny().weights().bytes()],
     open: |folder| {
         write_tiny(folder);
-        let folder = folder.to_owned();
-        let device = ComputeDevice::open(DeviceChoice::Cpu).expect("there is a CPU");
-        Box::new(move |input| {
-            fs::write(folder.join("model.safetensors"), input)
-                .expect("the folder can be written to");
-            let Ok(checkpoint) = Checkpoint::open(&folder) else {
-                return false;
-            };
-            look_at(checkpoint.files());
-            MoeModel::load(&checkpoint, &device, &NoProgress).is_ok()
-        })
+        loader(folder)
     },
 };
 
@@ -152,6 +145,51 @@ pub(super) const SAFETENSORS_HEADER: Target = Target {
         })
     },
 };
+
+pub(super) const WEIGHTS_FP8: Target = weights(
+    "weights_fp8",
+    || weights_of("deepseek_v3_fp8"),
+    |folder| case_loader(folder, "deepseek_v3_fp8"),
+);
+pub(super) const WEIGHTS_FUSED: Target = weights(
+    "weights_fused",
+    || weights_of("qwen3_moe_fused"),
+    |folder| case_loader(folder, "qwen3_moe_fused"),
+);
+pub(super) const WEIGHTS_MXFP4: Target = weights(
+    "weights_mxfp4",
+    || weights_of("gpt_oss_mxfp4"),
+    |folder| case_loader(folder, "gpt_oss_mxfp4"),
+);
+
+/// The weights of an oracle case, in another form than one bf16 or f32 tensor for each matrix.
+const fn weights(
+    name: &'static str,
+    corpus: fn() -> Vec<Vec<u8>>,
+    open: fn(&Path) -> Reader,
+) -> Target {
+    Target {
+        name,
+        shape: Shape::FramedJson,
+        words: TENSOR_WORDS,
+        corpus,
+        open,
+    }
+}
+
+fn case(name: &str) -> PathBuf {
+    golden_case(name).expect("the case is in the repository")
+}
+
+fn weights_of(name: &str) -> Vec<Vec<u8>> {
+    vec![fs::read(case(name).join("model.safetensors")).expect("a case has weights")]
+}
+
+fn case_loader(folder: &Path, name: &str) -> Reader {
+    fs::copy(case(name).join("config.json"), folder.join("config.json"))
+        .expect("the folder can be written to");
+    loader(folder)
+}
 
 pub(super) const SHARD_INDEX: Target = Target {
     name: "shard_index",
@@ -241,6 +279,20 @@ fn configs(file: &str) -> Vec<Vec<u8>> {
             .filter_map(|name| fs::read(golden_case(name)?.join(file)).ok()),
     );
     all
+}
+
+/// Loads the folder's model onto the CPU, with the input as its weights.
+fn loader(folder: &Path) -> Reader {
+    let folder = folder.to_owned();
+    let device = ComputeDevice::open(DeviceChoice::Cpu).expect("there is a CPU");
+    Box::new(move |input| {
+        fs::write(folder.join("model.safetensors"), input).expect("the folder can be written to");
+        let Ok(checkpoint) = Checkpoint::open(&folder) else {
+            return false;
+        };
+        look_at(checkpoint.files());
+        MoeModel::load(&checkpoint, &device, &NoProgress).is_ok()
+    })
 }
 
 /// Opens the folder as a checkpoint, with the input as one of its files.

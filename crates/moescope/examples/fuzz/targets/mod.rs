@@ -1,7 +1,9 @@
 //! Every reader of files from strangers, with good files to start from.
 
+mod chat;
 mod checkpoint;
 mod imports;
+mod model;
 mod texts;
 mod tokenizer;
 mod trace;
@@ -14,11 +16,16 @@ pub(crate) const TARGETS: &[Target] = &[
     checkpoint::GENERATION_CONFIG,
     checkpoint::SAFETENSORS,
     checkpoint::SAFETENSORS_HEADER,
+    checkpoint::WEIGHTS_FP8,
+    checkpoint::WEIGHTS_FUSED,
+    checkpoint::WEIGHTS_MXFP4,
     checkpoint::SHARD_INDEX,
     checkpoint::SHARD_NAMES,
     tokenizer::TOKENIZER_JSON,
     tokenizer::TOKENIZER_MODEL,
     tokenizer::TOKENIZER_CONFIG,
+    chat::TEMPLATE,
+    model::RUN,
     imports::SAFETENSORS,
     imports::NPZ,
     imports::NPY,
