@@ -200,11 +200,23 @@ impl Frame {
         }
     }
 
+    /// A column with as many values as the table has rows.
     fn column(&self, name: &str) -> Result<&Series, AnalyticsError> {
-        self.rows
+        let column = self
+            .rows
             .column(name)
             .map(Column::as_materialized_series)
-            .map_err(|source| failed("find a column of the trace", source, &self.path))
+            .map_err(|source| failed("find a column of the trace", source, &self.path))?;
+        // polars 0.55 takes a column's length from the footer; its pages may hold fewer values (found by fuzzing).
+        let values: usize = column.chunk_lengths().sum();
+        if values == self.rows() {
+            Ok(column)
+        } else {
+            Err(self.malformed(format!(
+                "column {name} has {values} values in {} rows",
+                self.rows()
+            )))
+        }
     }
 
     fn without_nulls<T: PolarsNumericType>(
