@@ -86,6 +86,11 @@ pub(crate) fn experts(
             for (to, value) in out.iter_mut().zip(&outer[from..from + hidden]) {
                 *to += weight * value;
             }
+            if let Some(biases) = experts[choice.selected[assignment]].biases {
+                for (to, bias) in out.iter_mut().zip(biases.down) {
+                    *to += weight * bias;
+                }
+            }
         }
     }
     out
@@ -160,39 +165,45 @@ fn gate_and_up(
                 &gathered.rows[task.first_row * hidden..(task.first_row + task.rows) * hidden];
             let columns = task.first_column..task.first_column + task.columns;
             let expert = experts[task.expert];
-            let mut gate = vec![0.0f32; task.rows * task.columns];
-            block(
-                set,
-                rows,
-                expert.gate,
-                hidden,
-                columns.clone(),
-                |i, j, value| {
-                    let bias = expert.biases.map_or(0.0, |b| b.gate[task.first_column + j]);
-                    gate[i * task.columns + j] = value + bias;
-                },
-            );
+            let product = |matrix: Rows<'_>, bias: Option<&[f32]>| {
+                let mut values = vec![0.0f32; task.rows * task.columns];
+                block(set, rows, matrix, hidden, columns.clone(), |i, j, value| {
+                    values[i * task.columns + j] = value;
+                });
+                if let Some(bias) = bias {
+                    for row in values.chunks_mut(task.columns) {
+                        let biases = bias[columns.clone()].iter();
+                        row.iter_mut()
+                            .zip(biases)
+                            .for_each(|(value, b)| *value += b);
+                    }
+                }
+                values
+            };
+            let mut gate = product(expert.gate, expert.biases.map(|biases| biases.gate));
             if is_silu {
                 silu_in_place(set, &mut gate);
             }
-            block(set, rows, expert.up, hidden, columns, |i, j, value| {
-                let gate = gate[i * task.columns + j];
-                let up = value + expert.biases.map_or(0.0, |b| b.up[task.first_column + j]);
-                let product = if is_silu {
-                    gate * up
-                } else {
-                    function.apply(gate, up)
-                };
-                let at = (task.first_row + i) * intermediate + task.first_column + j;
+            let up = product(expert.up, expert.biases.map(|biases| biases.up));
+            for i in 0..task.rows {
+                let at = (task.first_row + i) * intermediate + task.first_column;
                 // SAFETY: tasks cover disjoint rectangles of the inner activations.
-                unsafe { shared.write(at, product) };
-            });
+                let inner = unsafe { shared.range(at, task.columns) };
+                let row = i * task.columns..(i + 1) * task.columns;
+                for ((to, gate), up) in inner.iter_mut().zip(&gate[row.clone()]).zip(&up[row]) {
+                    *to = if is_silu {
+                        gate * up
+                    } else {
+                        function.apply(*gate, *up)
+                    };
+                }
+            }
         },
     );
     inner
 }
 
-/// The down projection of every assignment, `[n × k, H]`.
+/// The down projection of every assignment without its bias, `[n × k, H]`.
 fn down(
     set: InstructionSet,
     offsets: &[usize],
@@ -223,10 +234,9 @@ fn down(
                 intermediate,
                 columns,
                 |i, j, value| {
-                    let bias = expert.biases.map_or(0.0, |b| b.down[task.first_column + j]);
                     let at = (task.first_row + i) * hidden + task.first_column + j;
                     // SAFETY: tasks cover disjoint rectangles of the outputs.
-                    unsafe { shared.write(at, value + bias) };
+                    unsafe { shared.write(at, value) };
                 },
             );
         },
