@@ -286,7 +286,11 @@ impl Work {
     #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
     fn of(loaded: &LoadedModel) -> Self {
         let config = loaded.model.config();
-        let tensors = loaded.files.checkpoint.needed_tensors().unwrap_or_default();
+        let tensors = loaded
+            .files
+            .checkpoint
+            .needed_tensors()
+            .expect("the tensors were found when the model was loaded");
         let is_cpu = loaded.device.kind == "cpu";
         let sum = |is_wanted: &dyn Fn(TensorClass) -> bool| {
             let wanted = tensors.iter().filter(|tensor| is_wanted(tensor.class));
