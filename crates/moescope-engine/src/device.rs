@@ -10,6 +10,7 @@ use burn::{
 use crate::{
     error::EngineError,
     kernels::{CpuKernels, GpuKernels, Kernels, PlainKernels},
+    precision::ComputeType,
 };
 
 /// What the user asked for.
@@ -158,12 +159,21 @@ impl ComputeDevice {
         self.is_cpu
     }
 
-    pub(crate) fn kernels(&self) -> Box<dyn Kernels> {
-        match (self.kind, self.is_cpu) {
-            ("gpu", _) => Box::new(GpuKernels::new(&self.device)),
-            (_, true) => Box::new(CpuKernels::new()),
-            (_, false) => Box::new(PlainKernels::new(&self.device)),
+    pub(crate) fn kernels(&self, compute: ComputeType) -> Result<Box<dyn Kernels>, EngineError> {
+        if self.is_cpu {
+            return Ok(Box::new(CpuKernels::new(compute)));
         }
+        if compute != ComputeType::F32 {
+            return Err(EngineError::Precision(format!(
+                "{} computes in f32 only, {compute} was asked for; use --compute f32, or --device cpu",
+                self.name
+            )));
+        }
+        Ok(if self.kind == "gpu" {
+            Box::new(GpuKernels::new(&self.device))
+        } else {
+            Box::new(PlainKernels::new(&self.device))
+        })
     }
 
     /// What a graphics adapter's driver says of its memory; `None` on the CPU, whose memory is the system's.

@@ -63,6 +63,9 @@ pub enum EngineError {
     /// A device that is not there.
     #[error("{0}")]
     Device(String),
+    /// A type of weights or arithmetic that the device does not have.
+    #[error("{0}")]
+    Precision(String),
     /// The device failed during a computation.
     #[error("the device failed: {0}; a smaller --batch-tokens or another --device may help")]
     Execution(String),

@@ -12,7 +12,7 @@
 //!
 //! let checkpoint = Checkpoint::open("my-model".as_ref())?;
 //! let device = ComputeDevice::open(DeviceChoice::Auto)?;
-//! let model = MoeModel::load(&checkpoint, &device, &NoProgress)?;
+//! let model = MoeModel::load(&checkpoint, &device, LoadOptions::default(), &NoProgress)?;
 //! let tokenizer = Tokenizer::open(checkpoint.folder())?;
 //! let prompt: Vec<u32> = tokenizer.encode("Enzymes lower the activation energy")?.iter().map(|t| t.id).collect();
 //!
@@ -23,6 +23,7 @@
 //! # Ok::<(), moescope_engine::EngineError>(())
 //! ```
 
+mod blocks;
 mod checkpoint;
 mod config;
 mod decoder;
@@ -31,6 +32,8 @@ mod error;
 mod families;
 mod interventions;
 mod kernels;
+mod matrix;
+mod precision;
 mod probe;
 mod recorder;
 mod routing;
@@ -57,6 +60,8 @@ pub use kernels::{
     AttentionShape, CacheSpan, CpuKernels, GpuKernels, Head, InstructionSet, Kernels, KeyRange,
     PlainKernels, RotaryAngles,
 };
+pub use matrix::Matrix;
+pub use precision::{ComputeType, LoadOptions, WeightType};
 pub use probe::{Probe, RouterSite};
 pub use recorder::{RecordedStep, TraceRecorder};
 pub use routing::Routing;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use moescope_core::{DecisionBatch, NoProgress};
 use moescope_engine::{
-    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, MoeModel,
-    RunConfig, SequenceRecord,
+    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, LoadOptions,
+    MoeModel, RunConfig, SequenceRecord,
 };
 
 fn model() -> MoeModel {
@@ -14,6 +14,7 @@ fn model() -> MoeModel {
     MoeModel::load(
         &checkpoint,
         &ComputeDevice::open(DeviceChoice::Cpu).unwrap(),
+        LoadOptions::default(),
         &NoProgress,
     )
     .unwrap()

@@ -5,9 +5,9 @@ use moescope_core::{
     ExpertGroups, Gating, GroupScore, ScoreFunction, WeightNormalization, WeightTarget,
 };
 use moescope_engine::{
-    Activation, AttentionShape, CacheSpan, CpuKernels, ExpertBiases, ExpertFunction, ExpertWeights,
-    GluWeights, GpuKernels, Head, Kernels, KeyRange, PlainKernels, RopeLayout, RotaryAngles,
-    RouterConfig,
+    Activation, AttentionShape, CacheSpan, ComputeType, CpuKernels, ExpertBiases, ExpertFunction,
+    ExpertWeights, GluWeights, GpuKernels, Head, Kernels, KeyRange, Matrix, PlainKernels,
+    RopeLayout, RotaryAngles, RouterConfig,
 };
 
 /// The meaning, computed on the CPU, where burn's operators are known to work.
@@ -18,7 +18,7 @@ fn plain() -> PlainKernels {
 /// The kernels under test with the device that their tensors live on.
 fn candidates() -> Vec<(Box<dyn Kernels>, Device)> {
     let mut all: Vec<(Box<dyn Kernels>, Device)> =
-        vec![(Box::new(CpuKernels::new()), Device::flex())];
+        vec![(Box::new(CpuKernels::new(ComputeType::F32)), Device::flex())];
     if let Some(device) = Device::enumerate(DeviceType::Wgpu).into_iter().next() {
         all.push((Box::new(GpuKernels::new(&device)), device));
     } else {
@@ -52,10 +52,11 @@ fn products_with_weights() {
     for (kernels, device) in candidates() {
         for (n, m, k) in [(1, 1, 3), (1, 300, 64), (5, 7, 100), (66, 129, 37)] {
             let (x, w) = (random([n, k]), random([m, k]));
-            let got = kernels.linear(&x.clone().to_device(&device), &w.clone().to_device(&device));
+            let there = w.clone().to_device(&device).into();
+            let got = kernels.linear(&x.clone().to_device(&device), &there);
             assert_close(
                 &kernels.name(),
-                plain().linear(&x, &w),
+                plain().linear(&x, &w.into()),
                 got.to_device(&Device::flex()),
             );
         }
@@ -191,8 +192,10 @@ fn random_experts(
     has_biases: bool,
     device: &Device,
 ) -> (ExpertWeights, ExpertWeights) {
-    let matrices = |rows, columns| -> Vec<Tensor<2>> {
-        (0..experts).map(|_| random([rows, columns])).collect()
+    let matrices = |rows, columns| -> Vec<Matrix> {
+        (0..experts)
+            .map(|_| random([rows, columns]).into())
+            .collect()
     };
     let here = ExpertWeights {
         gate: matrices(inner, hidden),
@@ -205,7 +208,11 @@ fn random_experts(
         }),
     };
     let to = |tensor: &Tensor<2>| tensor.clone().to_device(device);
-    let all = |list: &[Tensor<2>]| list.iter().map(to).collect();
+    let all = |list: &[Matrix]| {
+        list.iter()
+            .map(|matrix| to(&matrix.to_tensor()).into())
+            .collect()
+    };
     let there = ExpertWeights {
         gate: all(&here.gate),
         up: all(&here.up),
@@ -396,12 +403,12 @@ fn surprisal_and_prediction() {
         let next = [Some(3), None, Some(0), Some(96), None, Some(50)];
         let bias = random([97]);
         let here = Head {
-            weight: &head,
+            weight: &head.clone().into(),
             bias: Some(&bias),
         };
         let (want, want_ids) = plain().token_stats(&hidden, here, &next);
         let there = Head {
-            weight: &head.clone().to_device(&device),
+            weight: &head.clone().to_device(&device).into(),
             bias: Some(&bias.clone().to_device(&device)),
         };
         let (got, ids) = kernels.token_stats(&hidden.to_device(&device), there, &next);

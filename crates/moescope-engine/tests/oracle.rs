@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use moescope_core::NoProgress;
 use moescope_engine::{
-    Checkpoint, ComputeDevice, DeviceChoice, EngineError, MoeModel, Tolerances, verify,
+    Checkpoint, ComputeDevice, DeviceChoice, EngineError, LoadOptions, MoeModel, Tolerances, verify,
 };
 
 fn repository() -> PathBuf {
@@ -48,7 +48,7 @@ fn cases() -> Vec<PathBuf> {
 fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
     let checkpoint =
         Checkpoint::open(case).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
-    let model = MoeModel::load(&checkpoint, device, &NoProgress)
+    let model = MoeModel::load(&checkpoint, device, LoadOptions::default(), &NoProgress)
         .unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     let report = verify(&model, &expected(case), tolerances, &NoProgress).unwrap();
     println!(
@@ -167,7 +167,7 @@ fn recurrent_families_are_refused_by_name() {
 fn scidfm_mini(device: &ComputeDevice) {
     let model = repository().join("assets/models/scidfm-mini");
     let checkpoint = Checkpoint::open(&model).unwrap();
-    let model = MoeModel::load(&checkpoint, device, &NoProgress).unwrap();
+    let model = MoeModel::load(&checkpoint, device, LoadOptions::default(), &NoProgress).unwrap();
     let expected = repository().join("tests/fixtures/scidfm-mini/expected.safetensors");
     let tolerances = Tolerances {
         logits: 1e-3,

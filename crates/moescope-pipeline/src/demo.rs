@@ -7,7 +7,7 @@ use std::{
 
 use moescope_analytics::{MeasureRequest, TraceData, long_table};
 use moescope_core::{AxisKind, Measurement, Progress};
-use moescope_engine::{ComputeDevice, DeviceChoice};
+use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, WeightType};
 use moescope_figures::{FigureOptions, Format};
 use moescope_trace::validate;
 
@@ -85,8 +85,13 @@ pub fn run(
     };
     let plan = CapturePlan::new(config, &files, device.kind, progress)?;
     // A model of 21 MB is never too slow for its memory, but the memory may be taken.
-    check_memory(&files.checkpoint, &device, &plan.pass_size())?;
-    let loaded = files.load(device, progress)?;
+    check_memory(
+        &files.checkpoint,
+        &device,
+        WeightType::Stored,
+        &plan.pass_size(),
+    )?;
+    let loaded = files.load(device, LoadOptions::default(), progress)?;
     let captured = plan.run(&loaded, progress)?;
 
     let report = validate(&captured.path, progress)?;

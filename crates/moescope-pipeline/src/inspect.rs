@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use moescope_core::ModelSpec;
-use moescope_engine::{ChatTemplate, Checkpoint, Tokenizer};
+use moescope_engine::{ChatTemplate, Checkpoint, Tokenizer, WeightType};
 use serde::Serialize;
 
 use crate::{
@@ -85,7 +85,7 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
     let checkpoint = Checkpoint::open(&folder.path)?;
     let config = checkpoint.config();
     let model = checkpoint.model_spec();
-    let total_parameters = ModelSizes::of(&checkpoint)?.values;
+    let total_parameters = ModelSizes::of(&checkpoint, WeightType::Stored)?.values;
     let routed_layers = model.moe_layers.len() as u64;
     let expert = 3 * config.hidden_size as u64 * config.experts.intermediate_size as u64;
     let idle = u64::from(model.num_experts - model.top_k) * expert * routed_layers;
@@ -127,7 +127,7 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         total_parameters,
         active_parameters: total_parameters.saturating_sub(idle),
         memory_bytes,
-        weight_types: crate::capture::weight_types(&checkpoint)?,
+        weight_types: checkpoint.stored_types()?,
         files,
         tokenizer: tokenizer_kind(&folder.path, &model.family)?,
         trace_bytes_per_token: per_token(false),

@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! use moescope_core::NoProgress;
-//! use moescope_engine::{ComputeDevice, DeviceChoice};
+//! use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions};
 //! use moescope_pipeline::{CaptureConfig, CapturePlan, DataConfig, ModelFiles, ModelFolder};
 //!
 //! let files = ModelFiles::open(ModelFolder::find("demo", None)?)?;
@@ -16,7 +16,7 @@
 //!     ..CaptureConfig::default()
 //! };
 //! let plan = CapturePlan::new(config, &files, device.kind, &NoProgress)?;
-//! let outcome = plan.run(&files.load(device, &NoProgress)?, &NoProgress)?;
+//! let outcome = plan.run(&files.load(device, LoadOptions::default(), &NoProgress)?, &NoProgress)?;
 //! println!("{} samples", outcome.manifest.counts.samples);
 //! # Ok::<(), moescope_pipeline::PipelineError>(())
 //! ```

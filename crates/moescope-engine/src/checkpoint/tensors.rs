@@ -8,7 +8,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
-use super::{hex, mmap, read_text};
+use super::{hex, mmap::Mapping, read_text};
 use crate::error::EngineError;
 
 /// Largest shard index that is read.
@@ -30,8 +30,16 @@ pub struct WeightFile {
 /// All tensors of a checkpoint by name.
 pub struct TensorFiles {
     files: Vec<WeightFile>,
-    maps: Vec<(PathBuf, bytes::Bytes)>,
+    maps: Vec<OpenFile>,
     tensors: BTreeMap<String, StoredTensor>,
+}
+
+/// A weight file in memory.
+struct OpenFile {
+    path: PathBuf,
+    bytes: bytes::Bytes,
+    /// Absent where the bytes did not come from a file.
+    mapping: Option<Mapping>,
 }
 
 /// Where a tensor lies.
@@ -81,8 +89,8 @@ impl TensorFiles {
                 path,
             });
         }
-        let map = mmap::map(&path)?;
-        self.add_bytes(path, name, map)
+        let mapping = Mapping::open(&path)?;
+        self.add_bytes(path, name, mapping.bytes(), Some(mapping))
     }
 
     /// Reads the header of one safetensors file that is in memory.
@@ -95,7 +103,7 @@ impl TensorFiles {
             maps: Vec::new(),
             tensors: BTreeMap::new(),
         };
-        files.add_bytes(PathBuf::from(name), name, bytes)?;
+        files.add_bytes(PathBuf::from(name), name, bytes, None)?;
         Ok(files)
     }
 
@@ -104,6 +112,7 @@ impl TensorFiles {
         path: PathBuf,
         name: &str,
         map: bytes::Bytes,
+        mapping: Option<Mapping>,
     ) -> Result<(), EngineError> {
         let error = |reason: String| EngineError::Weights {
             reason,
@@ -145,7 +154,11 @@ impl TensorFiles {
             size,
             header_sha256,
         });
-        self.maps.push((path, map));
+        self.maps.push(OpenFile {
+            path,
+            bytes: map,
+            mapping,
+        });
         Ok(())
     }
 
@@ -166,8 +179,15 @@ impl TensorFiles {
 
     /// The file of a tensor and its bytes.
     pub(super) fn bytes(&self, stored: &StoredTensor) -> (&Path, bytes::Bytes) {
-        let (path, map) = &self.maps[stored.file];
-        (path, map.slice(stored.start..stored.end))
+        let file = &self.maps[stored.file];
+        (&file.path, file.bytes.slice(stored.start..stored.end))
+    }
+
+    /// Gives a tensor's memory back to the system; its bytes stay readable.
+    pub(crate) fn release(&self, stored: &StoredTensor) {
+        if let Some(mapping) = &self.maps[stored.file].mapping {
+            mapping.release(stored.start..stored.end);
+        }
     }
 }
 

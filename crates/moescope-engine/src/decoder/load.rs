@@ -1,6 +1,11 @@
 //! From a checkpoint to weights on a device.
 
-use burn::tensor::{Tensor, TensorData};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use burn::tensor::{Device, Tensor, TensorData};
 use moescope_core::Progress;
 
 use super::{
@@ -8,6 +13,7 @@ use super::{
         AttentionLayout, Catalogue, ExpertLayout, FeedForwardLayout, GluLayout, LayerLayout,
         Layout, LinearLayout, NormLayout, Place, ProjectionLayout, SparseLayout, Wanted,
     },
+    needs::types_by_class,
     weights::{
         AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
         GluWeights, GroupedWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights,
@@ -15,18 +21,22 @@ use super::{
     },
 };
 use crate::{
+    blocks::BlockType,
     checkpoint::{Checkpoint, StoredTensor, Target, TensorFiles},
     config::DecoderConfig,
     device::ComputeDevice,
     error::EngineError,
+    matrix::Matrix,
+    precision::WeightType,
 };
 
 /// Loads all weights, reporting each layer.
 pub(super) fn load(
     checkpoint: &Checkpoint,
     device: &ComputeDevice,
+    weights: WeightType,
     progress: &dyn Progress,
-) -> Result<DecoderWeights, EngineError> {
+) -> Result<(DecoderWeights, BTreeMap<String, String>), EngineError> {
     let (layout, catalogue) = Layout::of(checkpoint)?;
     catalogue.check()?;
     let config = checkpoint.config();
@@ -38,11 +48,19 @@ pub(super) fn load(
             device: device.device(),
             is_cpu: device.is_cpu(),
         },
+        host: Device::flex(),
+        weights,
+        quantised: RefCell::default(),
     };
     let vocabulary = [config.vocab_size, config.hidden_size];
     let total = config.num_layers as u64;
     progress.report(0, total, "loading weights")?;
-    let embed_tokens = loader.whole(layout.embed_tokens, vocabulary)?;
+    let embed_tokens = loader.files.matrix(
+        loader.stored(layout.embed_tokens),
+        0..vocabulary[0] * vocabulary[1],
+        vocabulary,
+        loader.target,
+    )?;
     let mut layers = Vec::with_capacity(config.num_layers);
     for (number, layer) in layout.layers.iter().enumerate() {
         layers.push(loader.layer(layer)?);
@@ -50,22 +68,24 @@ pub(super) fn load(
         progress.report(number as u64 + 1, total, "loading weights")?;
     }
     let norm = loader.norm(&layout.norm)?;
-    let lm_head = layout
-        .lm_head
-        .map(|head| loader.whole(head, vocabulary))
-        .transpose()?;
+    let lm_head = match layout.lm_head {
+        None => Matrix::from(embed_tokens.clone()),
+        Some(head) => loader.slice(head, 0, vocabulary)?,
+    };
     let lm_head_bias = layout
         .lm_head_bias
         .map(|bias| loader.vector(bias))
         .transpose()?;
     device.sync()?;
-    Ok(DecoderWeights {
+    let weight_types = loader.weight_types(checkpoint)?;
+    let weights = DecoderWeights {
         embed_tokens,
         layers,
         norm,
         lm_head,
         lm_head_bias,
-    })
+    };
+    Ok((weights, weight_types))
 }
 
 struct Loader<'a> {
@@ -73,6 +93,11 @@ struct Loader<'a> {
     catalogue: Catalogue<'a>,
     config: &'a DecoderConfig,
     target: Target<'a>,
+    /// Where weights are rounded to blocks.
+    host: Device,
+    weights: WeightType,
+    /// Names of tensors that are kept in blocks.
+    quantised: RefCell<BTreeSet<String>>,
 }
 
 impl Loader<'_> {
@@ -82,25 +107,34 @@ impl Loader<'_> {
             .expect("`Catalogue::check` has seen every name")
     }
 
-    /// A whole tensor as a matrix.
-    fn whole(&self, wanted: Wanted, dims: [usize; 2]) -> Result<Tensor<2>, EngineError> {
-        self.slice(wanted, 0, dims)
-    }
-
     /// The `number`-th matrix of shape `dims` in a tensor.
     fn slice(
         &self,
         wanted: Wanted,
         number: usize,
         dims: [usize; 2],
-    ) -> Result<Tensor<2>, EngineError> {
+    ) -> Result<Matrix, EngineError> {
         let size = dims[0] * dims[1];
         let part = number * size..(number + 1) * size;
-        self.files
-            .matrix(self.stored(wanted), part, dims, self.target)
+        self.kept(wanted, dims[1], |target| {
+            self.files
+                .matrix(self.stored(wanted), part.clone(), dims, target)
+        })
     }
 
-    fn matrix(&self, place: Place) -> Result<Tensor<2>, EngineError> {
+    /// A matrix, in blocks where its class is kept so.
+    fn matrix(&self, place: Place) -> Result<Matrix, EngineError> {
+        self.kept(place.tensor, place.dims[1], |target| {
+            self.tensor(place, target)
+        })
+    }
+
+    /// A matrix that is kept as stored whatever `--weights` says.
+    fn stored_matrix(&self, place: Place) -> Result<Matrix, EngineError> {
+        Ok(self.tensor(place, self.target)?.into())
+    }
+
+    fn tensor(&self, place: Place, target: Target<'_>) -> Result<Tensor<2>, EngineError> {
         let Place {
             tensor,
             scales,
@@ -110,11 +144,56 @@ impl Loader<'_> {
         let stored = self.stored(tensor);
         if let (Some(scales), Some(block)) = (scales, self.config.fp8_block) {
             let tensors = [stored, self.stored(scales)];
-            return self.files.fp8(tensors, first_row, dims, block, self.target);
+            return self.files.fp8(tensors, first_row, dims, block, target);
         }
         let start = first_row * dims[1];
         let part = start..start + dims[0] * dims[1];
-        self.files.matrix(stored, part, dims, self.target)
+        self.files.matrix(stored, part, dims, target)
+    }
+
+    /// Brings a matrix into the type it is kept in. Rows that are no whole blocks stay as stored, and are told so.
+    fn kept(
+        &self,
+        wanted: Wanted,
+        width: usize,
+        load: impl Fn(Target<'_>) -> Result<Tensor<2>, EngineError>,
+    ) -> Result<Matrix, EngineError> {
+        let need = self.catalogue.need(wanted);
+        let kind = BlockType::of(self.weights)
+            .filter(|_| need.class.is_quantisable() && Matrix::can_be(self.weights, width));
+        let Some(kind) = kind else {
+            return Ok(load(self.target)?.into());
+        };
+        let host = Target {
+            device: &self.host,
+            is_cpu: true,
+        };
+        let matrix = Matrix::quantised(&load(host)?, kind);
+        self.files.release(self.stored(wanted));
+        self.quantised.borrow_mut().insert(need.name.clone());
+        Ok(if self.target.is_cpu {
+            matrix
+        } else {
+            // Other devices compute in f32: the same rounded values, without the saving.
+            Tensor::<2>::from_data(matrix.to_tensor().into_data(), self.target.device).into()
+        })
+    }
+
+    /// The types of the weights by class of tensors.
+    fn weight_types(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        let quantised = self.quantised.borrow();
+        let tensors = checkpoint.needed_tensors()?;
+        Ok(types_by_class(tensors.iter().filter_map(|tensor| {
+            let kind = if quantised.contains(&tensor.name) {
+                Some(self.weights.name().to_owned())
+            } else {
+                tensor.weight_type()
+            };
+            Some((tensor.class, kind?))
+        })))
     }
 
     /// A vector; always f32, since it is small.
@@ -213,7 +292,7 @@ impl Loader<'_> {
                         .collect::<Result<Vec<_>, _>>()
                 };
                 ProjectionWeights::MixtureOfHeads(Box::new(HeadMixtureWeights {
-                    router: self.matrix(*router)?,
+                    router: self.stored_matrix(*router)?,
                     input: all(*input, [width, hidden])?,
                     output: all(*output, [hidden, width])?,
                     bias: self.vector(*bias)?,
@@ -251,7 +330,7 @@ impl Loader<'_> {
                 .transpose()?,
             shared_gate: layout
                 .shared_gate
-                .map(|gate| self.matrix(gate))
+                .map(|gate| self.stored_matrix(gate))
                 .transpose()?,
             bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
         })
@@ -292,7 +371,7 @@ impl Loader<'_> {
         expert: usize,
         hidden: usize,
         inner: usize,
-    ) -> Result<[Tensor<2>; 3], EngineError> {
+    ) -> Result<[Matrix; 3], EngineError> {
         let (wide, narrow) = ([inner, hidden], [hidden, inner]);
         Ok(match layout {
             ExpertLayout::Separate(all) => {
@@ -311,10 +390,20 @@ impl Loader<'_> {
                 ..
             } => {
                 let transposed =
-                    |wanted: Wanted, size: usize, dims, index: &dyn Fn(usize, usize) -> usize| {
+                    |wanted: Wanted,
+                     size: usize,
+                     dims: [usize; 2],
+                     index: &dyn Fn(usize, usize) -> usize| {
                         let part = expert * size..(expert + 1) * size;
-                        self.files
-                            .rearranged(self.stored(wanted), part, dims, index, self.target)
+                        self.kept(wanted, dims[1], |target| {
+                            self.files.rearranged(
+                                self.stored(wanted),
+                                part.clone(),
+                                dims,
+                                index,
+                                target,
+                            )
+                        })
                     };
                 let column = |row: usize, is_up: usize| {
                     if *is_interleaved {
@@ -335,19 +424,23 @@ impl Loader<'_> {
                 [
                     self.slice(*gate, expert, wide)?,
                     self.slice(*up, expert, wide)?,
-                    self.files.rearranged(
-                        self.stored(*down),
-                        expert * size..(expert + 1) * size,
-                        narrow,
-                        |r, c| c * hidden + r,
-                        self.target,
-                    )?,
+                    self.kept(*down, inner, |target| {
+                        self.files.rearranged(
+                            self.stored(*down),
+                            expert * size..(expert + 1) * size,
+                            narrow,
+                            |r, c| c * hidden + r,
+                            target,
+                        )
+                    })?,
                 ]
             }
             ExpertLayout::Mxfp4 { gate_up, down, .. } => {
-                let load = |[blocks, scales]: [Wanted; 2], rows, dims| {
+                let load = |[blocks, scales]: [Wanted; 2], rows, dims: [usize; 2]| {
                     let tensors = [self.stored(blocks), self.stored(scales)];
-                    self.files.mxfp4(tensors, expert, rows, dims, self.target)
+                    self.kept(blocks, dims[1], |target| {
+                        self.files.mxfp4(tensors, expert, rows, dims, target)
+                    })
                 };
                 [
                     load(*gate_up, (0, 2), wide)?,

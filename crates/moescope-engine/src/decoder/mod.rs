@@ -10,6 +10,8 @@ mod needs;
 mod step;
 mod weights;
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor};
 use moescope_core::{LayerId, ModelSpec, Progress};
 
@@ -26,6 +28,7 @@ use crate::{
     device::ComputeDevice,
     error::EngineError,
     kernels::{Head, Kernels},
+    precision::LoadOptions,
     probe::Probe,
 };
 
@@ -37,12 +40,16 @@ pub struct MoeModel {
     device: Device,
     kernels: Box<dyn Kernels>,
     weights: DecoderWeights,
+    options: LoadOptions,
+    weight_types: BTreeMap<String, String>,
 }
 
 impl MoeModel {
     /// Loads a checkpoint onto a device, tensor by tensor.
     ///
-    /// On the CPU, bf16 and f32 weights stay in the mapped files and are used as they are.
+    /// On the CPU, bf16 and f32 weights that are kept as stored stay in the mapped files and are used as they are.
+    /// Blocks are computed with on the CPU alone: elsewhere weights of that type are rounded in the same way and kept
+    /// as f32.
     ///
     /// # Errors
     /// When tensors are missing, unknown or misshapen (all are listed in one error), when the device fails, or when
@@ -50,15 +57,19 @@ impl MoeModel {
     pub fn load(
         checkpoint: &Checkpoint,
         device: &ComputeDevice,
+        options: LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Self, EngineError> {
-        let weights = load::load(checkpoint, device, progress)?;
+        let kernels = device.kernels(options.compute)?;
+        let (weights, weight_types) = load::load(checkpoint, device, options.weights, progress)?;
         Ok(Self {
             config: checkpoint.config().clone(),
             spec: checkpoint.model_spec(),
             device: device.device().clone(),
-            kernels: device.kernels(),
+            kernels,
             weights,
+            options,
+            weight_types,
         })
     }
 
@@ -80,14 +91,22 @@ impl MoeModel {
         self.kernels.as_ref()
     }
 
+    /// How it was loaded.
+    #[must_use]
+    pub fn options(&self) -> LoadOptions {
+        self.options
+    }
+
+    /// The types of the weights by class of tensors, like `experts` → `q4`; several are joined by `+`.
+    #[must_use]
+    pub fn weight_types(&self) -> &BTreeMap<String, String> {
+        &self.weight_types
+    }
+
     /// From hidden states, after [`Self::before_head`], to next-token logits.
     pub(crate) fn head(&self) -> Head<'_> {
         Head {
-            weight: self
-                .weights
-                .lm_head
-                .as_ref()
-                .unwrap_or(&self.weights.embed_tokens),
+            weight: &self.weights.lm_head,
             bias: self.weights.lm_head_bias.as_ref(),
         }
     }

@@ -1,7 +1,15 @@
 //! The tensors of a checkpoint that its model uses.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::layout::Layout;
-use crate::{checkpoint::Checkpoint, error::EngineError};
+use crate::{
+    blocks::{BLOCK, BlockType},
+    checkpoint::Checkpoint,
+    error::EngineError,
+    matrix::Matrix,
+    precision::WeightType,
+};
 
 /// A tensor that the model needs and the checkpoint has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +64,19 @@ impl TensorClass {
     }
 }
 
+impl TensorClass {
+    /// Whether `--weights` is about these tensors.
+    #[must_use]
+    pub fn is_quantisable(self) -> bool {
+        match self {
+            Self::Attention | Self::Experts | Self::SharedExperts | Self::Dense | Self::Head => {
+                true
+            }
+            Self::Embeddings | Self::Norms | Self::Router => false,
+        }
+    }
+}
+
 impl NeededTensor {
     /// The type of its weights: `f32`, `bf16`, `f16`, `fp8`, `mxfp4`; `None` for scales, which are no weights.
     #[must_use]
@@ -82,9 +103,14 @@ impl NeededTensor {
         }
     }
 
-    /// Bytes that the CPU computes with: bf16 and MXFP4 as two a weight, everything else as f32.
+    /// Bytes that the CPU computes with: bf16 and MXFP4 as two a weight, everything else as f32; in blocks, what the
+    /// blocks take.
     #[must_use]
-    pub fn cpu_bytes(&self) -> u64 {
+    pub fn cpu_bytes(&self, weights: WeightType) -> u64 {
+        if let Some(kind) = self.block_type(weights) {
+            let blocks = self.weights() / BLOCK as u64;
+            return blocks.saturating_mul(kind.bytes() as u64);
+        }
         let width = match self.weight_type().as_deref() {
             Some("bf16" | "mxfp4") => 2,
             _ => 4,
@@ -92,14 +118,51 @@ impl NeededTensor {
         self.weights().saturating_mul(width)
     }
 
+    /// The blocks that its rows are kept in.
+    fn block_type(&self, weights: WeightType) -> Option<BlockType> {
+        let width = self.shape.last().copied().unwrap_or(1);
+        let is_matrix =
+            self.shape.len() > 1 && (self.is_rearranged || Matrix::can_be(weights, width));
+        BlockType::of(weights).filter(|_| self.class.is_quantisable() && is_matrix)
+    }
+
     /// Whether the CPU uses it where it lies in the mapped file.
     #[must_use]
-    pub fn is_mapped(&self) -> bool {
-        !self.is_rearranged && matches!(self.dtype.as_str(), "F32" | "BF16")
+    pub fn is_mapped(&self, weights: WeightType) -> bool {
+        self.block_type(weights).is_none()
+            && !self.is_rearranged
+            && matches!(self.dtype.as_str(), "F32" | "BF16")
     }
 }
 
+/// The types of weights by the name of their class; several are joined by `+`.
+pub(super) fn types_by_class(
+    types: impl Iterator<Item = (TensorClass, String)>,
+) -> BTreeMap<String, String> {
+    let mut by_class: BTreeMap<TensorClass, BTreeSet<String>> = BTreeMap::new();
+    for (class, kind) in types {
+        by_class.entry(class).or_default().insert(kind);
+    }
+    let joined = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join("+");
+    by_class
+        .into_iter()
+        .map(|(class, kinds)| (class.name().to_owned(), joined(kinds)))
+        .collect()
+}
+
 impl Checkpoint {
+    /// The stored types of the weights by class of tensors, like `experts` → `bf16`.
+    ///
+    /// # Errors
+    /// As [`Self::needed_tensors`].
+    pub fn stored_types(&self) -> Result<BTreeMap<String, String>, EngineError> {
+        let tensors = self.needed_tensors()?;
+        let types = tensors
+            .iter()
+            .filter_map(|tensor| Some((tensor.class, tensor.weight_type()?)));
+        Ok(types_by_class(types))
+    }
+
     /// The tensors that the model will load, from configuration and headers alone; those that are missing are left
     /// out, and those that no decoder needs (layers for multi-token prediction, image encoders) as well.
     ///

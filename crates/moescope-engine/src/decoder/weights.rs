@@ -2,14 +2,16 @@
 
 use burn::tensor::Tensor;
 
+use crate::matrix::Matrix;
+
 /// All weights of a decoder. Matrices are `[out, in]`.
 #[derive(Debug)]
 pub(crate) struct DecoderWeights {
     pub(crate) embed_tokens: Tensor<2>,
     pub(crate) layers: Vec<LayerWeights>,
     pub(crate) norm: NormWeights,
-    /// Absent where the head is the embedding table.
-    pub(crate) lm_head: Option<Tensor<2>>,
+    /// The embedding table where the two are one.
+    pub(crate) lm_head: Matrix,
     pub(crate) lm_head_bias: Option<Tensor<1>>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct NormWeights {
 /// A matrix with its bias.
 #[derive(Debug)]
 pub(crate) struct LinearWeights {
-    pub(crate) weight: Tensor<2>,
+    pub(crate) weight: Matrix,
     pub(crate) bias: Option<Tensor<1>>,
 }
 
@@ -67,28 +69,28 @@ pub(crate) struct GroupedWeights {
 #[derive(Debug)]
 pub(crate) struct LatentWeights {
     /// The queries' way through a latent: down, its norm.
-    pub(crate) q_down: Option<(Tensor<2>, Tensor<1>)>,
+    pub(crate) q_down: Option<(Matrix, Tensor<1>)>,
     /// From the latent, or from the hidden state where there is none, to queries.
-    pub(crate) q_up: Tensor<2>,
+    pub(crate) q_up: Matrix,
     /// `[kv_lora_rank + rope, hidden]`.
-    pub(crate) kv_down: Tensor<2>,
+    pub(crate) kv_down: Matrix,
     pub(crate) kv_norm: Tensor<1>,
     /// `[heads · (nope + value), kv_lora_rank]`.
-    pub(crate) kv_up: Tensor<2>,
-    pub(crate) o: Tensor<2>,
+    pub(crate) kv_up: Matrix,
+    pub(crate) o: Matrix,
 }
 
 /// A mixture of attention heads.
 #[derive(Debug)]
 pub(crate) struct HeadMixtureWeights {
-    pub(crate) router: Tensor<2>,
+    pub(crate) router: Matrix,
     /// `[kv_heads · D, hidden]` each.
-    pub(crate) input: Vec<Tensor<2>>,
+    pub(crate) input: Vec<Matrix>,
     /// `[hidden, kv_heads · D]` each.
-    pub(crate) output: Vec<Tensor<2>>,
+    pub(crate) output: Vec<Matrix>,
     pub(crate) bias: Tensor<1>,
-    pub(crate) k: Tensor<2>,
-    pub(crate) v: Tensor<2>,
+    pub(crate) k: Matrix,
+    pub(crate) v: Matrix,
 }
 
 /// What follows attention.
@@ -102,11 +104,11 @@ pub(crate) enum FeedForwardWeights {
 #[derive(Debug)]
 pub struct GluWeights {
     /// `[intermediate, hidden]`.
-    pub gate: Tensor<2>,
+    pub gate: Matrix,
     /// `[intermediate, hidden]`.
-    pub up: Tensor<2>,
+    pub up: Matrix,
     /// `[hidden, intermediate]`.
-    pub down: Tensor<2>,
+    pub down: Matrix,
 }
 
 /// A router and its experts.
@@ -118,7 +120,7 @@ pub(crate) struct SparseWeights {
     pub(crate) experts: ExpertWeights,
     pub(crate) shared: Option<GluWeights>,
     /// `[1, hidden]`.
-    pub(crate) shared_gate: Option<Tensor<2>>,
+    pub(crate) shared_gate: Option<Matrix>,
     /// Added to the sum of the experts, `[hidden]`.
     pub(crate) bias: Option<Tensor<1>>,
 }
@@ -127,11 +129,11 @@ pub(crate) struct SparseWeights {
 #[derive(Debug)]
 pub struct ExpertWeights {
     /// `[intermediate, hidden]` each.
-    pub gate: Vec<Tensor<2>>,
+    pub gate: Vec<Matrix>,
     /// `[intermediate, hidden]` each.
-    pub up: Vec<Tensor<2>>,
+    pub up: Vec<Matrix>,
     /// `[hidden, intermediate]` each.
-    pub down: Vec<Tensor<2>>,
+    pub down: Vec<Matrix>,
     /// Their biases, where they have them.
     pub biases: Option<ExpertBiases>,
 }

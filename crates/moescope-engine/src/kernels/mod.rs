@@ -22,6 +22,7 @@ use moescope_core::WeightTarget;
 use crate::{
     config::{ExpertFunction, RopeLayout, RouterConfig},
     decoder::{ExpertWeights, GluWeights},
+    matrix::Matrix,
     routing::Routing,
 };
 
@@ -89,7 +90,7 @@ pub struct RotaryAngles {
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// `[vocab, hidden]`.
-    pub weight: &'a Tensor<2>,
+    pub weight: &'a Matrix,
     /// `[vocab]`.
     pub bias: Option<&'a Tensor<1>>,
 }
@@ -103,7 +104,7 @@ pub trait Kernels: Send + Sync + fmt::Debug {
     fn embed(&self, table: &Tensor<2>, ids: &[u32]) -> Tensor<2>;
 
     /// `x [tokens, in] · weightᵀ`, `weight [out, in]` → `[tokens, out]`.
-    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2>;
+    fn linear(&self, x: &Tensor<2>, weight: &Matrix) -> Tensor<2>;
 
     /// x / √(mean(x²) + eps) · weight, row by row, in f32.
     fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2>;

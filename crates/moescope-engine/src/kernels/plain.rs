@@ -8,6 +8,7 @@ use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
 use crate::{
     config::{ExpertFunction, RopeLayout, RouterConfig},
     decoder::{ExpertWeights, GluWeights},
+    matrix::Matrix,
     routing::Routing,
 };
 
@@ -67,8 +68,8 @@ impl Kernels for PlainKernels {
         table.clone().select(0, self.ids(ids))
     }
 
-    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
-        x.clone().matmul(weight.clone().transpose())
+    fn linear(&self, x: &Tensor<2>, weight: &Matrix) -> Tensor<2> {
+        x.clone().matmul(weight.to_tensor().transpose())
     }
 
     fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2> {

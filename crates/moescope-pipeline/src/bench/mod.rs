@@ -253,7 +253,7 @@ fn describe(loaded: &LoadedModel, case: Case, seconds: f64, limit: Option<f64>) 
         ),
         device: format!("{} [{}]", loaded.device.name, loaded.model.kernels().name()),
         weights: work.storage,
-        compute: "f32",
+        compute: loaded.model.options().compute.name(),
         phase: case.phase,
         tokens: case.tokens,
         batch: case.batch,
@@ -292,11 +292,12 @@ impl Work {
             .needed_tensors()
             .expect("the tensors were found when the model was loaded");
         let is_cpu = loaded.device.kind == "cpu";
+        let kept = loaded.model.options().weights;
         let sum = |is_wanted: &dyn Fn(TensorClass) -> bool| {
             let wanted = tensors.iter().filter(|tensor| is_wanted(tensor.class));
             wanted.fold((0.0, 0.0), |(weights, bytes), tensor| {
                 let width = if is_cpu {
-                    tensor.cpu_bytes()
+                    tensor.cpu_bytes(kept)
                 } else {
                     4 * tensor.weights()
                 };

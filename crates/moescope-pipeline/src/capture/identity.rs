@@ -1,13 +1,11 @@
 //! What a manifest says of the model, the device and the settings.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use moescope_engine::{Checkpoint, RunConfig};
+use moescope_engine::RunConfig;
 use moescope_trace as trace;
 use serde_json::json;
 
 use super::plan::CapturePlan;
-use crate::{clock, data::OnBadRow, error::PipelineError, model::LoadedModel};
+use crate::{clock, data::OnBadRow, model::LoadedModel};
 
 /// A manifest with everything that follows from the model, the device and how tokens are drawn.
 pub(crate) fn describe_model(
@@ -39,10 +37,9 @@ pub(crate) fn describe_model(
                     header_sha256: Some(file.header_sha256.clone()),
                 })
                 .collect(),
-            weight_types: weight_types(&files.checkpoint)
-                .expect("the tensors were found when the model was loaded"),
+            weight_types: loaded.model.weight_types().clone(),
         }),
-        compute_type: Some("f32".to_owned()),
+        compute_type: Some(loaded.model.options().compute.name().to_owned()),
         tokenizer: Some(trace::TokenizerIdentity {
             kind: files.tokenizer.source().file.clone(),
             algorithm: Some(files.tokenizer.source().algorithm.clone()),
@@ -74,25 +71,6 @@ pub(crate) fn describe_model(
         },
         ..trace::Manifest::default()
     }
-}
-
-/// The stored type of each class of tensors; more than one are joined by `+`.
-pub(crate) fn weight_types(
-    checkpoint: &Checkpoint,
-) -> Result<BTreeMap<String, String>, PipelineError> {
-    let mut types: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for tensor in checkpoint.needed_tensors()? {
-        if let Some(kind) = tensor.weight_type() {
-            types.entry(tensor.class.name()).or_default().insert(kind);
-        }
-    }
-    Ok(types
-        .into_iter()
-        .map(|(class, kinds)| {
-            let kinds: Vec<String> = kinds.into_iter().collect();
-            (class.to_owned(), kinds.join("+"))
-        })
-        .collect())
 }
 
 impl CapturePlan {

@@ -30,7 +30,7 @@ pub(crate) use plan::usual_batch_tokens;
 pub use planned::{PlannedSample, PlannedToken};
 pub use run::CaptureOutcome;
 
-pub(crate) use identity::{describe_model, weight_types};
+pub(crate) use identity::describe_model;
 pub(crate) use record::sample_record;
 
 use crate::{data::DataConfig, prompt::PromptConfig};

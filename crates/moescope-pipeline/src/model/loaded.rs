@@ -1,7 +1,7 @@
 //! A model's files opened, and the model on its device.
 
 use moescope_core::Progress;
-use moescope_engine::{Checkpoint, ComputeDevice, MoeModel, Tokenizer};
+use moescope_engine::{Checkpoint, ComputeDevice, LoadOptions, MoeModel, Tokenizer};
 
 use super::ModelFolder;
 use crate::error::PipelineError;
@@ -39,9 +39,10 @@ impl ModelFiles {
     pub fn load(
         self,
         device: ComputeDevice,
+        options: LoadOptions,
         progress: &dyn Progress,
     ) -> Result<LoadedModel, PipelineError> {
-        let model = MoeModel::load(&self.checkpoint, &device, progress)?;
+        let model = MoeModel::load(&self.checkpoint, &device, options, progress)?;
         Ok(LoadedModel {
             files: self,
             device,

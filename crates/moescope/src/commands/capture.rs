@@ -204,8 +204,15 @@ pub(crate) fn run(
         count(plan.samples().len() as u64),
         count(plan.num_tokens())
     ));
-    check_fit(&files.checkpoint, &device, &plan.pass_size(), console)?;
-    let loaded = files.load(device, console)?;
+    let options = args.model.options();
+    check_fit(
+        &files.checkpoint,
+        &device,
+        options,
+        &plan.pass_size(),
+        console,
+    )?;
+    let loaded = files.load(device, options, console)?;
     if args.dry_run {
         let estimate = plan.estimate(&loaded, console)?;
         console.finish();

@@ -60,7 +60,7 @@ pub(crate) fn run(
         logits: args.tolerance,
         ..Tolerances::default()
     };
-    args.model.check_types()?;
+    let options = args.model.options();
     let choice = devices::choice(global)?;
     // The expected values hold token ids, so no tokenizer is needed.
     let folder = args.model.source.find(console)?;
@@ -68,8 +68,8 @@ pub(crate) fn run(
     let device = devices::open(choice, console)?;
     let context = checkpoint.config().max_positions as u64;
     let pass = PassSize::prefill(USUAL_TOKENS.min(context));
-    check_fit(&checkpoint, &device, &pass, console)?;
-    let model = MoeModel::load(&checkpoint, &device, console)?;
+    check_fit(&checkpoint, &device, options, &pass, console)?;
+    let model = MoeModel::load(&checkpoint, &device, options, console)?;
     let report = verify(&model, &args.expected, tolerances, console)?;
     console.finish();
     if args.json {

@@ -7,7 +7,10 @@ use super::{
 };
 use moescope_core::WeightTarget;
 
-use crate::config::{Activation, ExpertFunction};
+use crate::{
+    config::{Activation, ExpertFunction},
+    precision::ComputeType,
+};
 
 /// Rows of an expert's matrix per task: small enough to balance unequal experts over threads.
 const COLUMN_BLOCK: usize = 32;
@@ -64,6 +67,7 @@ struct Task {
 /// A token's experts are added in the order of its selection, so the result does not depend on the other tokens.
 pub(crate) fn experts(
     set: InstructionSet,
+    compute: ComputeType,
     x: &[f32],
     choice: Choice<'_>,
     experts: &[ExpertRows<'_>],
@@ -71,8 +75,10 @@ pub(crate) fn experts(
     sizes: ExpertSizes,
 ) -> Vec<f32> {
     let ExpertSizes { hidden, top_k, .. } = sizes;
-    let gathered = Gathered::of(x, choice, experts.len(), sizes);
-    let inner = gate_and_up(set, &gathered, experts, function, sizes);
+    let mut gathered = Gathered::of(x, choice, experts.len(), sizes);
+    round_to(compute, &mut gathered.rows);
+    let mut inner = gate_and_up(set, &gathered, experts, function, sizes);
+    round_to(compute, &mut inner);
     let outer = down(set, &gathered.offsets, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
     for (token, out) in out.chunks_mut(hidden).enumerate() {
@@ -94,6 +100,15 @@ pub(crate) fn experts(
         }
     }
     out
+}
+
+/// Rounds activations to what goes into a product.
+fn round_to(compute: ComputeType, values: &mut [f32]) {
+    if compute == ComputeType::Bf16 {
+        values
+            .iter_mut()
+            .for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+    }
 }
 
 /// Assignments sorted by expert.
@@ -362,12 +377,20 @@ mod tests {
                     weights: &weights[range],
                     target: WeightTarget::Output,
                 };
-                let got = experts(set, &x, choice(0..), &rows, silu, sizes);
+                let got = experts(set, ComputeType::F32, &x, choice(0..), &rows, silu, sizes);
                 for (a, b) in got.iter().zip(&want) {
                     assert!((a - b).abs() < 1e-4, "{set:?}: {a} against {b}");
                 }
                 let last = &x[(n - 1) * hidden..];
-                let alone = experts(set, last, choice((n - 1) * top_k..), &rows, silu, sizes);
+                let alone = experts(
+                    set,
+                    ComputeType::F32,
+                    last,
+                    choice((n - 1) * top_k..),
+                    &rows,
+                    silu,
+                    sizes,
+                );
                 assert_eq!(
                     alone,
                     got[(n - 1) * hidden..],

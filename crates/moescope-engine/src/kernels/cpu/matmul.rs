@@ -82,7 +82,7 @@ pub(crate) fn block(
             );
         }
         // Many rows: widen the block once, then use it from the cache.
-        Rows::Bf16(_) => {
+        Rows::Bf16(_) | Rows::Blocks(..) => {
             let mut widened = vec![0.0f32; width * k];
             weight.widen_into(columns.start * k, &mut widened);
             with_simd(

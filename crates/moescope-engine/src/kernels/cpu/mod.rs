@@ -18,8 +18,11 @@ mod simd;
 mod token_stats;
 pub(crate) use token_stats::token_stats;
 
+use std::borrow::Cow;
+
 use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
+use half::bf16;
 use moescope_core::WeightTarget;
 use rayon::prelude::*;
 
@@ -30,8 +33,11 @@ use self::{
 };
 use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
 use crate::{
+    blocks::BlockType,
     config::{ExpertFunction, RopeLayout, RouterConfig},
     decoder::{ExpertWeights, GluWeights},
+    matrix::{Kept, Matrix, flex},
+    precision::ComputeType,
     routing::Routing,
 };
 
@@ -43,15 +49,27 @@ const HEAD_ROWS: usize = 64;
 pub struct CpuKernels {
     device: Device,
     set: InstructionSet,
+    compute: ComputeType,
 }
 
 impl CpuKernels {
     /// Kernels for the widest instruction set of this machine.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(compute: ComputeType) -> Self {
         Self {
             device: Device::flex(),
             set: InstructionSet::detect(),
+            compute,
+        }
+    }
+
+    /// Activations as they go into a product with weights.
+    fn operand<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
+        match self.compute {
+            ComputeType::F32 => Cow::Borrowed(x),
+            ComputeType::Bf16 => {
+                Cow::Owned(x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect())
+            }
         }
     }
 
@@ -65,26 +83,12 @@ impl CpuKernels {
     }
 }
 
-impl Default for CpuKernels {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The contiguous storage behind a float tensor.
 struct Storage(FlexTensor);
 
 impl Storage {
     fn of<const D: usize>(tensor: &Tensor<D>) -> Self {
-        let tensor = tensor
-            .clone()
-            .try_into_primitive::<Flex>()
-            .expect("the decoder keeps every tensor on the device of its kernels");
-        Self(if tensor.is_contiguous() {
-            tensor
-        } else {
-            tensor.to_contiguous()
-        })
+        Self(flex(tensor))
     }
 
     fn f32(&self) -> &[f32] {
@@ -106,9 +110,31 @@ impl Storage {
     }
 }
 
+/// The memory behind a matrix of weights.
+enum Weights {
+    Dense(Storage),
+    Blocks(BlockType, bytes::Bytes),
+}
+
+impl Weights {
+    fn of(matrix: &Matrix) -> Self {
+        match matrix.kept() {
+            Kept::Tensor(tensor) => Self::Dense(Storage::of(tensor)),
+            Kept::Blocks(kind, bytes) => Self::Blocks(*kind, bytes.clone()),
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        match self {
+            Self::Dense(storage) => storage.rows(),
+            Self::Blocks(kind, bytes) => Rows::Blocks(*kind, bytes),
+        }
+    }
+}
+
 impl<'a> ExpertRows<'a> {
     /// gate, up and down without biases.
-    fn of([gate, up, down]: &'a [Storage; 3]) -> Self {
+    fn of([gate, up, down]: &'a [Weights; 3]) -> Self {
         Self {
             gate: gate.rows(),
             up: up.rows(),
@@ -146,11 +172,11 @@ impl Kernels for CpuKernels {
         Self::tensor(out, [ids.len(), hidden])
     }
 
-    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+    fn linear(&self, x: &Tensor<2>, weight: &Matrix) -> Tensor<2> {
         let ([tokens, k], [m, _]) = (x.dims(), weight.dims());
-        let (x, weight) = (Storage::of(x), Storage::of(weight));
+        let (x, weight) = (Storage::of(x), Weights::of(weight));
         Self::tensor(
-            matmul::matmul_rows(self.set, x.f32(), weight.rows(), k),
+            matmul::matmul_rows(self.set, &self.operand(x.f32()), weight.rows(), k),
             [tokens, m],
         )
     }
@@ -293,7 +319,7 @@ impl Kernels for CpuKernels {
     fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {
         let [tokens, hidden] = x.dims();
         let x = Storage::of(x);
-        let storages = [&weights.gate, &weights.up, &weights.down].map(Storage::of);
+        let storages = [&weights.gate, &weights.up, &weights.down].map(Weights::of);
         let sizes = ExpertSizes {
             hidden,
             intermediate: weights.gate.dims()[0],
@@ -305,7 +331,15 @@ impl Kernels for CpuKernels {
             target: WeightTarget::Output,
         };
         let only = ExpertRows::of(&storages);
-        let out = experts::experts(self.set, x.f32(), choice, &[only], function, sizes);
+        let out = experts::experts(
+            self.set,
+            self.compute,
+            x.f32(),
+            choice,
+            &[only],
+            function,
+            sizes,
+        );
         Self::tensor(out, [tokens, hidden])
     }
 
@@ -326,12 +360,12 @@ impl Kernels for CpuKernels {
             .map(|id| usize::try_from(id).expect("the selection holds expert ids"))
             .collect();
         let weights = Storage::of(&routing.routing_weights);
-        let storages: Vec<[Storage; 3]> = experts
+        let storages: Vec<[Weights; 3]> = experts
             .gate
             .iter()
             .zip(&experts.up)
             .zip(&experts.down)
-            .map(|((gate, up), down)| [gate, up, down].map(Storage::of))
+            .map(|((gate, up), down)| [gate, up, down].map(Weights::of))
             .collect();
         let biases = experts
             .biases
@@ -363,7 +397,15 @@ impl Kernels for CpuKernels {
             weights: weights.f32(),
             target,
         };
-        let out = experts::experts(self.set, x.f32(), choice, &rows, function, sizes);
+        let out = experts::experts(
+            self.set,
+            self.compute,
+            x.f32(),
+            choice,
+            &rows,
+            function,
+            sizes,
+        );
         Self::tensor(out, [tokens, hidden])
     }
 
@@ -376,7 +418,7 @@ impl Kernels for CpuKernels {
         let [tokens, k] = hidden.dims();
         let vocab = head.weight.dims()[0];
         let bias = head.bias.map(Storage::of);
-        let (hidden, head) = (Storage::of(hidden), Storage::of(head.weight));
+        let (hidden, head) = (Storage::of(hidden), Weights::of(head.weight));
         let mut surprisals = Vec::with_capacity(tokens);
         let mut predictions = Vec::with_capacity(tokens);
         for (rows, next) in hidden
@@ -384,7 +426,7 @@ impl Kernels for CpuKernels {
             .chunks(HEAD_ROWS * k)
             .zip(next.chunks(HEAD_ROWS))
         {
-            let mut logits = matmul::matmul_rows(self.set, rows, head.rows(), k);
+            let mut logits = matmul::matmul_rows(self.set, &self.operand(rows), head.rows(), k);
             if let Some(bias) = &bias {
                 add_to_rows(&mut logits, bias.f32());
             }

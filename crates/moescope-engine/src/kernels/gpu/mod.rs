@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::{ExpertFunction, RouterConfig},
     decoder::{ExpertWeights, GluWeights},
+    matrix::Matrix,
     routing::Routing,
 };
 
@@ -63,8 +64,8 @@ impl Kernels for GpuKernels {
         self.plain.embed(table, ids)
     }
 
-    fn linear(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
-        let out = linear::launch(cube(x), cube(weight));
+    fn linear(&self, x: &Tensor<2>, weight: &Matrix) -> Tensor<2> {
+        let out = linear::launch(cube(x), cube(&weight.to_tensor()));
         Tensor::from_primitive::<Wgpu>(out)
     }
 

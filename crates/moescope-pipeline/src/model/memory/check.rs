@@ -1,6 +1,6 @@
 //! Whether a model fits, and in words what would.
 
-use moescope_engine::{Checkpoint, ComputeDevice};
+use moescope_engine::{Checkpoint, ComputeDevice, WeightType};
 use serde::Serialize;
 
 use super::{
@@ -194,13 +194,14 @@ fn too_large_tensor(model: &ModelSizes, pass: &PassSize, has: &DeviceCapacity) -
 pub fn check_memory(
     checkpoint: &Checkpoint,
     device: &ComputeDevice,
+    weights: WeightType,
     pass: &PassSize,
 ) -> Result<Option<String>, PipelineError> {
     let placement = match device.kind {
         "cpu" => Placement::Cpu,
         _ => Placement::Gpu,
     };
-    let sizes = ModelSizes::of(checkpoint)?;
+    let sizes = ModelSizes::of(checkpoint, weights)?;
     match fit(&sizes, pass, placement, &DeviceCapacity::of(device)) {
         Fit::Fits | Fit::Unknown => Ok(None),
         Fit::Slow(warning) => Ok(Some(warning)),

@@ -1,13 +1,14 @@
 //! The sizes of a model, from its configuration and headers.
 
-use moescope_engine::{Checkpoint, DecoderConfig, EngineError, NeededTensor};
+use moescope_engine::{Checkpoint, DecoderConfig, EngineError, NeededTensor, WeightType};
 
 /// The sizes of a model that memory depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSizes {
     /// Bytes of weights that the CPU computes with where they lie in the files: bf16 and f32.
     pub mapped_bytes: u64,
-    /// Bytes of weights that the CPU must keep in another type: f16 and 8-bit floats as f32, 4-bit ones as bf16.
+    /// Bytes of weights that the CPU must keep in another type: f16 and 8-bit floats as f32, 4-bit ones as bf16,
+    /// and what is kept in blocks.
     pub converted_bytes: u64,
     /// Values of all weights.
     pub values: u64,
@@ -40,7 +41,7 @@ impl ModelSizes {
     ///
     /// # Errors
     /// When the checkpoint lacks most of what its configuration promises.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self, EngineError> {
+    pub fn of(checkpoint: &Checkpoint, weights: WeightType) -> Result<Self, EngineError> {
         let config: &DecoderConfig = checkpoint.config();
         let attention = &config.attention;
         let mut sizes = Self {
@@ -60,15 +61,15 @@ impl ModelSizes {
             vocab: config.vocab_size as u64,
         };
         for tensor in checkpoint.needed_tensors()? {
-            sizes.add(&tensor);
+            sizes.add(&tensor, weights);
         }
         Ok(sizes)
     }
 
     /// Counts one tensor.
-    pub(super) fn add(&mut self, tensor: &NeededTensor) {
-        let (values, bytes) = (tensor.weights(), tensor.cpu_bytes());
-        let (mapped, converted) = if tensor.is_mapped() {
+    pub(super) fn add(&mut self, tensor: &NeededTensor, weights: WeightType) {
+        let (values, bytes) = (tensor.weights(), tensor.cpu_bytes(weights));
+        let (mapped, converted) = if tensor.is_mapped(weights) {
             (bytes, 0)
         } else {
             (0, bytes)

@@ -184,7 +184,7 @@ fn recording(sizes: &ModelSizes, pass: &PassSize) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use moescope_engine::{NeededTensor, TensorClass};
+    use moescope_engine::{NeededTensor, TensorClass, WeightType};
 
     use super::*;
 
@@ -221,13 +221,13 @@ mod tests {
     #[test]
     fn weights_are_counted_by_type_and_device() {
         let mut sizes = sizes();
-        sizes.add(&tensor("a", "BF16", &[10, 8]));
-        sizes.add(&tensor("b", "F32", &[8]));
-        sizes.add(&tensor("c", "F16", &[4, 4]));
-        sizes.add(&tensor("d", "F8_E4M3", &[2, 4]));
+        sizes.add(&tensor("a", "BF16", &[10, 8]), WeightType::Stored);
+        sizes.add(&tensor("b", "F32", &[8]), WeightType::Stored);
+        sizes.add(&tensor("c", "F16", &[4, 4]), WeightType::Stored);
+        sizes.add(&tensor("d", "F8_E4M3", &[2, 4]), WeightType::Stored);
         // 3 rows of 2 blocks of 16 bytes: 3 × 2 × 32 values, and their scales.
-        sizes.add(&tensor("e_blocks", "U8", &[3, 2, 16]));
-        sizes.add(&tensor("e_scales", "U8", &[3, 2]));
+        sizes.add(&tensor("e_blocks", "U8", &[3, 2, 16]), WeightType::Stored);
+        sizes.add(&tensor("e_scales", "U8", &[3, 2]), WeightType::Stored);
         // BF16 160 + F32 32; F16 64 + F8 32 + MXFP4 as bf16 192 × 2.
         assert_eq!(sizes.mapped_bytes, 192);
         assert_eq!(sizes.converted_bytes, 64 + 32 + 384);
@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn fused_experts_are_loaded_one_by_one() {
         let mut sizes = sizes();
-        sizes.add(&tensor("experts.gate_up_proj", "BF16", &[4, 32, 8]));
+        sizes.add(
+            &tensor("experts.gate_up_proj", "BF16", &[4, 32, 8]),
+            WeightType::Stored,
+        );
         assert_eq!(sizes.largest, ("experts.gate_up_proj".to_owned(), 256));
     }
 
@@ -281,7 +284,10 @@ mod tests {
     #[test]
     fn absurd_sizes_saturate() {
         let mut sizes = sizes();
-        sizes.add(&tensor("a", "F32", &[usize::MAX, usize::MAX]));
+        sizes.add(
+            &tensor("a", "F32", &[usize::MAX, usize::MAX]),
+            WeightType::Stored,
+        );
         sizes.keys = u64::MAX;
         let need = memory_need(
             &sizes,

@@ -1,6 +1,6 @@
 //! What a model needs on either kind of device, and whether it fits here: for people who have not decided yet.
 
-use moescope_engine::{Checkpoint, ComputeDevice};
+use moescope_engine::{Checkpoint, ComputeDevice, WeightType};
 use serde::Serialize;
 
 use super::{
@@ -37,7 +37,7 @@ pub fn memory_reports(
     folder: &ModelFolder,
     device: &ComputeDevice,
 ) -> Result<[MemoryReport; 2], PipelineError> {
-    let sizes = ModelSizes::of(&Checkpoint::open(&folder.path)?)?;
+    let sizes = ModelSizes::of(&Checkpoint::open(&folder.path)?, WeightType::Stored)?;
     Ok(["cpu", "gpu"].map(|kind| {
         let placement = match kind {
             "cpu" => Placement::Cpu,

@@ -7,7 +7,7 @@ use std::{
 
 use moescope_core::NoProgress;
 use moescope_engine::{
-    Checkpoint, ComputeDevice, DeviceChoice, MoeModel, TensorFiles, parse_shard_names,
+    Checkpoint, ComputeDevice, DeviceChoice, LoadOptions, MoeModel, TensorFiles, parse_shard_names,
 };
 use moescope_testkit::{
     TinyModel,
@@ -291,7 +291,7 @@ fn loader(folder: &Path) -> Reader {
             return false;
         };
         look_at(checkpoint.files());
-        MoeModel::load(&checkpoint, &device, &NoProgress).is_ok()
+        MoeModel::load(&checkpoint, &device, LoadOptions::default(), &NoProgress).is_ok()
     })
 }
 

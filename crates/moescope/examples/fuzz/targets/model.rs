@@ -7,7 +7,9 @@ use std::{
 };
 
 use moescope_core::NoProgress;
-use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, KvCache, MoeModel, Span};
+use moescope_engine::{
+    Checkpoint, ComputeDevice, DeviceChoice, KvCache, LoadOptions, MoeModel, Span,
+};
 use moescope_testkit::{
     fuzz::{Shape, Target},
     golden_case, golden_cases,
@@ -50,7 +52,7 @@ pub(super) const RUN: Target = Target {
 
 /// Loads a model and lets it read five tokens, then one more.
 fn run(checkpoint: &Checkpoint, device: &ComputeDevice) -> bool {
-    let Ok(model) = MoeModel::load(checkpoint, device, &NoProgress) else {
+    let Ok(model) = MoeModel::load(checkpoint, device, LoadOptions::default(), &NoProgress) else {
         return false;
     };
     let mut cache = KvCache::new(&model, &[6]);
