@@ -221,12 +221,13 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
             at += LANES;
         }
         for r in 0..MR {
+            let totals = S::sums(sums[r]);
             for c in 0..NR {
                 let mut tail = 0.0f32;
                 for t in body..k {
                     tail = S::fma1(*xs[r].add(t), *ws[c].add(t), tail);
                 }
-                write(i + r, j + c, S::sum(sums[r][c]) + tail);
+                write(i + r, j + c, totals[c] + tail);
             }
         }
     }
@@ -349,8 +350,7 @@ unsafe fn blocks_tile<S: Simd, const NR: usize>(x: &[f32], w: &[u8], kind: Block
             let xs = [S::load(xs), S::load(xs.add(LANES))];
             for (c, sum) in sums.iter_mut().enumerate() {
                 let w = w.as_ptr().add(c * row_bytes + block * kind.bytes());
-                let scale =
-                    S::splat(half::f16::from_bits(w.cast::<u16>().read_unaligned()).to_f32());
+                let scale = S::splat_f16(w);
                 let integers = w.add(SCALE_BYTES);
                 let weights = match kind {
                     BlockType::Q8 => [S::load_i8(integers), S::load_i8(integers.add(LANES))],

@@ -46,6 +46,12 @@ pub(super) unsafe trait Simd {
         }
         lanes[0]
     }
+    /// The sums of several vectors, each as [`Simd::sum`] adds.
+    #[inline(always)]
+    unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
+        // SAFETY: by the contract of the trait.
+        vectors.map(|v| unsafe { Self::sum(v) })
+    }
 }
 
 /// Plain Rust; the compiler vectorises it for the target's baseline (NEON on aarch64, SSE2 on x86-64).
@@ -124,11 +130,12 @@ mod x86 {
         _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
         _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
         _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
-        _mm256_sub_epi32, _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps,
-        _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32,
-        _mm512_cvtph_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-        _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
-        _mm512_srli_epi32, _mm512_storeu_ps,
+        _mm256_sub_epi32, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
+        _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+        _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32,
+        _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -300,6 +307,48 @@ mod x86 {
                 let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
                 sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(v), high))
             }
+        }
+        #[inline(always)]
+        unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
+            let mut sums = [0.0; N];
+            let mut at = 0;
+            while at + 4 <= N {
+                let four = [
+                    vectors[at],
+                    vectors[at + 1],
+                    vectors[at + 2],
+                    vectors[at + 3],
+                ];
+                sums[at..at + 4].copy_from_slice(&unsafe { sums_of_four(four) });
+                at += 4;
+            }
+            for (sum, vector) in sums.iter_mut().zip(vectors).skip(at) {
+                *sum = unsafe { Self::sum(vector) };
+            }
+            sums
+        }
+    }
+
+    /// Four sums in the tree of `Simd::sum`, halves onto each other in all four at once.
+    #[inline(always)]
+    unsafe fn sums_of_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        unsafe {
+            let halves = |a, b| {
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0x44>(a, b),
+                    _mm512_shuffle_f32x4::<0xee>(a, b),
+                )
+            };
+            let (ab, cd) = (halves(a, b), halves(c, d));
+            let quarters = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x88>(ab, cd),
+                _mm512_shuffle_f32x4::<0xdd>(ab, cd),
+            );
+            let two = _mm512_add_ps(quarters, _mm512_permute_ps::<0x4e>(quarters));
+            let one = _mm512_add_ps(two, _mm512_permute_ps::<0xb1>(two));
+            let mut lanes = [0.0f32; 16];
+            _mm512_storeu_ps(lanes.as_mut_ptr(), one);
+            [lanes[0], lanes[4], lanes[8], lanes[12]]
         }
     }
 }
