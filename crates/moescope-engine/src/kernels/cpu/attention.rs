@@ -287,13 +287,18 @@ unsafe fn dots<S: Simd, const R: usize>(a: [&[f32]; R], b: [&[f32]; TILE]) -> [[
             }
             at += LANES;
         }
-        std::array::from_fn(|r| {
-            let totals = S::sums(sums[r]);
-            std::array::from_fn(|c| {
-                let tail = (body..len).fold(0.0, |tail, t| S::fma1(a[r][t], b[c][t], tail));
-                totals[c] + tail
-            })
-        })
+        let mut dots = [[0.0; TILE]; R];
+        for (r, dots) in dots.iter_mut().enumerate() {
+            *dots = S::sums(sums[r]);
+            for (c, dot) in dots.iter_mut().enumerate() {
+                let mut tail = 0.0;
+                for t in body..len {
+                    tail = S::fma1(a[r][t], b[c][t], tail);
+                }
+                *dot += tail;
+            }
+        }
+        dots
     }
 }
 
@@ -303,11 +308,8 @@ unsafe fn dots<S: Simd, const R: usize>(a: [&[f32]; R], b: [&[f32]; TILE]) -> [[
 /// The machine has `S`.
 #[inline(always)]
 unsafe fn softmax<S: Simd>(scores: &mut [f32], sink: Option<f32>) {
-    let max = scores
-        .iter()
-        .fold(sink.unwrap_or(f32::NEG_INFINITY), |max, score| {
-            max.max(*score)
-        });
+    // SAFETY: by the contract.
+    let max = unsafe { largest::<S>(scores) }.max(sink.unwrap_or(f32::NEG_INFINITY));
     shifted_exp(scores, max);
     // SAFETY: by the contract.
     let mut sum = unsafe { total::<S>(scores) };
@@ -315,6 +317,30 @@ unsafe fn softmax<S: Simd>(scores: &mut [f32], sink: Option<f32>) {
         sum += (sink - max).exp();
     }
     scores.iter_mut().for_each(|score| *score /= sum);
+}
+
+/// The largest value, −∞ where there is none.
+///
+/// # Safety
+/// The machine has `S`.
+#[inline(always)]
+unsafe fn largest<S: Simd>(values: &[f32]) -> f32 {
+    let body = values.len() - values.len() % LANES;
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    unsafe {
+        let mut max = S::splat(f32::NEG_INFINITY);
+        let mut at = 0;
+        while at < body {
+            max = S::max(S::load(values.as_ptr().add(at)), max);
+            at += LANES;
+        }
+        S::store(lanes.as_mut_ptr(), max);
+    }
+    let rest = values[body..].iter();
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |max, value| max.max(*value))
 }
 
 /// The sum of all values, in sixteen running sums and a tail.

@@ -361,7 +361,7 @@ unsafe fn blocks_tile<S: Simd, const NR: usize>(x: &[f32], w: &[u8], kind: Block
                 }
             }
         }
-        sums.map(|sum| S::sum(sum))
+        S::sums(sums)
     }
 }
 

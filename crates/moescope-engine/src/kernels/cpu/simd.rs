@@ -27,6 +27,7 @@ pub(super) unsafe trait Simd {
     unsafe fn splat_f16(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// a · b + c for single numbers, rounded as [`Simd::fma`] rounds.
@@ -49,8 +50,12 @@ pub(super) unsafe trait Simd {
     /// The sums of several vectors, each as [`Simd::sum`] adds.
     #[inline(always)]
     unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
-        // SAFETY: by the contract of the trait.
-        vectors.map(|v| unsafe { Self::sum(v) })
+        let mut sums = [0.0; N];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            // SAFETY: by the contract of the trait.
+            *sum = unsafe { Self::sum(vector) };
+        }
+        sums
     }
 }
 
@@ -111,6 +116,10 @@ unsafe impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i])
     }
     #[inline(always)]
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
@@ -123,19 +132,18 @@ unsafe impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64,
-        _mm_loadu_si128, _mm_movehl_ps, _mm_set1_epi16, _mm_shuffle_ps, _mm256_add_ps,
-        _mm256_and_si256, _mm256_castpd_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
-        _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
-        _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
-        _mm256_sub_epi32, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
-        _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
-        _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32,
-        _mm512_storeu_ps,
+        __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128,
+        _mm_movehl_ps, _mm_set1_epi16, _mm_shuffle_ps, _mm256_add_ps, _mm256_and_si256,
+        _mm256_castpd_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
+        _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+        _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps,
+        _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm512_add_ps,
+        _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
+        _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
+        _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
+        _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -161,34 +169,17 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn load_bf16(p: *const bf16) -> Self::V {
-            unsafe {
-                let widen = |q: *const bf16| {
-                    let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(q.cast()));
-                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
-                };
-                [widen(p), widen(p.add(8))]
-            }
+            unsafe { [eight_bf16(p), eight_bf16(p.add(8))] }
         }
         #[inline(always)]
         unsafe fn load_i8(p: *const u8) -> Self::V {
-            unsafe {
-                let widen = |q: *const u8| {
-                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(q.cast())))
-                };
-                [widen(p), widen(p.add(8))]
-            }
+            unsafe { [eight_i8(p), eight_i8(p.add(8))] }
         }
         #[inline(always)]
         unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
             unsafe {
-                let eight = _mm256_set1_epi32(8);
-                let integers =
-                    [p, p.add(8)].map(|q| _mm256_cvtepu8_epi32(_mm_loadl_epi64(q.cast())));
-                let float = |v: __m256i| _mm256_cvtepi32_ps(_mm256_sub_epi32(v, eight));
-                [
-                    integers.map(|v| float(_mm256_and_si256(v, _mm256_set1_epi32(15)))),
-                    integers.map(|v| float(_mm256_srli_epi32::<4>(v))),
-                ]
+                let ([low_0, high_0], [low_1, high_1]) = (eight_i4(p), eight_i4(p.add(8)));
+                [[low_0, low_1], [high_0, high_1]]
             }
         }
         #[inline(always)]
@@ -198,6 +189,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
             unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
         }
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: Self::V) {
@@ -222,6 +217,36 @@ mod x86 {
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
             unsafe { sum_of_eight(_mm256_add_ps(v[0], v[1])) }
+        }
+    }
+
+    // Functions and not closures, so that they are inlined where the instruction set is enabled.
+
+    #[inline(always)]
+    unsafe fn eight_bf16(p: *const bf16) -> __m256 {
+        unsafe {
+            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn eight_i8(p: *const u8) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))) }
+    }
+
+    /// The lower and the upper halves of eight bytes.
+    #[inline(always)]
+    unsafe fn eight_i4(p: *const u8) -> [__m256; 2] {
+        unsafe {
+            let eight = _mm256_set1_epi32(8);
+            let both = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()));
+            let low = _mm256_and_si256(both, _mm256_set1_epi32(15));
+            let high = _mm256_srli_epi32::<4>(both);
+            [
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(low, eight)),
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(high, eight)),
+            ]
         }
     }
 
@@ -290,6 +315,10 @@ mod x86 {
             unsafe { _mm512_mul_ps(a, b) }
         }
         #[inline(always)]
+        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
         unsafe fn store(p: *mut f32, v: Self::V) {
             unsafe { _mm512_storeu_ps(p, v) }
         }
@@ -329,16 +358,21 @@ mod x86 {
         }
     }
 
+    /// The halves of two registers onto each other.
+    #[inline(always)]
+    unsafe fn halves(a: __m512, b: __m512) -> __m512 {
+        unsafe {
+            _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x44>(a, b),
+                _mm512_shuffle_f32x4::<0xee>(a, b),
+            )
+        }
+    }
+
     /// Four sums in the tree of `Simd::sum`, halves onto each other in all four at once.
     #[inline(always)]
     unsafe fn sums_of_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
         unsafe {
-            let halves = |a, b| {
-                _mm512_add_ps(
-                    _mm512_shuffle_f32x4::<0x44>(a, b),
-                    _mm512_shuffle_f32x4::<0xee>(a, b),
-                )
-            };
             let (ab, cd) = (halves(a, b), halves(c, d));
             let quarters = _mm512_add_ps(
                 _mm512_shuffle_f32x4::<0x88>(ab, cd),

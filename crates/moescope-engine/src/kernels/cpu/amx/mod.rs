@@ -155,12 +155,15 @@ unsafe fn linear_panel(
         for first in panel.clone().step_by(BLOCK_ROWS) {
             let rows = TileRows::of_one(weight, shape.inputs, first, panel.end);
             // SAFETY: weights and activations have the same number of steps.
-            let weights = unsafe { rows.tiles(&mut scratch) };
+            let mut weights = unsafe { rows.tiles(&mut scratch) };
+            // What later tokens need is in the cache already.
+            weights.next = weights.next.filter(|_| tiles.start == 0);
             for tile in tiles.clone().step_by(2) {
                 let tokens = x.pair_of_tiles(0, tile);
                 unsafe {
                     multiplier.multiply(weights, &scratch, tokens, shape.steps(), shape.pieces);
                 }
+                weights.next = None;
                 for (number, token_rows) in [tile, tile + 1]
                     .map(|t| shape.rows(0, t))
                     .into_iter()
@@ -305,14 +308,18 @@ impl InnerTask<'_> {
                     first: [first; 2],
                     count: [TILE_ROWS; 2],
                     inputs: shape.inputs,
+                    next: (first + TILE_ROWS < panel.end).then_some([first + TILE_ROWS; 2]),
                 };
                 // SAFETY: weights and activations have the same number of steps.
-                let weights = unsafe { rows.tiles(&mut scratch) };
+                let mut weights = unsafe { rows.tiles(&mut scratch) };
+                // What later tokens need is in the cache already.
+                weights.next = weights.next.filter(|_| tiles.start == 0);
                 for tile in tiles.clone().step_by(2) {
                     let tokens = self.x.pair_of_tiles(self.expert, tile);
                     unsafe {
                         multiplier.multiply(weights, &scratch, tokens, shape.steps(), shape.pieces);
                     }
+                    weights.next = None;
                     for number in 0..2 {
                         if tokens.tokens[number] > 0 {
                             let values = self.activate(&multiplier.total, number, first);
@@ -389,7 +396,9 @@ impl OuterTask<'_> {
                     let down = self.experts[expert].down;
                     let rows = TileRows::of_one(down, shape.inputs, first, panel.end);
                     // SAFETY: weights and activations have the same number of steps.
-                    let weights = unsafe { rows.tiles(&mut scratch) };
+                    let mut weights = unsafe { rows.tiles(&mut scratch) };
+                    // What later tokens need is in the cache already.
+                    weights.next = weights.next.filter(|_| tiles.start == 0);
                     for tile in tiles.clone().step_by(2) {
                         let pair = self.inner.pair_of_tiles(expert, tile);
                         unsafe {
@@ -401,6 +410,7 @@ impl OuterTask<'_> {
                                 shape.pieces,
                             );
                         }
+                        weights.next = None;
                         for number in 0..2 {
                             let rows = shape.rows(expert, tile + number);
                             for half in 0..2 {

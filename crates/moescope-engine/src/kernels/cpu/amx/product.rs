@@ -17,6 +17,9 @@ const STEPS_PER_SUM: usize = 16;
 /// Pairs of inputs of a step.
 const STEP_PAIRS: usize = 16;
 
+/// Bytes of a tile's weights of a step.
+const NEXT_BYTES: usize = 1024;
+
 /// What the blocks of one task share.
 pub(super) struct Multiplier {
     unit: TileUnit,
@@ -69,6 +72,9 @@ impl Multiplier {
             unsafe {
                 let weights = WeightTiles {
                     tiles: weights.tiles.map(|tile| tile.add(at * weights.step)),
+                    next: weights
+                        .next
+                        .map(|next| next.map(|next| next.wrapping_add(at * NEXT_BYTES))),
                     ..weights
                 };
                 let tokens = activations.tokens;

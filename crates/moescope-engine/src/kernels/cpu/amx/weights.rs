@@ -33,6 +33,8 @@ pub(super) struct TileRows<'a> {
     pub(super) count: [usize; 2],
     /// Inputs: a multiple of 32.
     pub(super) inputs: usize,
+    /// First rows of the tiles that follow, to be fetched meanwhile.
+    pub(super) next: Option<[usize; 2]>,
 }
 
 /// Memory for weights that do not lie as tiles want them.
@@ -53,6 +55,7 @@ impl<'a> TileRows<'a> {
             first: firsts,
             count: firsts.map(|first| TILE_ROWS.min(end - first)),
             inputs,
+            next: (first + 2 * TILE_ROWS < end).then(|| firsts.map(|first| first + 2 * TILE_ROWS)),
         }
     }
 
@@ -84,6 +87,13 @@ impl<'a> TileRows<'a> {
                 tiles: [start(0), start(1)],
                 row_stride: 2 * self.inputs,
                 step: STEP_BYTES,
+                next: self.next.map(|rows| {
+                    // Only fetched, never read: it may lie beyond the matrix.
+                    [0, 1].map(|tile| {
+                        let ahead = rows[tile].wrapping_sub(self.first[tile]) * 2 * self.inputs;
+                        start(tile).wrapping_add(ahead)
+                    })
+                }),
             };
         }
         let steps = self.inputs / TILE_INPUTS;
@@ -111,6 +121,7 @@ impl<'a> TileRows<'a> {
             tiles: [first, unsafe { first.add(TILE_ROWS * STEP_BYTES) }],
             row_stride: STEP_BYTES,
             step: 2 * TILE_ROWS * STEP_BYTES,
+            next: None,
         }
     }
 }
