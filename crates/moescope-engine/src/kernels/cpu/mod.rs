@@ -14,6 +14,7 @@ mod attention;
 mod exp;
 mod experts;
 mod matmul;
+mod norms;
 mod output;
 mod rows;
 mod simd;
@@ -28,6 +29,7 @@ use rayon::prelude::*;
 pub use self::simd::InstructionSet;
 use self::{
     experts::{Choice, ExpertBiasRows, ExpertRows, ExpertSizes},
+    norms::Norm,
     rows::Rows,
 };
 use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
@@ -172,21 +174,12 @@ impl Kernels for CpuKernels {
     }
 
     fn rms_norm(&self, x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Tensor<2> {
-        let [tokens, hidden] = x.dims();
-        let (x, weight) = (Storage::of(x), Storage::of(weight));
-        let mut out = Vec::with_capacity(tokens * hidden);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "a width, and f32 arithmetic"
-        )]
-        for row in x.f32().chunks(hidden) {
-            // f64 for the sum costs nothing here and makes it independent of the order.
-            let sum: f64 = row.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
-            let factor = (1.0 / (sum / hidden as f64 + eps).sqrt()) as f32;
-            out.extend(row.iter().zip(weight.f32()).map(|(v, w)| v * factor * w));
-        }
-        Self::tensor(out, [tokens, hidden])
+        let (values, weight) = (Storage::of(x), Storage::of(weight));
+        let norm = Norm::Rms {
+            weight: weight.f32(),
+            eps,
+        };
+        Self::tensor(norms::norm(self.set, values.f32(), norm), x.dims())
     }
 
     fn layer_norm(
@@ -196,24 +189,14 @@ impl Kernels for CpuKernels {
         bias: Option<&Tensor<1>>,
         eps: f64,
     ) -> Tensor<2> {
-        let [tokens, hidden] = x.dims();
-        let (x, weight) = (Storage::of(x), Storage::of(weight));
+        let (values, weight) = (Storage::of(x), Storage::of(weight));
         let bias = bias.map(Storage::of);
-        let mut out = Vec::with_capacity(tokens * hidden);
-        #[expect(clippy::cast_precision_loss, reason = "a width")]
-        let count = hidden as f64;
-        for row in x.f32().chunks(hidden) {
-            let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
-            let squares: f64 = row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
-            let factor = 1.0 / (squares / count + eps).sqrt();
-            #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
-            let normed = row.iter().map(|v| ((f64::from(*v) - mean) * factor) as f32);
-            out.extend(normed.zip(weight.f32()).map(|(v, w)| v * w));
-        }
-        if let Some(bias) = &bias {
-            add_to_rows(&mut out, bias.f32());
-        }
-        Self::tensor(out, [tokens, hidden])
+        let norm = Norm::Layer {
+            weight: weight.f32(),
+            bias: bias.as_ref().map(Storage::f32),
+            eps,
+        };
+        Self::tensor(norms::norm(self.set, values.f32(), norm), x.dims())
     }
 
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
