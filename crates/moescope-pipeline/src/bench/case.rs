@@ -151,6 +151,19 @@ impl BenchConfig {
         Ok(())
     }
 
+    /// Refuses a model for which no case is left.
+    ///
+    /// # Errors
+    /// When its context is shorter than every case that was asked for.
+    pub fn check_context(&self, longest: usize) -> Result<(), PipelineError> {
+        if self.groups(longest).is_empty() {
+            return Err(PipelineError::Settings(format!(
+                "the model's context of {longest} tokens is too short for every case that was asked for"
+            )));
+        }
+        Ok(())
+    }
+
     /// The largest pass of all cases of a model with this context, as memory sees it.
     #[must_use]
     pub fn pass_size(&self, longest: usize) -> PassSize {

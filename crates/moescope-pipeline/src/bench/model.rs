@@ -84,13 +84,9 @@ impl BenchModel {
         each: &mut dyn FnMut(&BenchRow),
     ) -> Result<BenchOutcome, PipelineError> {
         config.check()?;
-        let groups = config.groups(self.model.config().max_positions);
-        if groups.is_empty() {
-            return Err(PipelineError::Settings(format!(
-                "the model's context of {} tokens is too short for every case that was asked for",
-                self.model.config().max_positions
-            )));
-        }
+        let longest = self.model.config().max_positions;
+        config.check_context(longest)?;
+        let groups = config.groups(longest);
         let work = Work::of(&self.checkpoint, &self.model, self.device.kind == "cpu")?;
         let total: usize = groups.iter().map(Vec::len).sum();
         let deadline = Instant::now() + config.limit;

@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "CONFIG", conflicts_with = "model")]
     like: Option<PathBuf>,
     /// Take only the first N layers of --like [default: all]
-    #[arg(long, value_name = "N", requires = "like")]
+    #[arg(long, value_name = "N")]
     layers: Option<usize>,
     /// Write the checkpoint with random weights into this new folder, and measure nothing
     #[arg(long, value_name = "DIR")]
@@ -160,6 +160,8 @@ pub(crate) fn run(
         console.finish();
         return Ok(Outcome::Success);
     }
+    // An unpacked model's files live as long as this value.
+    let found;
     let (name, checkpoint) = if let Some(geometry) = geometry {
         let random = RandomCheckpoint::new(&geometry, SEED)?;
         let folder = random.cached(console)?;
@@ -173,12 +175,14 @@ pub(crate) fn run(
     } else {
         // The tokens are arbitrary, so no tokenizer is needed.
         let model = args.model.as_deref().unwrap_or(DEMO);
-        let folder = args.hub.find(model, console)?;
-        (folder.name.clone(), Checkpoint::open(&folder.path)?)
+        found = args.hub.find(model, console)?;
+        (found.name.clone(), Checkpoint::open(&found.path)?)
     };
     let device = devices::open(choice, console)?;
     let options = args.precision.options();
-    let pass = config.pass_size(checkpoint.config().max_positions);
+    let longest = checkpoint.config().max_positions;
+    config.check_context(longest)?;
+    let pass = config.pass_size(longest);
     check_fit(&checkpoint, &device, options, &pass, console)?;
     let model = BenchModel::load(name, checkpoint, device, options, console)?;
     let mut failure = None;
@@ -202,6 +206,11 @@ pub(crate) fn run(
 fn geometry(args: &BenchArgs) -> anyhow::Result<Option<Geometry>> {
     if let Some(config) = &args.like {
         return Ok(Some(Geometry::like(config, args.layers)?));
+    }
+    if args.layers.is_some() {
+        bail!(
+            "--layers cuts the model of --like CONFIG; a model with weights of its own is measured whole"
+        );
     }
     let model = args.model.as_deref().unwrap_or(DEMO);
     // A name must not change its meaning with what lies around; a folder of that name is `./olmoe-4l`.
@@ -247,6 +256,13 @@ fn show(rows: &[BenchRow]) -> anyhow::Result<()> {
         last.peak_to_weights
             .map_or_else(String::new, |ratio| format!(" ({ratio:.2} × the weights)"))
     ))?;
+    let speed = |speed: f64| {
+        if speed < 100.0 {
+            format!("{speed:.1}")
+        } else {
+            format!("{speed:.0}")
+        }
+    };
     let percent = |fraction: f64| format!("{:.0} %", 100.0 * fraction);
     #[expect(
         clippy::cast_possible_truncation,
@@ -263,7 +279,7 @@ fn show(rows: &[BenchRow]) -> anyhow::Result<()> {
                 row.batch.to_string(),
                 row.recording.to_owned(),
                 if row.surprisal { "yes" } else { "no" }.to_owned(),
-                format!("{:.0}", row.tokens_per_s),
+                speed(row.tokens_per_s),
                 per_token(row),
                 format!("{:.1}", row.gb_per_s),
                 or_dash(row.bandwidth_fraction.map(percent)),
