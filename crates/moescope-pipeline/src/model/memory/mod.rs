@@ -10,6 +10,6 @@ mod report;
 pub use available::available_memory;
 pub use capacity::DeviceCapacity;
 pub use check::{Fit, check_memory, fit};
-pub use model_sizes::ModelSizes;
+pub use model_sizes::{ModelSizes, WeightBytes};
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
 pub use report::{MemoryReport, memory_reports};
