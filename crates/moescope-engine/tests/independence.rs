@@ -4,17 +4,21 @@ use std::path::Path;
 
 use moescope_core::{DecisionBatch, NoProgress};
 use moescope_engine::{
-    BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Intervention, Interventions, LoadOptions,
-    MoeModel, RunConfig, SequenceRecord,
+    BatchRun, Checkpoint, ComputeDevice, ComputeType, DeviceChoice, Intervention, Interventions,
+    LoadOptions, MoeModel, RunConfig, SequenceRecord, WeightType,
 };
 
 fn model() -> MoeModel {
+    model_in(LoadOptions::default())
+}
+
+fn model_in(options: LoadOptions) -> MoeModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/scidfm-mini");
     let checkpoint = Checkpoint::open(&folder).unwrap();
     MoeModel::load(
         &checkpoint,
         &ComputeDevice::open(DeviceChoice::Cpu).unwrap(),
-        LoadOptions::default(),
+        options,
         &NoProgress,
     )
     .unwrap()
@@ -68,16 +72,58 @@ fn bits(batch: &DecisionBatch, rows: usize) -> Vec<(Vec<u16>, Vec<u32>, Vec<u32>
         .collect()
 }
 
+/// Weights and arithmetic of every type.
+fn all_options() -> Vec<LoadOptions> {
+    WeightType::ALL
+        .into_iter()
+        .flat_map(|weights| {
+            [ComputeType::F32, ComputeType::Bf16].map(|compute| LoadOptions { weights, compute })
+        })
+        .collect()
+}
+
 #[test]
 fn prefill_routing_is_the_same_bit_for_bit_alone_among_others_and_with_generation() {
-    let model = model();
+    for options in all_options() {
+        prefill_is_independent(&model_in(options), &format!("{options:?}"));
+    }
+}
+
+/// The same on one thread, whose results are those of all threads.
+#[test]
+fn one_thread_gives_the_same_bits_as_many() {
     let prompts = prompts();
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
-    let together = run(&model, &prompts, &numbers, 0, &[]);
-    let generating = run(&model, &prompts, &numbers, 4, &[]);
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+    };
+    for options in all_options() {
+        let model = model_in(options);
+        let on = |threads| pool(threads).install(|| run(&model, &prompts, &numbers, 3, &[]));
+        let many = on(3);
+        for (one, many) in on(1).iter().zip(&many) {
+            let rows = one.decisions.len();
+            assert_eq!(
+                bits(&one.decisions, rows),
+                bits(&many.decisions, rows),
+                "{options:?}"
+            );
+            assert_eq!(one.tokens, many.tokens, "{options:?}");
+        }
+    }
+}
+
+fn prefill_is_independent(model: &MoeModel, what: &str) {
+    let prompts = prompts();
+    let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
+    let together = run(model, &prompts, &numbers, 0, &[]);
+    let generating = run(model, &prompts, &numbers, 4, &[]);
     for (number, prompt) in prompts.iter().enumerate() {
         let alone = &run(
-            &model,
+            model,
             std::slice::from_ref(prompt),
             &[numbers[number]],
             0,
@@ -88,38 +134,60 @@ fn prefill_routing_is_the_same_bit_for_bit_alone_among_others_and_with_generatio
         assert_eq!(
             bits(&alone.decisions, rows),
             bits(&together[number].decisions, rows),
-            "sequence {number} together"
+            "{what}: sequence {number} together"
         );
         assert_eq!(
             bits(&alone.decisions, rows),
             bits(&generating[number].decisions, rows),
-            "sequence {number} generating"
+            "{what}: sequence {number} generating"
         );
         let surprisal = |record: &SequenceRecord| record.tokens[..prompt.len()].to_vec();
-        assert_eq!(surprisal(alone), surprisal(&together[number]));
+        assert_eq!(surprisal(alone), surprisal(&together[number]), "{what}");
     }
 }
 
 #[test]
 fn generated_text_does_not_depend_on_the_batch() {
-    let model = model();
     let prompts = prompts();
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
-    let together = run(&model, &prompts, &numbers, 6, &[]);
-    for (number, prompt) in prompts.iter().enumerate() {
-        let alone = &run(
-            &model,
-            std::slice::from_ref(prompt),
-            &[numbers[number]],
-            6,
-            &[],
-        )[0];
-        assert_eq!(alone.tokens, together[number].tokens, "sequence {number}");
-        assert_eq!(alone.tokens.len(), prompt.len() + 6);
-        assert!(
-            alone.tokens.last().unwrap().phase.is_none(),
-            "the last token was never fed back"
-        );
+    for options in all_options() {
+        let model = model_in(options);
+        let together = run(&model, &prompts, &numbers, 6, &[]);
+        for (number, prompt) in prompts.iter().enumerate() {
+            let alone = &run(
+                &model,
+                std::slice::from_ref(prompt),
+                &[numbers[number]],
+                6,
+                &[],
+            )[0];
+            assert_eq!(
+                alone.tokens, together[number].tokens,
+                "{options:?}: sequence {number}"
+            );
+            assert_eq!(alone.tokens.len(), prompt.len() + 6);
+            assert!(
+                alone.tokens.last().unwrap().phase.is_none(),
+                "the last token was never fed back"
+            );
+        }
+    }
+}
+
+/// The types differ: what is tested above are not six times the same numbers.
+#[test]
+fn types_of_weights_and_arithmetic_change_the_numbers() {
+    let prompts = vec![prompts()[1].clone()];
+    let mut seen: Vec<Vec<f32>> = Vec::new();
+    for options in all_options() {
+        let record = run(&model_in(options), &prompts, &[0], 0, &[]).remove(0);
+        let logits = record
+            .decisions
+            .logits(record.decisions.len() - 1)
+            .unwrap()
+            .to_vec();
+        assert!(!seen.contains(&logits), "{options:?}");
+        seen.push(logits);
     }
 }
 
