@@ -137,10 +137,18 @@ impl Plan<'_> {
     fn what_would_fit(&self, memory: u64) -> String {
         let tokens = self.most_tokens(memory);
         if tokens > 0 {
-            return format!(
-                "{tokens} tokens at a time instead of {} (a smaller --batch-tokens or --max-tokens, or shorter texts)",
-                self.pass.cached_tokens
-            );
+            return if self.pass.sequences == 0 {
+                format!(
+                    "{tokens} tokens at a time instead of {} (a smaller --batch-tokens or --max-tokens, or shorter texts)",
+                    self.pass.cached_tokens
+                )
+            } else {
+                format!(
+                    "room for {tokens} tokens, generated ones included, instead of {} (a smaller --batch-tokens, fewer \
+                     tokens to generate, or shorter texts)",
+                    self.pass.cached_tokens
+                )
+            };
         }
         match (self.placement, self.has.system) {
             (Placement::Gpu, system) => system
