@@ -35,6 +35,7 @@ mod kernels;
 mod matrix;
 mod precision;
 mod probe;
+mod product_speed;
 mod recorder;
 mod routing;
 mod run;
@@ -63,6 +64,7 @@ pub use kernels::{
 pub use matrix::Matrix;
 pub use precision::{ComputeType, LoadOptions, WeightType};
 pub use probe::{Probe, RouterSite};
+pub use product_speed::product_gflop_per_s;
 pub use recorder::{RecordedStep, TraceRecorder};
 pub use routing::Routing;
 pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};

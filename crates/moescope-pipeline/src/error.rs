@@ -12,7 +12,7 @@ use moescope_figures::FigureError;
 use moescope_trace::TraceError;
 use thiserror::Error;
 
-use crate::{Problems, model::HubError};
+use crate::{Problems, model::HubError, sizes};
 
 /// A job that could not be done, or not be finished.
 #[derive(Debug, Error)]
@@ -47,6 +47,23 @@ pub enum PipelineError {
     /// A model that does not fit into the memory there is.
     #[error("not enough memory: {0}")]
     Memory(String),
+    /// A disk without room for what is to be written.
+    #[error(
+        "{what} takes {}, and {} are free: {}",
+        sizes::bytes(*needed),
+        sizes::bytes(*free),
+        path.display()
+    )]
+    Space {
+        /// What is to be written, and what would help.
+        what: String,
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that the disk has.
+        free: u64,
+        /// A folder on the disk.
+        path: PathBuf,
+    },
     /// A router that gave something that is not a number.
     #[error(
         "the router of layer {layer} gave {value} for token {position} of sample '{id}'; the weights are broken, or the input \

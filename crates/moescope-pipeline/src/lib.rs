@@ -22,6 +22,7 @@
 //! ```
 
 pub mod bench;
+mod cache_folder;
 mod capture;
 mod checksum;
 mod clock;

@@ -19,6 +19,13 @@ use crate::{cli::GlobalArgs, console::Console, devices};
 pub(crate) struct ModelArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
+}
+
+/// How a model is kept and computed.
+#[derive(Args, Debug)]
+pub(crate) struct PrecisionArgs {
     /// How attention, experts, dense layers and head are kept; routers, norms and embeddings stay as stored
     ///
     /// q8 takes 8.5 bits a weight, q4 takes 4.5 (the blocks of ggml's `Q8_0` and `Q4_0`). `compare-weights` measures what
@@ -37,6 +44,13 @@ pub(crate) struct SourceArgs {
     /// model
     #[arg(value_name = "MODEL")]
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+}
+
+/// Where a repository may come from.
+#[derive(Args, Debug)]
+pub(crate) struct HubArgs {
     /// Commit, branch or tag of a repository [default: main]
     #[arg(long, value_name = "REVISION", help_heading = "Hugging Face Hub")]
     pub(crate) revision: Option<String>,
@@ -56,12 +70,19 @@ pub(crate) struct SourceArgs {
 impl SourceArgs {
     /// Finds the model's folder, and downloads it where that is allowed.
     pub(crate) fn find(&self, console: &Console) -> anyhow::Result<ModelFolder> {
+        self.hub.find(&self.model, console)
+    }
+}
+
+impl HubArgs {
+    /// Finds a model's folder, and downloads it where that is allowed.
+    pub(crate) fn find(&self, model: &str, console: &Console) -> anyhow::Result<ModelFolder> {
         let download = match (self.download, self.offline) {
             (true, _) => Download::Allowed,
             (_, true) => Download::Forbidden,
             _ => Download::NotAsked,
         };
-        let folder = ModelFolder::obtain(&self.model, self.revision.as_deref(), download, console)?;
+        let folder = ModelFolder::obtain(model, self.revision.as_deref(), download, console)?;
         if folder.is_temporary() {
             console.warning(
                 "the user's cache folder cannot be written, so the embedded model is unpacked anew for this run; \
@@ -113,13 +134,20 @@ impl From<ComputeArg> for ComputeType {
     }
 }
 
-impl ModelArgs {
+impl PrecisionArgs {
     /// How the model is loaded.
     pub(crate) fn options(&self) -> LoadOptions {
         LoadOptions {
             weights: self.weights.into(),
             compute: self.compute.into(),
         }
+    }
+}
+
+impl ModelArgs {
+    /// How the model is loaded.
+    pub(crate) fn options(&self) -> LoadOptions {
+        self.precision.options()
     }
 
     /// Opens the model's files and reads the choice of device.

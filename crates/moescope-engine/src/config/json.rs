@@ -9,7 +9,7 @@ const LARGEST: u64 = 1 << 24;
 
 /// The keys of a model's `config.json`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConfigJson(Map<String, Value>);
+pub struct ConfigJson(pub(super) Map<String, Value>);
 
 impl ConfigJson {
     /// Parses the file's text.

@@ -4,6 +4,7 @@ mod activation;
 mod attention;
 mod check;
 mod feed_forward;
+mod first_layers;
 mod json;
 mod rope;
 mod standard;

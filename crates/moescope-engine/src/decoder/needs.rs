@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::Layout;
+use super::layout::{Layout, Need};
 use crate::{
     blocks::{BLOCK, BlockType},
     checkpoint::Checkpoint,
+    config::{ConfigJson, DecoderConfig},
     error::EngineError,
+    families,
     precision::WeightType,
 };
 
@@ -231,5 +233,40 @@ impl Checkpoint {
             })
         });
         Ok(found.collect())
+    }
+}
+
+impl ConfigJson {
+    /// The tensors that a model of this configuration needs, without any checkpoint: the family's published layout,
+    /// everything in bf16 but experts that the configuration says are in MXFP4.
+    ///
+    /// # Errors
+    /// When the configuration describes no model that is computed.
+    ///
+    /// ```
+    /// # let text = r#"{"model_type": "mixtral", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
+    /// #   "num_attention_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2, "vocab_size": 9}"#;
+    /// let tensors = moescope_engine::ConfigJson::parse(text)?.required_tensors()?;
+    /// assert_eq!(tensors[0].name, "model.embed_tokens.weight");
+    /// assert_eq!(tensors[0].shape, [9, 8]);
+    /// # Ok::<(), moescope_engine::EngineError>(())
+    /// ```
+    pub fn required_tensors(&self) -> Result<Vec<NeededTensor>, EngineError> {
+        let config = DecoderConfig::from_json(self)?;
+        let method = match self.object(&["quantization_config"])? {
+            Some(quantization) => quantization.text_opt(&["quant_method"])?.map(str::to_owned),
+            None => None,
+        };
+        let is_mxfp4 = method.as_deref() == Some("mxfp4");
+        let catalogue = Layout::needs(&config, families::find(self)?, is_mxfp4)?;
+        let tensor = |need: &Need| NeededTensor {
+            name: need.name.clone(),
+            class: need.class,
+            dtype: if need.is_packed { "U8" } else { "BF16" }.to_owned(),
+            shape: need.shape.clone(),
+            is_rearranged: need.is_rearranged,
+            row_width: need.row_width,
+        };
+        Ok(catalogue.needs().iter().map(tensor).collect())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::ModelFolder;
-use crate::{checksum, error::PipelineError};
+use crate::{cache_folder::cache_folder, checksum, error::PipelineError};
 
 /// What the embedded model is called on the command line.
 pub const DEMO: &str = "demo";
@@ -72,18 +72,6 @@ impl Drop for TemporaryFolder {
         // What cannot be removed is left to the system's own cleaning of temporary folders.
         drop(fs::remove_dir_all(&self.0));
     }
-}
-
-/// `$XDG_CACHE_HOME/moescope`, `~/.cache/moescope`, or their kin on Windows.
-fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let base = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .or_else(|| absolute("LOCALAPPDATA"))?;
-    Some(base.join("moescope"))
 }
 
 fn is_whole(path: &Path, sums: &[String]) -> bool {

@@ -9,10 +9,13 @@ use crate::{
     config::DecoderConfig,
     decoder::TensorClass,
     error::EngineError,
+    families::Family,
 };
 
 /// Missing tensors beyond which the search ends: a checkpoint of another model, or a configuration of no model.
 const MOST_MISSING: usize = 4096;
+/// Tensors beyond which a configuration describes no real model; the largest that are published have a tenth of it.
+const MOST_NEEDS: usize = 1 << 20;
 
 /// Index of a needed tensor in its catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +34,10 @@ pub(in crate::decoder) struct Place {
 
 /// What a model needs, and what of it the checkpoint lacks.
 pub(in crate::decoder) struct Catalogue<'a> {
-    files: &'a TensorFiles,
+    /// What there is; `None` where the needs alone are asked for.
+    files: Option<&'a TensorFiles>,
+    /// Whether experts that may be stored as four-bit floats are, where no file tells.
+    is_mxfp4: bool,
     config: &'a DecoderConfig,
     ignored: &'static [&'static str],
     layer: &'static str,
@@ -48,14 +54,18 @@ pub(in crate::decoder) struct Catalogue<'a> {
 pub(in crate::decoder) struct Need {
     pub(in crate::decoder) name: String,
     pub(in crate::decoder) class: TensorClass,
+    pub(in crate::decoder) shape: Vec<usize>,
     /// Whether its values are put into another order, so that they cannot stay in the mapped file.
     pub(in crate::decoder) is_rearranged: bool,
     /// Weights in a row of its matrices, where their class may be kept in blocks.
     pub(in crate::decoder) row_width: Option<usize>,
+    /// Whether it holds bytes whatever type the other weights have: blocks of four-bit floats, and their scales.
+    pub(in crate::decoder) is_packed: bool,
 }
 
 impl<'a> Catalogue<'a> {
-    pub(super) fn new(checkpoint: &'a Checkpoint) -> Self {
+    /// Compares what the checkpoint's model needs with its files.
+    pub(super) fn of_checkpoint(checkpoint: &'a Checkpoint) -> Self {
         let (files, names) = (checkpoint.files(), checkpoint.family().names);
         let prefix = names.prefixes.iter().find(|prefix| {
             files
@@ -63,11 +73,26 @@ impl<'a> Catalogue<'a> {
                 .is_some()
         });
         Self {
-            files,
-            config: checkpoint.config(),
+            files: Some(files),
+            prefix: prefix.copied().unwrap_or(names.prefixes[0]),
+            ..Self::of_config(checkpoint.config(), checkpoint.family(), true)
+        }
+    }
+
+    /// Lists what a model needs, in the family's published layout.
+    pub(super) fn of_config(
+        config: &'a DecoderConfig,
+        family: &'static Family,
+        is_mxfp4: bool,
+    ) -> Self {
+        let names = family.names;
+        Self {
+            files: None,
+            is_mxfp4,
+            config,
             ignored: names.ignored,
             layer: names.layer,
-            prefix: prefix.copied().unwrap_or(names.prefixes[0]),
+            prefix: names.prefixes[0],
             class: TensorClass::Embeddings,
             needs: Vec::new(),
             allowed: BTreeSet::new(),
@@ -80,6 +105,11 @@ impl<'a> Catalogue<'a> {
         self.config
     }
 
+    /// Whether experts that may be stored as four-bit floats are, where no file tells.
+    pub(super) fn is_mxfp4(&self) -> bool {
+        self.is_mxfp4
+    }
+
     /// Says what the tensors that are asked for next belong to.
     pub(super) fn enter(&mut self, class: TensorClass) {
         self.class = class;
@@ -87,41 +117,61 @@ impl<'a> Catalogue<'a> {
 
     /// Whether the checkpoint has a tensor of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.files.get(&format!("{}{name}", self.prefix)).is_some()
+        self.shape(name).is_some()
     }
 
     /// The shape of a tensor, where the checkpoint has it.
     pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
-        let stored = self.files.get(&format!("{}{name}", self.prefix))?;
+        let stored = self.files?.get(&format!("{}{name}", self.prefix))?;
         Some(&stored.shape)
     }
 
     /// Adds a tensor to the needs.
     pub(super) fn want(&mut self, name: &str, shape: &[usize]) -> Result<Wanted, EngineError> {
         let name = format!("{}{name}", self.prefix);
-        match self.files.get(&name) {
-            None => self.missing.push(name.clone()),
-            Some(stored) if stored.shape != shape => {
-                self.misshapen.push(format!(
-                    "{name}: found {:?}, config.json needs {shape:?}",
-                    stored.shape
-                ));
+        if let Some(files) = self.files {
+            match files.get(&name) {
+                None => self.missing.push(name.clone()),
+                Some(stored) if stored.shape != shape => {
+                    self.misshapen.push(format!(
+                        "{name}: found {:?}, config.json needs {shape:?}",
+                        stored.shape
+                    ));
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
         }
         if self.missing.len() > MOST_MISSING {
             return Err(self.errors(Vec::new()));
         }
+        if self.needs.len() == MOST_NEEDS {
+            return Err(EngineError::Config(format!(
+                "config.json: a model of more than {MOST_NEEDS} tensors is no model that was published"
+            )));
+        }
         self.needs.push(Need {
             name,
             class: self.class,
+            shape: shape.to_vec(),
             is_rearranged: false,
             row_width: shape
                 .last()
                 .copied()
                 .filter(|_| shape.len() > 1 && self.class.is_quantisable()),
+            is_packed: false,
         });
         Ok(Wanted(self.needs.len() - 1))
+    }
+
+    /// Adds a tensor of bytes to the needs.
+    pub(super) fn want_packed(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Wanted, EngineError> {
+        let wanted = self.want(name, shape)?;
+        self.needs[wanted.0].is_packed = true;
+        Ok(wanted)
     }
 
     /// Marks a tensor whose values are put into another order, and the width of its matrices' rows then.
@@ -141,7 +191,7 @@ impl<'a> Catalogue<'a> {
         let tensor = self.want(name, &dims)?;
         let dtype = self
             .files
-            .get(&self.needs[tensor.0].name)
+            .and_then(|files| files.get(&self.needs[tensor.0].name))
             .map(|stored| stored.dtype);
         let scales = match (dtype, self.config.fp8_block) {
             (Some(Dtype::F8_E4M3), Some([rows, columns])) => {
@@ -183,7 +233,8 @@ impl<'a> Catalogue<'a> {
             .collect();
         let extra: Vec<String> = self
             .files
-            .names()
+            .into_iter()
+            .flat_map(TensorFiles::names)
             .filter(|name| !known.contains(name) && !self.is_ignored(name))
             .map(str::to_owned)
             .collect();

@@ -154,7 +154,7 @@ fn correction_bias(catalogue: &mut Catalogue<'_>, name: &str) -> Result<Wanted, 
     }
 }
 
-/// The first layout whose first tensor is there; the published one where none is.
+/// The first layout whose first tensor is there; where none is, the published one of the weights' type.
 fn experts(
     catalogue: &mut Catalogue<'_>,
     layouts: &[ExpertNames],
@@ -173,7 +173,10 @@ fn experts(
         };
         catalogue.has(&format!("{prefix}{first}"))
     };
-    let names = layouts.iter().find(is_here).unwrap_or(&layouts[0]);
+    let is_usual =
+        |names: &&ExpertNames| catalogue.is_mxfp4() || !matches!(names, ExpertNames::Mxfp4 { .. });
+    let usual = layouts.iter().find(is_usual).unwrap_or(&layouts[0]);
+    let names = layouts.iter().find(is_here).unwrap_or(usual);
     let config = catalogue.config();
     let (hidden, inner) = (config.hidden_size, config.experts.intermediate_size);
     let (experts, has_bias) = (config.router.num_experts, config.experts.has_bias);
@@ -242,11 +245,11 @@ fn mxfp4(
             "config.json: MXFP4 weights need a width that {MXFP4_BLOCK} divides, found {columns} for {name}"
         )));
     }
-    let packed = catalogue.want(
+    let packed = catalogue.want_packed(
         &format!("{name}_blocks"),
         &[experts, rows, blocks, MXFP4_BLOCK / 2],
     )?;
-    let scales = catalogue.want(&format!("{name}_scales"), &[experts, rows, blocks])?;
+    let scales = catalogue.want_packed(&format!("{name}_scales"), &[experts, rows, blocks])?;
     catalogue.set_row_width(packed, Some(columns));
     catalogue.set_row_width(scales, None);
     Ok([packed, scales])

@@ -5,11 +5,16 @@ mod catalogue;
 mod feed_forward;
 
 pub(super) use attention::{AttentionLayout, ProjectionLayout};
-pub(super) use catalogue::{Catalogue, Place, Wanted};
+pub(super) use catalogue::{Catalogue, Need, Place, Wanted};
 pub(super) use feed_forward::{ExpertLayout, FeedForwardLayout, GluLayout, SparseLayout};
 
 use super::TensorClass;
-use crate::{checkpoint::Checkpoint, config::NormKind, error::EngineError, families::TensorNames};
+use crate::{
+    checkpoint::Checkpoint,
+    config::{DecoderConfig, NormKind},
+    error::EngineError,
+    families::{Family, TensorNames},
+};
 
 /// The places of all weights of a decoder.
 pub(super) struct Layout {
@@ -46,17 +51,35 @@ impl Layout {
     /// # Errors
     /// When far more is missing than a truncated checkpoint could lack; what else is wrong stays in the catalogue.
     pub(super) fn of(checkpoint: &Checkpoint) -> Result<(Self, Catalogue<'_>), EngineError> {
-        let config = checkpoint.config();
-        let names = checkpoint.family().names;
-        let mut catalogue = Catalogue::new(checkpoint);
+        let mut catalogue = Catalogue::of_checkpoint(checkpoint);
+        let layout = Self::fill(&mut catalogue, checkpoint.family().names)?;
+        Ok((layout, catalogue))
+    }
+
+    /// What a model of this description needs, without any file.
+    ///
+    /// # Errors
+    /// When it needs more tensors than any model has.
+    pub(super) fn needs<'a>(
+        config: &'a DecoderConfig,
+        family: &'static Family,
+        is_mxfp4: bool,
+    ) -> Result<Catalogue<'a>, EngineError> {
+        let mut catalogue = Catalogue::of_config(config, family, is_mxfp4);
+        Self::fill(&mut catalogue, family.names)?;
+        Ok(catalogue)
+    }
+
+    fn fill(catalogue: &mut Catalogue<'_>, names: &TensorNames) -> Result<Self, EngineError> {
+        let config = catalogue.config();
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
         let embed_tokens =
             catalogue.want(&format!("{}.weight", names.embed_tokens), &[vocab, hidden])?;
         let mut layers = Vec::with_capacity(config.num_layers);
         for number in 0..config.num_layers {
-            layers.push(LayerLayout::of(&mut catalogue, names, number)?);
+            layers.push(LayerLayout::of(catalogue, names, number)?);
         }
-        let norm = NormLayout::of(&mut catalogue, names.norm, config.norm, hidden)?;
+        let norm = NormLayout::of(catalogue, names.norm, config.norm, hidden)?;
         catalogue.enter(TensorClass::Head);
         let lm_head = if config.tie_word_embeddings {
             catalogue.allow(&format!("{}.weight", names.lm_head));
@@ -68,14 +91,13 @@ impl Layout {
             .has_lm_head_bias
             .then(|| catalogue.want(&format!("{}.bias", names.lm_head), &[vocab]))
             .transpose()?;
-        let layout = Self {
+        Ok(Self {
             embed_tokens,
             layers,
             norm,
             lm_head,
             lm_head_bias,
-        };
-        Ok((layout, catalogue))
+        })
     }
 }
 

@@ -2,8 +2,14 @@
 
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::{
-    exp::silu_in_place, matmul::block, output::SharedOut, rows::Rows, simd::InstructionSet,
+    exp::silu_in_place,
+    matmul::{block, round_to_bf16},
+    output::SharedOut,
+    rows::Rows,
+    simd::InstructionSet,
 };
 use moescope_core::WeightTarget;
 
@@ -44,6 +50,16 @@ pub(crate) struct Choice<'a> {
     pub(crate) target: WeightTarget,
 }
 
+impl Choice<'_> {
+    /// The factor on an assignment's output.
+    pub(crate) fn output_weight(&self, assignment: usize) -> f32 {
+        match self.target {
+            WeightTarget::Output => self.weights[assignment],
+            WeightTarget::Input => 1.0,
+        }
+    }
+}
+
 /// Sizes of a layer's experts.
 #[derive(Clone, Copy)]
 pub(crate) struct ExpertSizes {
@@ -75,6 +91,12 @@ pub(crate) fn experts(
     sizes: ExpertSizes,
 ) -> Vec<f32> {
     let ExpertSizes { hidden, top_k, .. } = sizes;
+    #[cfg(target_arch = "x86_64")]
+    if set == InstructionSet::Amx
+        && amx::multiply_experts(compute, experts, sizes, choice.selected.len())
+    {
+        return amx::experts(compute, x, choice, experts, function, sizes);
+    }
     let mut gathered = Gathered::of(x, choice, experts.len(), sizes);
     round_to(compute, &mut gathered.rows);
     let mut inner = gate_and_up(set, &gathered, experts, function, sizes);
@@ -85,10 +107,7 @@ pub(crate) fn experts(
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
             let from = gathered.place[assignment] * hidden;
-            let weight = match choice.target {
-                WeightTarget::Output => choice.weights[assignment],
-                WeightTarget::Input => 1.0,
-            };
+            let weight = choice.output_weight(assignment);
             for (to, value) in out.iter_mut().zip(&outer[from..from + hidden]) {
                 *to += weight * value;
             }
@@ -105,13 +124,44 @@ pub(crate) fn experts(
 /// Rounds activations to what goes into a product.
 fn round_to(compute: ComputeType, values: &mut [f32]) {
     if compute == ComputeType::Bf16 {
-        values
-            .iter_mut()
-            .for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+        round_to_bf16(values);
     }
 }
 
-/// Assignments sorted by expert.
+/// Assignments sorted by expert; an expert's rows keep the order of the input.
+pub(super) struct Assignments {
+    /// First row of each expert, and one past the last row.
+    pub(super) offsets: Vec<usize>,
+    /// The assignment of each row.
+    pub(super) order: Vec<usize>,
+}
+
+impl Assignments {
+    pub(super) fn of(selected: &[usize], num_experts: usize) -> Self {
+        let mut offsets = vec![0usize; num_experts + 1];
+        for expert in selected {
+            offsets[expert + 1] += 1;
+        }
+        for expert in 0..num_experts {
+            offsets[expert + 1] += offsets[expert];
+        }
+        let mut next = offsets.clone();
+        let mut order = vec![0usize; selected.len()];
+        for (assignment, expert) in selected.iter().enumerate() {
+            order[next[*expert]] = assignment;
+            next[*expert] += 1;
+        }
+        Self { offsets, order }
+    }
+
+    /// The experts that have rows.
+    pub(super) fn used(&self) -> impl Iterator<Item = usize> {
+        let pairs = self.offsets.windows(2).enumerate();
+        pairs.filter_map(|(expert, pair)| (pair[0] < pair[1]).then_some(expert))
+    }
+}
+
+/// Assignments with their inputs.
 struct Gathered {
     /// First row of each expert, and one past the last row.
     offsets: Vec<usize>,
@@ -124,19 +174,10 @@ struct Gathered {
 impl Gathered {
     fn of(x: &[f32], choice: Choice<'_>, num_experts: usize, sizes: ExpertSizes) -> Self {
         let ExpertSizes { hidden, top_k, .. } = sizes;
-        let mut offsets = vec![0usize; num_experts + 1];
-        for e in choice.selected {
-            offsets[e + 1] += 1;
-        }
-        for e in 0..num_experts {
-            offsets[e + 1] += offsets[e];
-        }
-        let mut next = offsets.clone();
+        let Assignments { offsets, order } = Assignments::of(choice.selected, num_experts);
         let mut place = vec![0usize; choice.selected.len()];
         let mut rows = vec![0.0f32; choice.selected.len() * hidden];
-        for (assignment, e) in choice.selected.iter().enumerate() {
-            let to = next[*e];
-            next[*e] += 1;
+        for (to, assignment) in order.into_iter().enumerate() {
             place[assignment] = to;
             let token = assignment / top_k;
             let row = &mut rows[to * hidden..(to + 1) * hidden];
@@ -286,117 +327,4 @@ fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(Task) + Send + Sync
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-
-    /// The meaning, expert by expert and number by number.
-    fn oracle(
-        x: &[f32],
-        selected: &[usize],
-        weights: &[f32],
-        w: &[[Vec<f32>; 3]],
-        sizes: ExpertSizes,
-    ) -> Vec<f32> {
-        let ExpertSizes {
-            hidden,
-            intermediate,
-            top_k,
-        } = sizes;
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let mut out = vec![0.0; x.len()];
-        for (assignment, e) in selected.iter().enumerate() {
-            let token = assignment / top_k;
-            let row = &x[token * hidden..(token + 1) * hidden];
-            let inner: Vec<f32> = (0..intermediate)
-                .map(|i| {
-                    let g = dot(row, &w[*e][0][i * hidden..(i + 1) * hidden]);
-                    g / (1.0 + (-g).exp()) * dot(row, &w[*e][1][i * hidden..(i + 1) * hidden])
-                })
-                .collect();
-            for h in 0..hidden {
-                let value = dot(&inner, &w[*e][2][h * intermediate..(h + 1) * intermediate]);
-                out[token * hidden + h] += weights[assignment] * value;
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn grouped_experts_agree_with_one_token_at_a_time() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        // Shapes with empty experts, one token, all experts chosen, odd widths.
-        for (n, num_experts, top_k, hidden, intermediate) in [
-            (1, 4, 1, 5, 7),
-            (9, 8, 2, 32, 24),
-            (40, 4, 4, 20, 36),
-            (3, 512, 10, 16, 8),
-            (300, 3, 2, 33, 40),
-        ] {
-            let mut random = |len: usize| -> Vec<f32> {
-                (0..len).map(|_| rng.random_range(-0.5f32..0.5)).collect()
-            };
-            let x = random(n * hidden);
-            let weights = random(n * top_k);
-            let matrices: Vec<[Vec<f32>; 3]> = (0..num_experts)
-                .map(|_| {
-                    [
-                        random(hidden * intermediate),
-                        random(hidden * intermediate),
-                        random(hidden * intermediate),
-                    ]
-                })
-                .collect();
-            let mut selected = Vec::new();
-            for _ in 0..n {
-                let mut ids: Vec<usize> = (0..num_experts).collect();
-                ids.shuffle(&mut rng);
-                selected.extend_from_slice(&ids[..top_k]);
-            }
-            let rows: Vec<ExpertRows<'_>> = matrices
-                .iter()
-                .map(|[g, u, d]| ExpertRows {
-                    gate: Rows::F32(g),
-                    up: Rows::F32(u),
-                    down: Rows::F32(d),
-                    biases: None,
-                })
-                .collect();
-            let sizes = ExpertSizes {
-                hidden,
-                intermediate,
-                top_k,
-            };
-            let want = oracle(&x, &selected, &weights, &matrices, sizes);
-            for set in InstructionSet::available() {
-                let silu = ExpertFunction::Glu(Activation::Silu);
-                let choice = |range: std::ops::RangeFrom<usize>| Choice {
-                    selected: &selected[range.clone()],
-                    weights: &weights[range],
-                    target: WeightTarget::Output,
-                };
-                let got = experts(set, ComputeType::F32, &x, choice(0..), &rows, silu, sizes);
-                for (a, b) in got.iter().zip(&want) {
-                    assert!((a - b).abs() < 1e-4, "{set:?}: {a} against {b}");
-                }
-                let last = &x[(n - 1) * hidden..];
-                let alone = experts(
-                    set,
-                    ComputeType::F32,
-                    last,
-                    choice((n - 1) * top_k..),
-                    &rows,
-                    silu,
-                    sizes,
-                );
-                assert_eq!(
-                    alone,
-                    got[(n - 1) * hidden..],
-                    "{set:?}: the last token alone"
-                );
-            }
-        }
-    }
-}
+mod tests;

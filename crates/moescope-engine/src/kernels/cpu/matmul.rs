@@ -5,10 +5,16 @@
 
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::{
     output::SharedOut,
     rows::Rows,
     simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
+};
+use crate::{
+    blocks::{BLOCK, BlockType, SCALE_BYTES},
+    precision::ComputeType,
 };
 
 /// Weight rows per task; they stay in the first- or second-level cache while all rows of x pass.
@@ -19,7 +25,38 @@ const ROW_BLOCK: usize = 128;
 const SERIAL_BELOW: usize = 64 * 1024;
 
 /// `x [n, k]`, `weight [m, k]` → `[n, m]`.
-pub(crate) fn matmul_rows(set: InstructionSet, x: &[f32], weight: Rows<'_>, k: usize) -> Vec<f32> {
+///
+/// `--compute bf16` rounds `x` first.
+pub(crate) fn linear(
+    set: InstructionSet,
+    compute: ComputeType,
+    x: &[f32],
+    weight: Rows<'_>,
+    k: usize,
+) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if set == InstructionSet::Amx && amx::multiplies(compute, weight, k, x.len() / k) {
+        return amx::linear(compute, x, weight, k);
+    }
+    match compute {
+        ComputeType::F32 => matmul_rows(set, x, weight, k),
+        ComputeType::Bf16 => {
+            let mut rounded = x.to_vec();
+            round_to_bf16(&mut rounded);
+            matmul_rows(set, &rounded, weight, k)
+        }
+    }
+}
+
+/// Rounds values to the nearest bf16.
+pub(crate) fn round_to_bf16(values: &mut [f32]) {
+    for value in values {
+        *value = half::bf16::from_f32(*value).to_f32();
+    }
+}
+
+/// `x [n, k]`, `weight [m, k]` → `[n, m]` in vector registers.
+fn matmul_rows(set: InstructionSet, x: &[f32], weight: Rows<'_>, k: usize) -> Vec<f32> {
     let (n, m) = (x.len() / k, weight.len() / k);
     let mut out = vec![0.0f32; n * m];
     let shared = SharedOut::new(&mut out);
@@ -76,6 +113,19 @@ pub(crate) fn block(
                 ProductBf16 {
                     x,
                     w,
+                    k,
+                    write: &mut write,
+                },
+            );
+        }
+        Rows::Blocks(kind, bytes) if n < 4 => {
+            let w = &bytes[kind.row_bytes(columns.start * k)..kind.row_bytes(columns.end * k)];
+            with_simd(
+                set,
+                ProductBlocks {
+                    x,
+                    w,
+                    kind,
                     k,
                     write: &mut write,
                 },
@@ -171,12 +221,13 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
             at += LANES;
         }
         for r in 0..MR {
+            let totals = S::sums(sums[r]);
             for c in 0..NR {
                 let mut tail = 0.0f32;
                 for t in body..k {
                     tail = S::fma1(*xs[r].add(t), *ws[c].add(t), tail);
                 }
-                write(i + r, j + c, S::sum(sums[r][c]) + tail);
+                write(i + r, j + c, totals[c] + tail);
             }
         }
     }
@@ -247,72 +298,72 @@ unsafe fn tile_bf16<S: Simd, const NR: usize>(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use half::bf16;
-    use rand::{RngExt as _, SeedableRng as _};
-    use rand_chacha::ChaCha8Rng;
+struct ProductBlocks<'a, W> {
+    x: &'a [f32],
+    w: &'a [u8],
+    kind: BlockType,
+    k: usize,
+    write: &'a mut W,
+}
 
-    use super::*;
+impl<W: FnMut(usize, usize, f32)> SimdTask for ProductBlocks<'_, W> {
+    type Output = ();
 
-    fn random(rng: &mut ChaCha8Rng, len: usize) -> Vec<f32> {
-        (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
-    }
-
-    /// The meaning of the kernel, in f64.
-    fn oracle(x: &[f32], w: &[f32], k: usize) -> Vec<f64> {
-        x.chunks(k)
-            .flat_map(|row| {
-                w.chunks(k).map(move |column| {
-                    row.iter()
-                        .zip(column)
-                        .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                        .sum()
-                })
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_instruction_set_agrees_with_the_plain_product() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for set in InstructionSet::available() {
-            for (n, m, k) in [
-                (1, 1, 1),
-                (1, 9, 24),
-                (3, 5, 100),
-                (4, 4, 16),
-                (7, 33, 37),
-                (130, 65, 48),
-            ] {
-                let (x, w) = (random(&mut rng, n * k), random(&mut rng, m * k));
-                let rounded: Vec<bf16> = w.iter().map(|v| bf16::from_f32(*v)).collect();
-                let widened: Vec<f32> = rounded.iter().map(|v| v.to_f32()).collect();
-                for (rows, plain) in [(Rows::F32(&w), &w), (Rows::Bf16(&rounded), &widened)] {
-                    let got = matmul_rows(set, &x, rows, k);
-                    for (a, b) in got.iter().zip(oracle(&x, plain, k)) {
-                        assert!(
-                            (f64::from(*a) - b).abs() < 1e-4,
-                            "{set:?} {n}x{m}x{k}: {a} against {b}"
-                        );
-                    }
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let row_bytes = self.kind.row_bytes(self.k);
+        let (n, m) = (self.x.len() / self.k, self.w.len() / row_bytes);
+        for i in 0..n {
+            let x = &self.x[i * self.k..(i + 1) * self.k];
+            let mut j = 0;
+            // SAFETY (all): the rows j and after are whole blocks, as many as x has, and the machine has `S`.
+            while j + 4 <= m {
+                let w = &self.w[j * row_bytes..(j + 4) * row_bytes];
+                let sums = unsafe { blocks_tile::<S, 4>(x, w, self.kind) };
+                for (c, sum) in sums.into_iter().enumerate() {
+                    (self.write)(i, j + c, sum);
                 }
+                j += 4;
             }
-        }
-    }
-
-    #[test]
-    fn a_row_alone_gives_the_same_bits_as_among_others() {
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let (n, m, k) = (261, 70, 116);
-        let (x, w) = (random(&mut rng, n * k), random(&mut rng, m * k));
-        let w: Vec<bf16> = w.iter().map(|v| bf16::from_f32(*v)).collect();
-        for set in InstructionSet::available() {
-            let all = matmul_rows(set, &x, Rows::Bf16(&w), k);
-            for row in [0, 3, 127, 128, 260] {
-                let alone = matmul_rows(set, &x[row * k..(row + 1) * k], Rows::Bf16(&w), k);
-                assert_eq!(alone, all[row * m..(row + 1) * m], "{set:?} row {row}");
+            while j < m {
+                let w = &self.w[j * row_bytes..(j + 1) * row_bytes];
+                let [sum] = unsafe { blocks_tile::<S, 1>(x, w, self.kind) };
+                (self.write)(i, j, sum);
+                j += 1;
             }
         }
     }
 }
+
+/// One row of x against `NR` rows of blocks. Weights are scale · integer, which f32 holds exactly, so the sums are those
+/// of [`tile`] with the same weights widened.
+///
+/// # Safety
+/// `w` are `NR` rows of as many blocks as `x` has, and the machine has `S`.
+#[inline(always)]
+unsafe fn blocks_tile<S: Simd, const NR: usize>(x: &[f32], w: &[u8], kind: BlockType) -> [f32; NR] {
+    let row_bytes = w.len() / NR;
+    unsafe {
+        let mut sums = [S::zero(); NR];
+        for block in 0..x.len() / BLOCK {
+            let xs = x.as_ptr().add(block * BLOCK);
+            let xs = [S::load(xs), S::load(xs.add(LANES))];
+            for (c, sum) in sums.iter_mut().enumerate() {
+                let w = w.as_ptr().add(c * row_bytes + block * kind.bytes());
+                let scale = S::splat_f16(w);
+                let integers = w.add(SCALE_BYTES);
+                let weights = match kind {
+                    BlockType::Q8 => [S::load_i8(integers), S::load_i8(integers.add(LANES))],
+                    BlockType::Q4 => S::load_i4(integers),
+                };
+                for (x, w) in xs.into_iter().zip(weights) {
+                    *sum = S::fma(x, S::mul(w, scale), *sum);
+                }
+            }
+        }
+        sums.map(|sum| S::sum(sum))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -8,6 +8,8 @@
     reason = "code must be inlined into the function that enables the instruction set"
 )]
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod exp;
 mod experts;
@@ -18,11 +20,8 @@ mod simd;
 mod token_stats;
 pub(crate) use token_stats::token_stats;
 
-use std::borrow::Cow;
-
 use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
-use half::bf16;
 use moescope_core::WeightTarget;
 use rayon::prelude::*;
 
@@ -60,16 +59,6 @@ impl CpuKernels {
             device: Device::flex(),
             set: InstructionSet::detect(),
             compute,
-        }
-    }
-
-    /// Activations as they go into a product with weights.
-    fn operand<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
-        match self.compute {
-            ComputeType::F32 => Cow::Borrowed(x),
-            ComputeType::Bf16 => {
-                Cow::Owned(x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect())
-            }
         }
     }
 
@@ -157,6 +146,7 @@ impl Kernels for CpuKernels {
             InstructionSet::Portable => "portable",
             InstructionSet::Avx2 => "avx2",
             InstructionSet::Avx512 => "avx512",
+            InstructionSet::Amx => "amx",
         };
         format!("cpu {set}")
     }
@@ -176,7 +166,7 @@ impl Kernels for CpuKernels {
         let ([tokens, k], [m, _]) = (x.dims(), weight.dims());
         let (x, weight) = (Storage::of(x), Weights::of(weight));
         Self::tensor(
-            matmul::matmul_rows(self.set, &self.operand(x.f32()), weight.rows(), k),
+            matmul::linear(self.set, self.compute, x.f32(), weight.rows(), k),
             [tokens, m],
         )
     }
@@ -426,7 +416,7 @@ impl Kernels for CpuKernels {
             .chunks(HEAD_ROWS * k)
             .zip(next.chunks(HEAD_ROWS))
         {
-            let mut logits = matmul::matmul_rows(self.set, &self.operand(rows), head.rows(), k);
+            let mut logits = matmul::linear(self.set, self.compute, rows, head.rows(), k);
             if let Some(bias) = &bias {
                 add_to_rows(&mut logits, bias.f32());
             }

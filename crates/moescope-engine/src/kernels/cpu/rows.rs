@@ -16,6 +16,16 @@ pub(crate) enum Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// The name of the type.
+    #[cfg(test)]
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::F32(_) => "f32".to_owned(),
+            Self::Bf16(_) => "bf16".to_owned(),
+            Self::Blocks(kind, _) => format!("{kind:?}"),
+        }
+    }
+
     /// Number of values.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -3,7 +3,7 @@
 //! Every kernel is written once over [`Simd`]. All instruction sets keep [`LANES`] partial sums per dot product and
 //! add them in the same tree, so a result depends on neither the batch around a row nor the number of threads.
 
-use half::bf16;
+use half::{bf16, f16};
 
 /// Partial sums per dot product, whatever the width of the machine's registers.
 pub(super) const LANES: usize = 16;
@@ -19,7 +19,14 @@ pub(super) unsafe trait Simd {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn load_bf16(p: *const bf16) -> Self::V;
+    /// Sixteen signed bytes as floats.
+    unsafe fn load_i8(p: *const u8) -> Self::V;
+    /// The lower and the upper halves of sixteen bytes as floats, 8 taken off.
+    unsafe fn load_i4(p: *const u8) -> [Self::V; 2];
+    /// A half-precision number, little-endian, sixteen times.
+    unsafe fn splat_f16(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// a · b + c for single numbers, rounded as [`Simd::fma`] rounds.
@@ -38,6 +45,12 @@ pub(super) unsafe trait Simd {
             width /= 2;
         }
         lanes[0]
+    }
+    /// The sums of several vectors, each as [`Simd::sum`] adds.
+    #[inline(always)]
+    unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
+        // SAFETY: by the contract of the trait.
+        vectors.map(|v| unsafe { Self::sum(v) })
     }
 }
 
@@ -68,9 +81,34 @@ unsafe impl Simd for Portable {
         raw.map(|bits| f32::from_bits(u32::from(bits) << 16))
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const u8) -> Self::V {
+        // SAFETY: the caller gives sixteen readable bytes.
+        let raw = unsafe { p.cast::<[i8; LANES]>().read_unaligned() };
+        raw.map(f32::from)
+    }
+    #[inline(always)]
+    unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
+        // SAFETY: the caller gives sixteen readable bytes.
+        let raw = unsafe { p.cast::<[u8; LANES]>().read_unaligned() };
+        [
+            raw.map(|both| f32::from(both & 15) - 8.0),
+            raw.map(|both| f32::from(both >> 4) - 8.0),
+        ]
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, v: Self::V) {
         // SAFETY: the caller gives room for sixteen floats.
         unsafe { p.cast::<[f32; LANES]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn splat_f16(p: *const u8) -> Self::V {
+        // SAFETY: the caller gives two readable bytes.
+        let bytes = unsafe { p.cast::<[u8; 2]>().read_unaligned() };
+        [f16::from_le_bytes(bytes).to_f32(); LANES]
+    }
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i])
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
@@ -85,13 +123,19 @@ unsafe impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps,
-        _mm_shuffle_ps, _mm256_add_ps, _mm256_castpd_ps, _mm256_castps256_ps128,
-        _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32,
-        _mm256_storeu_ps, _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps,
-        _mm512_cvtepu16_epi32, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
+        __m256, __m256i, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64,
+        _mm_loadu_si128, _mm_movehl_ps, _mm_set1_epi16, _mm_shuffle_ps, _mm256_add_ps,
+        _mm256_and_si256, _mm256_castpd_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
+        _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
+        _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
+        _mm256_sub_epi32, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
+        _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+        _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32,
+        _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -99,7 +143,7 @@ mod x86 {
     /// AVX2 with FMA: two registers of eight.
     pub(in super::super) struct Avx2;
 
-    // SAFETY: reached only through `with_simd`, which has seen avx2 and fma.
+    // SAFETY: reached only through `with_simd`, which has seen avx2, fma and f16c.
     unsafe impl Simd for Avx2 {
         type V = [__m256; 2];
 
@@ -124,6 +168,36 @@ mod x86 {
                 };
                 [widen(p), widen(p.add(8))]
             }
+        }
+        #[inline(always)]
+        unsafe fn load_i8(p: *const u8) -> Self::V {
+            unsafe {
+                let widen = |q: *const u8| {
+                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(q.cast())))
+                };
+                [widen(p), widen(p.add(8))]
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
+            unsafe {
+                let eight = _mm256_set1_epi32(8);
+                let integers =
+                    [p, p.add(8)].map(|q| _mm256_cvtepu8_epi32(_mm_loadl_epi64(q.cast())));
+                let float = |v: __m256i| _mm256_cvtepi32_ps(_mm256_sub_epi32(v, eight));
+                [
+                    integers.map(|v| float(_mm256_and_si256(v, _mm256_set1_epi32(15)))),
+                    integers.map(|v| float(_mm256_srli_epi32::<4>(v))),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn splat_f16(p: *const u8) -> Self::V {
+            unsafe { [_mm256_cvtph_ps(_mm_set1_epi16(p.cast::<i16>().read_unaligned())); 2] }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
         }
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: Self::V) {
@@ -164,7 +238,7 @@ mod x86 {
     /// AVX-512: one register of sixteen.
     pub(in super::super) struct Avx512;
 
-    // SAFETY: reached only through `with_simd`, which has seen avx512f and fma.
+    // SAFETY: reached only through `with_simd`, which has seen avx512f as well.
     unsafe impl Simd for Avx512 {
         type V = __m512;
 
@@ -188,6 +262,34 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn load_i8(p: *const u8) -> Self::V {
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+        }
+        #[inline(always)]
+        unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
+            /// The permutation looks at the lower four bits of each place, so it is the conversion as well.
+            const FLOATS: [f32; 16] = [
+                -8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0,
+                7.0,
+            ];
+            unsafe {
+                let table = _mm512_loadu_ps(FLOATS.as_ptr());
+                let both = _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()));
+                [
+                    _mm512_permutexvar_ps(both, table),
+                    _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(both), table),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn splat_f16(p: *const u8) -> Self::V {
+            unsafe { _mm512_cvtph_ps(_mm256_set1_epi16(p.cast::<i16>().read_unaligned())) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
         unsafe fn store(p: *mut f32, v: Self::V) {
             unsafe { _mm512_storeu_ps(p, v) }
         }
@@ -205,6 +307,48 @@ mod x86 {
                 let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
                 sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(v), high))
             }
+        }
+        #[inline(always)]
+        unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
+            let mut sums = [0.0; N];
+            let mut at = 0;
+            while at + 4 <= N {
+                let four = [
+                    vectors[at],
+                    vectors[at + 1],
+                    vectors[at + 2],
+                    vectors[at + 3],
+                ];
+                sums[at..at + 4].copy_from_slice(&unsafe { sums_of_four(four) });
+                at += 4;
+            }
+            for (sum, vector) in sums.iter_mut().zip(vectors).skip(at) {
+                *sum = unsafe { Self::sum(vector) };
+            }
+            sums
+        }
+    }
+
+    /// Four sums in the tree of `Simd::sum`, halves onto each other in all four at once.
+    #[inline(always)]
+    unsafe fn sums_of_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        unsafe {
+            let halves = |a, b| {
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0x44>(a, b),
+                    _mm512_shuffle_f32x4::<0xee>(a, b),
+                )
+            };
+            let (ab, cd) = (halves(a, b), halves(c, d));
+            let quarters = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x88>(ab, cd),
+                _mm512_shuffle_f32x4::<0xdd>(ab, cd),
+            );
+            let two = _mm512_add_ps(quarters, _mm512_permute_ps::<0x4e>(quarters));
+            let one = _mm512_add_ps(two, _mm512_permute_ps::<0xb1>(two));
+            let mut lanes = [0.0f32; 16];
+            _mm512_storeu_ps(lanes.as_mut_ptr(), one);
+            [lanes[0], lanes[4], lanes[8], lanes[12]]
         }
     }
 }
@@ -228,10 +372,12 @@ pub(super) trait SimdTask {
 pub enum InstructionSet {
     /// Plain Rust.
     Portable,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512F.
     Avx512,
+    /// Tile registers for products with weights, AVX-512 for everything else.
+    Amx,
 }
 
 impl InstructionSet {
@@ -252,10 +398,16 @@ impl InstructionSet {
         let mut sets = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
                 sets.push(Self::Avx2);
                 if is_x86_feature_detected!("avx512f") {
                     sets.push(Self::Avx512);
+                    if super::amx::support::is_available() {
+                        sets.push(Self::Amx);
+                    }
                 }
             }
         }
@@ -268,12 +420,12 @@ impl InstructionSet {
 pub(super) fn with_simd<T: SimdTask>(set: InstructionSet, task: T) -> T::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         unsafe fn avx2<T: SimdTask>(task: T) -> T::Output {
-            // SAFETY: this function is only called where avx2 and fma were detected.
+            // SAFETY: this function is only called where avx2, fma and f16c were detected.
             unsafe { task.run::<Avx2>() }
         }
-        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[target_feature(enable = "avx512f,avx2,fma,f16c")]
         unsafe fn avx512<T: SimdTask>(task: T) -> T::Output {
             // SAFETY: this function is only called where avx512f was detected.
             unsafe { task.run::<Avx512>() }
@@ -281,7 +433,7 @@ pub(super) fn with_simd<T: SimdTask>(set: InstructionSet, task: T) -> T::Output 
         match set {
             // SAFETY: the set comes from `available`, which detected the features.
             InstructionSet::Avx2 => return unsafe { avx2(task) },
-            InstructionSet::Avx512 => return unsafe { avx512(task) },
+            InstructionSet::Avx512 | InstructionSet::Amx => return unsafe { avx512(task) },
             InstructionSet::Portable => {}
         }
     }
