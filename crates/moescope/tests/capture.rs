@@ -133,10 +133,7 @@ fn generated_rows_do_not_depend_on_the_batch() {
         succeed(&args);
         documents(out.as_ref())
     };
-    for (number, more) in [&[][..], &["--weights", "q4", "--compute", "bf16"]]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, more) in [&[][..], &["--compute", "bf16"]].into_iter().enumerate() {
         let alone = run(&format!("{number}-1"), "1", more);
         assert_eq!(alone.len(), 6);
         for batch in ["100", "130", "2048"] {

@@ -1,6 +1,6 @@
 //! Greedy tokens after a prompt, one at a time with a cache.
 
-use super::{LargestError, Tolerances, VerifyReport, expected::Expected};
+use super::{LargestError, Tolerances, VerifyReport, expected::Expected, least_margin};
 use crate::{
     decoder::MoeModel,
     error::EngineError,
@@ -103,9 +103,8 @@ fn run(
     }
     let decisions = run.finish().pop().map(|record| record.decisions);
     let first_uncertain = decisions.and_then(|decisions| {
-        let margins = decisions.margin.as_ref()?;
         (0..decisions.len())
-            .filter(|row| tolerances.near_tie > 0.0 && tolerances.is_near_tie(margins[*row]))
+            .filter(|row| tolerances.is_near_tie(least_margin(model, &decisions, *row)))
             .map(|row| decisions.position[row] as usize)
             .min()
     });

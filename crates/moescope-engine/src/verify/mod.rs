@@ -6,7 +6,7 @@ mod prefill;
 
 use std::path::Path;
 
-use moescope_core::Progress;
+use moescope_core::{DecisionBatch, Progress, SelectionRule};
 use serde::Serialize;
 
 use self::expected::Expected;
@@ -25,7 +25,8 @@ pub struct Tolerances {
     /// On routing weights, absolute.
     pub weights: f64,
     /// A selection may differ where our margin between the last chosen and the first left out is at most this; 0
-    /// excuses none. The margin is in units of the router's scores.
+    /// excuses none. The margin is in units of the router's scores. Where experts are in groups it is also that between
+    /// the last group that is kept and the first that is not, if that is smaller.
     pub near_tie: f64,
 }
 
@@ -220,6 +221,22 @@ fn judge(report: &mut VerifyReport, tolerances: Tolerances) {
         failures.push("greedy generation differs".to_owned());
     }
     report.failures = failures;
+}
+
+/// The smaller of a decision's margin between experts and its margin between groups of experts; NaN where neither is
+/// known.
+fn least_margin(model: &MoeModel, decisions: &DecisionBatch, row: usize) -> f32 {
+    let margins = decisions.margin.as_ref();
+    let margin = margins.map_or(f32::NAN, |margins| margins[row]);
+    let rule = SelectionRule {
+        gating: &model.spec().gating,
+        correction_bias: model.correction_bias(decisions.layer[row]),
+    };
+    let group_margin = decisions
+        .logits(row)
+        .and_then(|logits| rule.group_margin(logits));
+    #[expect(clippy::cast_possible_truncation, reason = "a difference of scores")]
+    group_margin.map_or(margin, |group| margin.min(group as f32))
 }
 
 impl LargestError {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use moescope_core::DecisionBatch;
 
-use super::{DifferingSelection, EXAMPLES, Tolerances, VerifyReport, expected::Expected};
+use super::{
+    DifferingSelection, EXAMPLES, Tolerances, VerifyReport, expected::Expected, least_margin,
+};
 use crate::{
     decoder::{KvCache, MoeModel, Span},
     error::EngineError,
@@ -41,6 +43,7 @@ pub(super) fn compare(
     let mut decisions = DecisionBatch::new(experts, top_k);
     step.push_decisions(0..ids.len(), 0, 0, model, &mut decisions)?;
     let mut comparison = Comparison {
+        model,
         expected,
         length,
         tolerances,
@@ -64,6 +67,7 @@ pub(super) fn compare(
 
 /// One text, layer by layer.
 struct Comparison<'a> {
+    model: &'a MoeModel,
     expected: &'a Expected,
     length: &'a str,
     tolerances: Tolerances,
@@ -117,8 +121,7 @@ impl Comparison<'_> {
                 .iter()
                 .map(|id| u16::try_from(*id).unwrap_or(u16::MAX))
                 .collect();
-            let margin =
-                (decisions.margin.as_ref()).map_or(f32::NAN, |margins| margins[row(token)]);
+            let margin = least_margin(self.model, decisions, row(token));
             let found = decisions.experts(row(token));
             let as_set = |ids: &[u16]| ids.iter().copied().collect::<BTreeSet<u16>>();
             let differs = as_set(&wanted) != as_set(found);
