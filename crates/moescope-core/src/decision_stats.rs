@@ -54,17 +54,37 @@ impl SelectionRule<'_> {
         chosen.truncate(top_k);
     }
 
+    /// By how much the last group of experts that is kept beats the first that is left out; `None` without groups, or
+    /// where all are kept.
+    #[must_use]
+    pub fn group_margin(&self, router_logits: &[f32]) -> Option<f64> {
+        let groups = self.gating.groups?;
+        let ranked = ranked_groups(
+            &self.all_keys(router_logits, logsumexp(router_logits)),
+            groups,
+        );
+        let first_out = usize::from(groups.kept);
+        let last_in = first_out.checked_sub(1)?;
+        Some(ranked.get(last_in)?.1 - ranked.get(first_out)?.1)
+    }
+
     /// p of every expert, `[num_experts]`; −∞ for experts of groups that this token may not use.
     fn keys(&self, router_logits: &[f32], logsumexp: f64) -> Vec<f64> {
+        let mut keys = self.all_keys(router_logits, logsumexp);
+        if let Some(groups) = self.gating.groups {
+            keep_best_groups(&mut keys, groups);
+        }
+        keys
+    }
+
+    /// p of every expert, `[num_experts]`.
+    fn all_keys(&self, router_logits: &[f32], logsumexp: f64) -> Vec<f64> {
         let mut keys: Vec<f64> = router_logits
             .iter()
             .map(|z| self.gating.score(*z, logsumexp))
             .collect();
         for (key, bias) in keys.iter_mut().zip(self.correction_bias) {
             *key += f64::from(*bias);
-        }
-        if let Some(groups) = self.gating.groups {
-            keep_best_groups(&mut keys, groups);
         }
         keys
     }
@@ -80,11 +100,16 @@ fn logsumexp(router_logits: &[f32]) -> f64 {
     f64::from(max) + sum.ln()
 }
 
-/// Leaves the keys of the best groups as they are and lowers all others to −∞.
-fn keep_best_groups(keys: &mut [f64], groups: ExpertGroups) {
-    let size = keys.len() / usize::from(groups.count).max(1);
+/// Experts per group; 0 where there are more groups than experts.
+fn group_size(keys: &[f64], groups: ExpertGroups) -> usize {
+    keys.len() / usize::from(groups.count).max(1)
+}
+
+/// The groups and what they are ranked by, best first.
+fn ranked_groups(keys: &[f64], groups: ExpertGroups) -> Vec<(usize, f64)> {
+    let size = group_size(keys, groups);
     if size == 0 {
-        return;
+        return Vec::new();
     }
     let mut ranked: Vec<(usize, f64)> = keys
         .chunks(size)
@@ -99,6 +124,12 @@ fn keep_best_groups(keys: &mut [f64], groups: ExpertGroups) {
         .enumerate()
         .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked
+}
+
+/// Leaves the keys of the best groups as they are and lowers all others to −∞.
+fn keep_best_groups(keys: &mut [f64], groups: ExpertGroups) {
+    let (size, ranked) = (group_size(keys, groups), ranked_groups(keys, groups));
     for (group, _) in &ranked[usize::from(groups.kept).min(ranked.len())..] {
         let end = ((group + 1) * size).min(keys.len());
         keys[group * size..end].fill(f64::NEG_INFINITY);
@@ -260,6 +291,8 @@ mod tests {
         let mut chosen = Vec::new();
         rule.choose(&[0.0; 6], 2, &mut chosen);
         assert_eq!(chosen, [0, 2]);
+        // The second group beats the third by 0.35 + 0.12.
+        assert!((rule.group_margin(&[0.0; 6]).unwrap() - 0.47).abs() < 1e-7);
         // Ranked by the largest key the second group is out instead, and expert 4 is chosen.
         let by_max = Gating {
             groups: gating.groups.map(|groups| ExpertGroups {

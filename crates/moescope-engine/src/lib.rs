@@ -73,4 +73,4 @@ pub use tokenizer::{
     ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,
     SentencePieceModel, TextToken, Tokenizer, TokenizerSource, UnitKind, WrappedText,
 };
-pub use verify::{Tolerances, VerifyReport, verify};
+pub use verify::{DifferingSelection, LargestError, MarginBin, Tolerances, VerifyReport, verify};

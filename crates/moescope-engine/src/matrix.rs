@@ -4,7 +4,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::{
-    blocks::{self, BLOCK, BlockType},
+    blocks::{self, BLOCK, BlockType, NotHeld},
+    error::EngineError,
     precision::WeightType,
 };
 
@@ -35,18 +36,24 @@ impl Matrix {
         &self.kept
     }
 
-    /// Whether rows of this width can be kept in a type.
-    pub(crate) fn can_be(weights: WeightType, width: usize) -> bool {
-        weights == WeightType::Stored || width.is_multiple_of(BLOCK)
-    }
-
-    /// A tensor of the CPU in blocks.
+    /// A matrix of the CPU in another type: in blocks of a type of weights, or as it is where that is as stored.
+    ///
+    /// # Errors
+    /// When rows are no whole blocks of 32, or when a weight is no number or larger than blocks hold.
     ///
     /// # Panics
-    /// When the width is no multiple of a block's, which [`Self::can_be`] tells before.
-    pub(crate) fn quantised(tensor: &Tensor<2>, kind: BlockType) -> Self {
+    /// When the tensor is not on the CPU.
+    pub fn kept_as(tensor: &Tensor<2>, weights: WeightType) -> Result<Self, EngineError> {
         let dims = tensor.dims();
-        assert!(dims[1].is_multiple_of(BLOCK), "rows are whole blocks");
+        let Some(kind) = BlockType::of(weights) else {
+            return Ok(tensor.clone().into());
+        };
+        if !dims[1].is_multiple_of(BLOCK) {
+            return Err(EngineError::Precision(format!(
+                "{weights} weights lie in blocks of {BLOCK}, and rows of {} are no whole blocks",
+                dims[1]
+            )));
+        }
         let primitive = flex(tensor);
         let len = dims[0] * dims[1];
         let bytes = if primitive.dtype() == DType::BF16 {
@@ -66,10 +73,18 @@ impl Matrix {
                 out.copy_from_slice(&values[start..start + out.len()]);
             })
         };
-        Self {
+        let bytes = bytes.map_err(|NotHeld { at }| {
+            EngineError::Precision(format!(
+                "the weights from column {} of row {} cannot be kept as {weights}: one of them is no number, or so large \
+                 that the half-precision scale of its block overflows; use --weights stored",
+                at % dims[1],
+                at / dims[1]
+            ))
+        })?;
+        Ok(Self {
             dims,
             kept: Kept::Blocks(kind, bytes.into()),
-        }
+        })
     }
 
     /// The matrix as a tensor of its device; blocks become f32.

@@ -3,47 +3,15 @@
 //! Cases are folders with `config.json`, weights and `expected.safetensors`. They come from `tests/fixtures/golden`, or
 //! from the folder that `MOESCOPE_GOLDEN` names, so that others can be added without touching the code.
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 
 use moescope_core::NoProgress;
 use moescope_engine::{
     Checkpoint, ComputeDevice, DeviceChoice, EngineError, LoadOptions, MoeModel, Tolerances, verify,
 };
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// All cases but those of families that are refused by name.
-fn cases() -> Vec<PathBuf> {
-    let folder = std::env::var_os("MOESCOPE_GOLDEN")
-        .map_or_else(|| repository().join("tests/fixtures/golden"), PathBuf::from);
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| {
-            panic!(
-                "cannot list the oracle cases in {}: {error}",
-                folder.display()
-            )
-        })
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("expected.safetensors").is_file())
-        .filter(|path| match Checkpoint::open(path) {
-            Err(EngineError::UnsupportedFamily { found, .. }) => {
-                println!("skipped: {found} is refused: {}", path.display());
-                false
-            }
-            _ => true,
-        })
-        .collect();
-    cases.sort();
-    assert!(
-        cases.len() >= 39,
-        "found only {} oracle cases in {}",
-        cases.len(),
-        folder.display()
-    );
-    cases
-}
+use support::{cases, expected, gpu, repository};
 
 fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
     let checkpoint =
@@ -70,25 +38,6 @@ fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
         report.examples
     );
     assert!(report.selections > 0 && report.greedy_tokens == 8);
-}
-
-fn expected(case: &Path) -> PathBuf {
-    case.join("expected.safetensors")
-}
-
-/// The graphics adapter, software ones included; `None` says why the test is skipped.
-fn gpu() -> Option<ComputeDevice> {
-    match ComputeDevice::open(DeviceChoice::Gpu) {
-        Ok(device) => Some(device),
-        Err(error) => {
-            assert!(
-                std::env::var_os("MOESCOPE_REQUIRE_GPU").is_none(),
-                "a graphics adapter is required here: {error}"
-            );
-            println!("skipped: {error}");
-            None
-        }
-    }
 }
 
 #[test]

@@ -37,7 +37,8 @@ pub struct Inspection {
     pub total_parameters: u64,
     /// Values that one token is multiplied with: all but the experts that it is not sent to.
     pub active_parameters: u64,
-    /// Memory of the weights by type, in bytes: `stored` as in the files, and `f32`.
+    /// Memory of the weights by type, in bytes: `stored` as in the files, `f32`, and `q8` and `q4` as `--weights` keeps
+    /// them on the CPU.
     pub memory_bytes: BTreeMap<String, u64>,
     /// The stored type of each class of tensors.
     pub weight_types: BTreeMap<String, String>,
@@ -85,7 +86,8 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
     let checkpoint = Checkpoint::open(&folder.path)?;
     let config = checkpoint.config();
     let model = checkpoint.model_spec();
-    let total_parameters = ModelSizes::of(&checkpoint, WeightType::Stored)?.values;
+    let sizes = ModelSizes::of(&checkpoint)?;
+    let total_parameters = sizes.values;
     let routed_layers = model.moe_layers.len() as u64;
     let expert = 3 * config.hidden_size as u64 * config.experts.intermediate_size as u64;
     let idle = u64::from(model.num_experts - model.top_k) * expert * routed_layers;
@@ -98,13 +100,19 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
             bytes: file.size,
         })
         .collect();
-    let memory_bytes = BTreeMap::from([
+    let mut memory_bytes = BTreeMap::from([
         (
             "stored".to_owned(),
             files.iter().map(|file| file.bytes).sum(),
         ),
         ("f32".to_owned(), 4 * total_parameters),
     ]);
+    for weights in [WeightType::Q8, WeightType::Q4] {
+        memory_bytes.insert(
+            weights.name().to_owned(),
+            sizes.weight_bytes(weights).total(),
+        );
+    }
     let per_token = |keeps_logits| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -127,7 +135,7 @@ pub fn inspect(folder: &ModelFolder) -> Result<Inspection, PipelineError> {
         total_parameters,
         active_parameters: total_parameters.saturating_sub(idle),
         memory_bytes,
-        weight_types: checkpoint.stored_types()?,
+        weight_types: checkpoint.types_kept(WeightType::Stored)?,
         files,
         tokenizer: tokenizer_kind(&folder.path, &model.family)?,
         trace_bytes_per_token: per_token(false),

@@ -52,8 +52,8 @@ pub use import::{ImportJob, LabelFiles};
 pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
-    MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightForm,
-    available_memory, check_memory, fit, memory_need, memory_reports,
+    MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightBytes,
+    WeightForm, available_memory, check_memory, fit, left_as_stored, memory_need, memory_reports,
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};

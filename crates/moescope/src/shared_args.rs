@@ -9,7 +9,7 @@ use moescope_engine::{
 };
 use moescope_pipeline::{
     ChatConfig, Download, LoadedModel, ModelFiles, ModelFolder, PassSize, PromptConfig,
-    check_memory,
+    check_memory, left_as_stored,
 };
 
 use crate::{cli::GlobalArgs, console::Console, devices};
@@ -182,7 +182,8 @@ impl ModelArgs {
     }
 }
 
-/// Refuses what the device's memory cannot hold before a weight is touched, and warns of what will be slow.
+/// Refuses what the device's memory cannot hold before a weight is touched, and warns of what will be slow, and of
+/// weights that cannot be kept as asked.
 pub(crate) fn check_fit(
     checkpoint: &Checkpoint,
     device: &ComputeDevice,
@@ -190,6 +191,9 @@ pub(crate) fn check_fit(
     pass: &PassSize,
     console: &Console,
 ) -> anyhow::Result<()> {
+    if let Some(warning) = left_as_stored(checkpoint, options.weights)? {
+        console.warning(&warning);
+    }
     if let Some(warning) = check_memory(checkpoint, device, options.weights, pass)? {
         console.warning(&warning);
     }

@@ -110,6 +110,43 @@ fn prefill_routing_is_the_same_alone_among_others_and_with_generation() {
     assert_eq!(generating.tokens.len(), alone.tokens.len() + 5);
 }
 
+/// Samples of unequal length are decoded together, end at different steps, and leave the batch when they end.
+#[test]
+fn generated_rows_do_not_depend_on_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let files = discipline_files();
+    let run = |out: &str, batch: &str, more: &[&str]| {
+        let (out, mut args) = (path(out), vec!["capture", "demo", "--limit", "2", "--data"]);
+        args.extend(files.iter().take(3).map(String::as_str));
+        args.extend(["--out", &out, "--batch-tokens", batch, "--max-tokens", "40"]);
+        args.extend([
+            "--overlong",
+            "truncate",
+            "--generate",
+            "24",
+            "--temperature",
+            "1.5",
+        ]);
+        args.extend(["--full-precision", "--logits"]);
+        args.extend(more);
+        succeed(&args);
+        documents(out.as_ref())
+    };
+    for (number, more) in [&[][..], &["--compute", "bf16"]].into_iter().enumerate() {
+        let alone = run(&format!("{number}-1"), "1", more);
+        assert_eq!(alone.len(), 6);
+        for batch in ["100", "130", "2048"] {
+            let together = run(&format!("{number}-{batch}"), batch, more);
+            for (a, b) in alone.iter().zip(&together) {
+                assert_eq!(a.tokens, b.tokens, "{more:?}, {batch}");
+                assert_eq!(a.decisions, b.decisions, "{more:?}, {batch}");
+                assert!(a.tokens.len() > 40, "something was generated");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_table_holds_what_was_run() {
     let scratch = Scratch::new();

@@ -109,6 +109,9 @@ fn inspect_says_what_does_not_fit_and_what_is_merely_slow() {
     let cpu = &json["memory"][0];
     assert_eq!(cpu["device"], "cpu");
     assert_eq!(cpu["verdict"]["fit"], "slow");
+    // Even four bits of it are more than any machine has, so nothing is suggested.
+    let reason = cpu["verdict"]["reason"].as_str().unwrap();
+    assert!(!reason.contains("--weights"), "{reason}");
     // bf16 weights stay in the file: nothing is allocated for them on the CPU, and twice their bytes on a GPU.
     assert_eq!(cpu["stored"]["weights"], 0);
     let mapped = cpu["stored"]["mapped"].as_u64().unwrap();

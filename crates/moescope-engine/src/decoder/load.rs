@@ -1,10 +1,5 @@
 //! From a checkpoint to weights on a device.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-};
-
 use burn::tensor::{Device, Tensor, TensorData};
 use moescope_core::Progress;
 
@@ -13,7 +8,7 @@ use super::{
         AttentionLayout, Catalogue, ExpertLayout, FeedForwardLayout, GluLayout, LayerLayout,
         Layout, LinearLayout, NormLayout, Place, ProjectionLayout, SparseLayout, Wanted,
     },
-    needs::types_by_class,
+    needs::block_type,
     weights::{
         AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
         GluWeights, GroupedWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights,
@@ -21,7 +16,6 @@ use super::{
     },
 };
 use crate::{
-    blocks::BlockType,
     checkpoint::{Checkpoint, StoredTensor, Target, TensorFiles},
     config::DecoderConfig,
     device::ComputeDevice,
@@ -36,7 +30,7 @@ pub(super) fn load(
     device: &ComputeDevice,
     weights: WeightType,
     progress: &dyn Progress,
-) -> Result<(DecoderWeights, BTreeMap<String, String>), EngineError> {
+) -> Result<DecoderWeights, EngineError> {
     let (layout, catalogue) = Layout::of(checkpoint)?;
     catalogue.check()?;
     let config = checkpoint.config();
@@ -50,7 +44,6 @@ pub(super) fn load(
         },
         host: Device::flex(),
         weights,
-        quantised: RefCell::default(),
     };
     let vocabulary = [config.vocab_size, config.hidden_size];
     let total = config.num_layers as u64;
@@ -77,15 +70,13 @@ pub(super) fn load(
         .map(|bias| loader.vector(bias))
         .transpose()?;
     device.sync()?;
-    let weight_types = loader.weight_types(checkpoint)?;
-    let weights = DecoderWeights {
+    Ok(DecoderWeights {
         embed_tokens,
         layers,
         norm,
         lm_head,
         lm_head_bias,
-    };
-    Ok((weights, weight_types))
+    })
 }
 
 struct Loader<'a> {
@@ -96,8 +87,6 @@ struct Loader<'a> {
     /// Where weights are rounded to blocks.
     host: Device,
     weights: WeightType,
-    /// Names of tensors that are kept in blocks.
-    quantised: RefCell<BTreeSet<String>>,
 }
 
 impl Loader<'_> {
@@ -116,7 +105,7 @@ impl Loader<'_> {
     ) -> Result<Matrix, EngineError> {
         let size = dims[0] * dims[1];
         let part = number * size..(number + 1) * size;
-        self.kept(wanted, dims[1], |target| {
+        self.kept(wanted, |target| {
             self.files
                 .matrix(self.stored(wanted), part.clone(), dims, target)
         })
@@ -124,9 +113,7 @@ impl Loader<'_> {
 
     /// A matrix, in blocks where its class is kept so.
     fn matrix(&self, place: Place) -> Result<Matrix, EngineError> {
-        self.kept(place.tensor, place.dims[1], |target| {
-            self.tensor(place, target)
-        })
+        self.kept(place.tensor, |target| self.tensor(place, target))
     }
 
     /// A matrix that is kept as stored whatever `--weights` says.
@@ -151,49 +138,30 @@ impl Loader<'_> {
         self.files.matrix(stored, part, dims, target)
     }
 
-    /// Brings a matrix into the type it is kept in. Rows that are no whole blocks stay as stored, and are told so.
+    /// Brings a matrix into the type it is kept in. Rows that are no whole blocks stay as stored; the types that
+    /// [`Checkpoint::types_kept`] tells follow from the same rule.
     fn kept(
         &self,
         wanted: Wanted,
-        width: usize,
         load: impl Fn(Target<'_>) -> Result<Tensor<2>, EngineError>,
     ) -> Result<Matrix, EngineError> {
         let need = self.catalogue.need(wanted);
-        let kind = BlockType::of(self.weights)
-            .filter(|_| need.class.is_quantisable() && Matrix::can_be(self.weights, width));
-        let Some(kind) = kind else {
+        if block_type(self.weights, need.row_width).is_none() {
             return Ok(load(self.target)?.into());
-        };
+        }
         let host = Target {
             device: &self.host,
             is_cpu: true,
         };
-        let matrix = Matrix::quantised(&load(host)?, kind);
+        let matrix = Matrix::kept_as(&load(host)?, self.weights)
+            .map_err(|error| EngineError::Precision(format!("{}: {error}", need.name)))?;
         self.files.release(self.stored(wanted));
-        self.quantised.borrow_mut().insert(need.name.clone());
         Ok(if self.target.is_cpu {
             matrix
         } else {
             // Other devices compute in f32: the same rounded values, without the saving.
             Tensor::<2>::from_data(matrix.to_tensor().into_data(), self.target.device).into()
         })
-    }
-
-    /// The types of the weights by class of tensors.
-    fn weight_types(
-        &self,
-        checkpoint: &Checkpoint,
-    ) -> Result<BTreeMap<String, String>, EngineError> {
-        let quantised = self.quantised.borrow();
-        let tensors = checkpoint.needed_tensors()?;
-        Ok(types_by_class(tensors.iter().filter_map(|tensor| {
-            let kind = if quantised.contains(&tensor.name) {
-                Some(self.weights.name().to_owned())
-            } else {
-                tensor.weight_type()
-            };
-            Some((tensor.class, kind?))
-        })))
     }
 
     /// A vector; always f32, since it is small.
@@ -395,7 +363,7 @@ impl Loader<'_> {
                      dims: [usize; 2],
                      index: &dyn Fn(usize, usize) -> usize| {
                         let part = expert * size..(expert + 1) * size;
-                        self.kept(wanted, dims[1], |target| {
+                        self.kept(wanted, |target| {
                             self.files.rearranged(
                                 self.stored(wanted),
                                 part.clone(),
@@ -424,7 +392,7 @@ impl Loader<'_> {
                 [
                     self.slice(*gate, expert, wide)?,
                     self.slice(*up, expert, wide)?,
-                    self.kept(*down, inner, |target| {
+                    self.kept(*down, |target| {
                         self.files.rearranged(
                             self.stored(*down),
                             expert * size..(expert + 1) * size,
@@ -438,7 +406,7 @@ impl Loader<'_> {
             ExpertLayout::Mxfp4 { gate_up, down, .. } => {
                 let load = |[blocks, scales]: [Wanted; 2], rows, dims: [usize; 2]| {
                     let tensors = [self.stored(blocks), self.stored(scales)];
-                    self.kept(blocks, dims[1], |target| {
+                    self.kept(blocks, |target| {
                         self.files.mxfp4(tensors, expert, rows, dims, target)
                     })
                 };

@@ -61,7 +61,7 @@ impl MoeModel {
         progress: &dyn Progress,
     ) -> Result<Self, EngineError> {
         let kernels = device.kernels(options.compute)?;
-        let (weights, weight_types) = load::load(checkpoint, device, options.weights, progress)?;
+        let weights = load::load(checkpoint, device, options.weights, progress)?;
         Ok(Self {
             config: checkpoint.config().clone(),
             spec: checkpoint.model_spec(),
@@ -69,7 +69,7 @@ impl MoeModel {
             kernels,
             weights,
             options,
-            weight_types,
+            weight_types: checkpoint.types_kept(options.weights)?,
         })
     }
 

@@ -9,7 +9,6 @@ use crate::{
     config::{ConfigJson, DecoderConfig},
     error::EngineError,
     families,
-    matrix::Matrix,
     precision::WeightType,
 };
 
@@ -26,6 +25,9 @@ pub struct NeededTensor {
     pub shape: Vec<usize>,
     /// Whether its values are put into another order, so that they cannot stay in the mapped file.
     pub is_rearranged: bool,
+    /// Weights in a row of its matrices, where its class may be kept in blocks; `None` for all else: norms, biases,
+    /// routers, embeddings.
+    pub row_width: Option<usize>,
 }
 
 /// The parts of a model that weights belong to.
@@ -37,11 +39,11 @@ pub enum TensorClass {
     Norms,
     /// Attention, with its norms.
     Attention,
-    /// Routers and their biases.
+    /// Routers, their biases, and what gates shared experts.
     Router,
     /// Routed experts.
     Experts,
-    /// Experts that every token passes, and their gate.
+    /// Experts that every token passes.
     SharedExperts,
     /// Feed-forward parts of layers without a router.
     Dense,
@@ -113,19 +115,62 @@ impl NeededTensor {
             let blocks = self.weights() / BLOCK as u64;
             return blocks.saturating_mul(kind.bytes() as u64);
         }
-        let width = match self.weight_type().as_deref() {
+        self.weights().saturating_mul(self.value_bytes())
+    }
+
+    /// Bytes of a weight on the CPU outside blocks.
+    fn value_bytes(&self) -> u64 {
+        match self.weight_type().as_deref() {
             Some("bf16" | "mxfp4") => 2,
             _ => 4,
+        }
+    }
+
+    /// Weights of what is loaded in one piece: experts that are fused into one tensor are loaded one by one.
+    #[must_use]
+    pub fn piece(&self) -> u64 {
+        let pieces = match self.shape[..] {
+            [experts, _, _, ..] => (experts as u64).max(1),
+            _ => 1,
         };
-        self.weights().saturating_mul(width)
+        self.weights() / pieces
+    }
+
+    /// Bytes that a piece takes on the CPU on its way into memory, besides what is kept of it: a copy that is put into
+    /// another order, a copy of another type that becomes blocks. What is read where it lies in the file takes none.
+    #[must_use]
+    pub fn loading_bytes(&self, weights: WeightType) -> u64 {
+        let is_plain = !self.is_rearranged && matches!(self.dtype.as_str(), "F32" | "BF16");
+        let becomes_blocks = self.block_type(weights).is_some() && !is_plain;
+        let copies = u64::from(self.is_rearranged) + u64::from(becomes_blocks);
+        self.piece()
+            .saturating_mul(self.value_bytes())
+            .saturating_mul(copies)
     }
 
     /// The blocks that its rows are kept in.
     fn block_type(&self, weights: WeightType) -> Option<BlockType> {
-        let width = self.shape.last().copied().unwrap_or(1);
-        let is_matrix =
-            self.shape.len() > 1 && (self.is_rearranged || Matrix::can_be(weights, width));
-        BlockType::of(weights).filter(|_| self.class.is_quantisable() && is_matrix)
+        block_type(weights, self.row_width)
+    }
+
+    /// Whether it is of a class that is kept in blocks, and its rows are no whole blocks, so that it stays as stored.
+    #[must_use]
+    pub fn is_left_as_stored(&self, weights: WeightType) -> bool {
+        BlockType::of(weights).is_some()
+            && self.row_width.is_some()
+            && self.weight_type().is_some()
+            && self.block_type(weights).is_none()
+    }
+
+    /// The type that its weights are kept in; `None` for what does not count: scales, and beside matrices in blocks
+    /// the vectors of their class.
+    fn kept_type(&self, weights: WeightType) -> Option<String> {
+        let stored = self.weight_type()?;
+        match (self.block_type(weights), weights, self.row_width) {
+            (Some(_), ..) => Some(weights.name().to_owned()),
+            (None, WeightType::Q8 | WeightType::Q4, None) if self.class.is_quantisable() => None,
+            _ => Some(stored),
+        }
     }
 
     /// Whether the CPU uses it where it lies in the mapped file.
@@ -137,10 +182,13 @@ impl NeededTensor {
     }
 }
 
+/// The blocks that rows of a width are kept in; none where they are no whole blocks.
+pub(super) fn block_type(weights: WeightType, row_width: Option<usize>) -> Option<BlockType> {
+    BlockType::of(weights).filter(|_| row_width.is_some_and(|width| width.is_multiple_of(BLOCK)))
+}
+
 /// The types of weights by the name of their class; several are joined by `+`.
-pub(super) fn types_by_class(
-    types: impl Iterator<Item = (TensorClass, String)>,
-) -> BTreeMap<String, String> {
+fn types_by_class(types: impl Iterator<Item = (TensorClass, String)>) -> BTreeMap<String, String> {
     let mut by_class: BTreeMap<TensorClass, BTreeSet<String>> = BTreeMap::new();
     for (class, kind) in types {
         by_class.entry(class).or_default().insert(kind);
@@ -153,15 +201,16 @@ pub(super) fn types_by_class(
 }
 
 impl Checkpoint {
-    /// The stored types of the weights by class of tensors, like `experts` → `bf16`.
+    /// The types of the weights by class of tensors, like `experts` → `q4`, where they are kept in a type; several are
+    /// joined by `+`. Classes in blocks are told by their matrices.
     ///
     /// # Errors
     /// As [`Self::needed_tensors`].
-    pub fn stored_types(&self) -> Result<BTreeMap<String, String>, EngineError> {
+    pub fn types_kept(&self, weights: WeightType) -> Result<BTreeMap<String, String>, EngineError> {
         let tensors = self.needed_tensors()?;
         let types = tensors
             .iter()
-            .filter_map(|tensor| Some((tensor.class, tensor.weight_type()?)));
+            .filter_map(|tensor| Some((tensor.class, tensor.kept_type(weights)?)));
         Ok(types_by_class(types))
     }
 
@@ -180,6 +229,7 @@ impl Checkpoint {
                 dtype: format!("{:?}", stored.dtype),
                 shape: stored.shape.clone(),
                 is_rearranged: need.is_rearranged,
+                row_width: need.row_width,
             })
         });
         Ok(found.collect())
@@ -215,6 +265,7 @@ impl ConfigJson {
             dtype: if need.is_packed { "U8" } else { "BF16" }.to_owned(),
             shape: need.shape.clone(),
             is_rearranged: need.is_rearranged,
+            row_width: need.row_width,
         };
         Ok(catalogue.needs().iter().map(tensor).collect())
     }

@@ -160,6 +160,7 @@ mod tests {
             dtype: "BF16".to_owned(),
             shape: shape.to_vec(),
             is_rearranged: false,
+            row_width: None,
         };
         let cases = [
             ("model.norm.weight", vec![8], Content::Repeated(ONE)),

@@ -86,13 +86,10 @@ impl CapturePlan {
         let batch_tokens = config
             .batch_tokens
             .unwrap_or_else(|| usual_batch_tokens(device_kind));
-        let lengths: Vec<usize> = samples
-            .iter()
-            .map(|sample| sample.tokens.len() + config.generate)
-            .collect();
+        let prompts: Vec<usize> = samples.iter().map(|sample| sample.tokens.len()).collect();
         let usual = WriterConfig::default();
         Ok(Self {
-            batches: batches::plan(&lengths, batch_tokens),
+            batches: batches::plan(&prompts, config.generate, batch_tokens),
             inputs: texts.inputs,
             overlong: Overlong {
                 policy: config.overlong,
@@ -137,23 +134,22 @@ impl CapturePlan {
             .sum()
     }
 
-    /// The largest batch, as memory sees it.
+    /// The largest pass, cache and number of samples of all batches, as memory sees them.
     #[must_use]
     pub fn pass_size(&self) -> PassSize {
         let generates = self.config.generate > 0;
-        let sizes = self.batches.iter().map(|batch| {
+        let mut largest = PassSize::prefill(0);
+        for batch in &self.batches {
             let samples = &self.samples[batch.clone()];
             let tokens: usize = samples.iter().map(|sample| sample.tokens.len()).sum();
-            PassSize {
-                tokens: tokens as u64,
-                cached_tokens: (tokens + samples.len() * self.config.generate) as u64,
-                sequences: if generates { samples.len() as u64 } else { 0 },
-                records_routing: true,
+            let cached_tokens = tokens + samples.len() * self.config.generate;
+            largest.tokens = largest.tokens.max(tokens as u64);
+            largest.cached_tokens = largest.cached_tokens.max(cached_tokens as u64);
+            if generates {
+                largest.sequences = largest.sequences.max(samples.len() as u64);
             }
-        });
-        sizes
-            .max_by_key(|size| size.cached_tokens)
-            .unwrap_or_else(|| PassSize::prefill(0))
+        }
+        largest
     }
 
     /// What the user should know of how texts become prompts; nothing in the usual case.

@@ -13,8 +13,8 @@ pub use demo::{DEMO, DEMO_NAME};
 pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
 pub use memory::{
-    DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightForm,
-    available_memory, check_memory, fit, memory_need, memory_reports,
+    DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightBytes,
+    WeightForm, available_memory, check_memory, fit, left_as_stored, memory_need, memory_reports,
 };
 
 use crate::{error::PipelineError, names};

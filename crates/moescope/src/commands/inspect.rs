@@ -164,7 +164,13 @@ fn rows(found: &Inspection) -> Vec<(&'static str, String)> {
         ("weights", types.join(", ")),
         (
             "memory",
-            format!("{} as stored, {} as f32", memory("stored"), memory("f32")),
+            format!(
+                "{} as stored, {} as f32, {} as q8, {} as q4",
+                memory("stored"),
+                memory("f32"),
+                memory("q8"),
+                memory("q4")
+            ),
         ),
         (
             "files",

@@ -35,6 +35,13 @@ pub(crate) struct VerifyArgs {
     /// Largest difference of logits that passes
     #[arg(long, default_value_t = Tolerances::default().logits, value_name = "X", allow_negative_numbers = true)]
     tolerance: f64,
+    /// Largest difference of routing weights that passes
+    #[arg(long, default_value_t = Tolerances::default().weights, value_name = "X", allow_negative_numbers = true)]
+    weight_tolerance: f64,
+    /// Largest margin between the last chosen expert and the first left out at which a selection may differ: for
+    /// rounded weights and bf16
+    #[arg(long, default_value_t = Tolerances::default().near_tie, value_name = "X", allow_negative_numbers = true)]
+    near_tie: f64,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -53,13 +60,20 @@ pub(crate) fn run(
     global: &GlobalArgs,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
-    if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {
-        bail!("--tolerance must be 0 or more, found {}", args.tolerance);
-    }
     let tolerances = Tolerances {
         logits: args.tolerance,
-        ..Tolerances::default()
+        weights: args.weight_tolerance,
+        near_tie: args.near_tie,
     };
+    for (name, value) in [
+        ("tolerance", tolerances.logits),
+        ("weight-tolerance", tolerances.weights),
+        ("near-tie", tolerances.near_tie),
+    ] {
+        if !(value.is_finite() && value >= 0.0) {
+            bail!("--{name} must be 0 or more, found {value}");
+        }
+    }
     let options = args.model.options();
     let choice = devices::choice(global)?;
     // The expected values hold token ids, so no tokenizer is needed.
@@ -112,17 +126,39 @@ fn show(report: &VerifyReport, tolerances: Tolerances) -> anyhow::Result<()> {
         &["", ">compared", ">largest error", ">allowed", "at"],
         &rows,
     )?;
+    let more = |[near, after]: [(u64, &str); 2]| -> String {
+        let told = |(n, what): (u64, &str)| match n {
+            0 => String::new(),
+            _ => format!(", {} {what}", count(n)),
+        };
+        told(near) + &told(after)
+    };
     output::line(&format!(
-        "selections: {} compared, {} differ",
+        "selections: {} compared, {} differ{}",
         count(report.selections),
-        count(report.differing)
+        count(report.differing),
+        more([
+            (report.near_ties, "of them near ties"),
+            (
+                report.downstream,
+                "not compared, since one before them differs"
+            ),
+        ])
     ))?;
     output::line(&format!(
-        "greedy tokens: {} compared, {} differ",
+        "greedy tokens: {} compared, {} differ{}",
         count(report.greedy_tokens),
-        count(report.differing_greedy)
+        count(report.differing_greedy),
+        more([
+            (report.greedy_near_ties, "of them near ties"),
+            (
+                report.downstream_greedy,
+                "not compared, since a near tie comes before them"
+            ),
+        ])
     ))?;
     if !report.examples.is_empty() {
+        show_margins(report)?;
         show_selections(report)?;
     }
     if report.passes() {
@@ -130,6 +166,24 @@ fn show(report: &VerifyReport, tolerances: Tolerances) -> anyhow::Result<()> {
     } else {
         output::line(&format!("FAILED: {}", report.failures.join("; ")))?;
     }
+    Ok(())
+}
+
+/// How many selections of which margin differ.
+fn show_margins(report: &VerifyReport) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> = report
+        .by_margin
+        .iter()
+        .map(|bin| {
+            let most = bin.at_most;
+            vec![
+                most.map_or("more".to_owned(), |most| format!("up to {most:.0e}")),
+                count(bin.selections),
+                count(bin.differing),
+            ]
+        })
+        .collect();
+    output::table(&["margin", ">selections", ">differ"], &rows)?;
     Ok(())
 }
 

@@ -184,11 +184,14 @@ fn head_mixture(
         dims: [width, hidden],
         ..kv
     };
+    catalogue.enter(TensorClass::Router);
+    let router = catalogue.matrix(
+        &name(&format!("{}.weight", names.router)),
+        [experts, hidden],
+    )?;
+    catalogue.enter(TensorClass::Attention);
     Ok(ProjectionLayout::MixtureOfHeads {
-        router: catalogue.matrix(
-            &name(&format!("{}.weight", names.router)),
-            [experts, hidden],
-        )?,
+        router,
         input: catalogue.want(&name(names.input), &[experts, width, hidden])?,
         output: catalogue.want(&name(names.output), &[experts, hidden, width])?,
         bias: catalogue.want(&name(names.bias), &[hidden])?,

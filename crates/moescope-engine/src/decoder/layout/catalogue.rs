@@ -57,6 +57,8 @@ pub(in crate::decoder) struct Need {
     pub(in crate::decoder) shape: Vec<usize>,
     /// Whether its values are put into another order, so that they cannot stay in the mapped file.
     pub(in crate::decoder) is_rearranged: bool,
+    /// Weights in a row of its matrices, where their class may be kept in blocks.
+    pub(in crate::decoder) row_width: Option<usize>,
     /// Whether it holds bytes whatever type the other weights have: blocks of four-bit floats, and their scales.
     pub(in crate::decoder) is_packed: bool,
 }
@@ -152,6 +154,10 @@ impl<'a> Catalogue<'a> {
             class: self.class,
             shape: shape.to_vec(),
             is_rearranged: false,
+            row_width: shape
+                .last()
+                .copied()
+                .filter(|_| shape.len() > 1 && self.class.is_quantisable()),
             is_packed: false,
         });
         Ok(Wanted(self.needs.len() - 1))
@@ -168,9 +174,16 @@ impl<'a> Catalogue<'a> {
         Ok(wanted)
     }
 
-    /// Marks a tensor whose values are put into another order.
-    pub(super) fn rearrange(&mut self, wanted: Wanted) {
+    /// Marks a tensor whose values are put into another order, and the width of its matrices' rows then.
+    pub(super) fn rearrange(&mut self, wanted: Wanted, row_width: usize) {
         self.needs[wanted.0].is_rearranged = true;
+        self.set_row_width(wanted, Some(row_width));
+    }
+
+    /// Says how wide the rows of a tensor's matrices are, where its shape does not; `None` where it holds none.
+    pub(super) fn set_row_width(&mut self, wanted: Wanted, row_width: Option<usize>) {
+        let need = &mut self.needs[wanted.0];
+        need.row_width = row_width.filter(|_| need.class.is_quantisable());
     }
 
     /// Adds a matrix, with its scales where it is stored in FP8 blocks.

@@ -124,6 +124,7 @@ impl SparseLayout {
             shared = Some(GluLayout::of(catalogue, &names.shared, prefix, width)?);
             if expert.has_gate {
                 let gate = name(&format!("{}.weight", names.shared_gate));
+                catalogue.enter(TensorClass::Router);
                 shared_gate = Some(catalogue.matrix(&gate, [1, hidden])?);
             }
         }
@@ -209,8 +210,8 @@ fn experts(
             let biases = biases(catalogue, has_bias, &name(gate_up), &name(down))?;
             let gate_up = catalogue.want(&name(gate_up), &[experts, hidden, 2 * inner])?;
             let down = catalogue.want(&name(down), &[experts, inner, hidden])?;
-            catalogue.rearrange(gate_up);
-            catalogue.rearrange(down);
+            catalogue.rearrange(gate_up, hidden);
+            catalogue.rearrange(down, inner);
             Ok(ExpertLayout::Transposed {
                 gate_up,
                 down,
@@ -221,7 +222,7 @@ fn experts(
         ExpertNames::Flat(names) => {
             let mut want = |suffix: &str| catalogue.want(&name(suffix), &[experts * inner, hidden]);
             let all = [want(names[0])?, want(names[1])?, want(names[2])?];
-            catalogue.rearrange(all[2]);
+            catalogue.rearrange(all[2], inner);
             Ok(ExpertLayout::Flat(all))
         }
         ExpertNames::Mxfp4 { gate_up, down } => Ok(ExpertLayout::Mxfp4 {
@@ -244,13 +245,14 @@ fn mxfp4(
             "config.json: MXFP4 weights need a width that {MXFP4_BLOCK} divides, found {columns} for {name}"
         )));
     }
-    Ok([
-        catalogue.want_packed(
-            &format!("{name}_blocks"),
-            &[experts, rows, blocks, MXFP4_BLOCK / 2],
-        )?,
-        catalogue.want_packed(&format!("{name}_scales"), &[experts, rows, blocks])?,
-    ])
+    let packed = catalogue.want_packed(
+        &format!("{name}_blocks"),
+        &[experts, rows, blocks, MXFP4_BLOCK / 2],
+    )?;
+    let scales = catalogue.want_packed(&format!("{name}_scales"), &[experts, rows, blocks])?;
+    catalogue.set_row_width(packed, Some(columns));
+    catalogue.set_row_width(scales, None);
+    Ok([packed, scales])
 }
 
 fn biases(
@@ -264,8 +266,12 @@ fn biases(
     }
     let config = catalogue.config();
     let (experts, inner) = (config.router.num_experts, config.experts.intermediate_size);
-    Ok(Some([
+    let biases = [
         catalogue.want(&format!("{gate_up}_bias"), &[experts, 2 * inner])?,
         catalogue.want(&format!("{down}_bias"), &[experts, config.hidden_size])?,
-    ]))
+    ];
+    for bias in biases {
+        catalogue.set_row_width(bias, None);
+    }
+    Ok(Some(biases))
 }

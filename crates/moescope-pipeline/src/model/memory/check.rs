@@ -23,10 +23,23 @@ pub enum Fit {
     Unknown,
 }
 
-/// Compares what a model needs with what a device has.
+/// Compares what a model needs, its weights kept in a type, with what a device has.
 #[must_use]
-pub fn fit(model: &ModelSizes, pass: &PassSize, placement: Placement, has: &DeviceCapacity) -> Fit {
-    let need = memory_need(model, pass, placement, WeightForm::Stored);
+pub fn fit(
+    model: &ModelSizes,
+    weights: WeightType,
+    pass: &PassSize,
+    placement: Placement,
+    has: &DeviceCapacity,
+) -> Fit {
+    let plan = Plan {
+        model,
+        weights,
+        pass,
+        placement,
+        has,
+    };
+    let need = plan.need(weights, placement);
     if let Some(reason) = too_large_tensor(model, pass, has) {
         return Fit::TooLarge(reason);
     }
@@ -51,13 +64,19 @@ pub fn fit(model: &ModelSizes, pass: &PassSize, placement: Placement, has: &Devi
                 } else {
                     "is all that it has"
                 },
-                what_would_fit(model, pass, placement, has, memory)
+                plan.what_would_fit(memory)
             ));
         }
         Some(memory) if need.mapped > 0 && need.total() > memory => {
+            let smaller = plan
+                .smaller_weights(memory)
+                .map_or(String::new(), |smaller| {
+                    format!("; what would fit: {smaller}")
+                });
             return Fit::Slow(format!(
                 "the weights ({}) stay in their files and are read as they are needed, but with {} available they do not \
-                 all stay in memory: every pass reads from the disk again, at the disk's speed; at full speed it needs {}",
+                 all stay in memory: every pass reads from the disk again, at the disk's speed; at full speed it needs \
+                 {}{smaller}",
                 bytes(need.mapped),
                 bytes(memory),
                 bytes(need.total())
@@ -89,74 +108,142 @@ fn parts(need: &MemoryNeed) -> String {
     }
     parts.push(format!("key-value cache {}", bytes(need.cache)));
     parts.push(format!("a pass about {}", bytes(need.pass)));
+    if need.loading > need.cache.saturating_add(need.pass) {
+        parts.push(format!(
+            "before that {} while a matrix is loaded",
+            bytes(need.loading)
+        ));
+    }
     if need.host > 0 {
         parts.push(format!("system memory besides {}", bytes(need.host)));
     }
     parts.join(", ")
 }
 
-fn what_would_fit(
-    model: &ModelSizes,
-    pass: &PassSize,
+/// What is to be run, and where.
+struct Plan<'a> {
+    model: &'a ModelSizes,
+    weights: WeightType,
+    pass: &'a PassSize,
     placement: Placement,
-    has: &DeviceCapacity,
-    memory: u64,
-) -> String {
-    let tokens = most_tokens(model, pass, placement, memory);
-    if tokens > 0 {
-        return format!(
-            "{tokens} tokens at a time instead of {} (a smaller --batch-tokens or --max-tokens, or shorter texts)",
-            pass.cached_tokens
-        );
-    }
-    let cpu = memory_need(model, pass, Placement::Cpu, WeightForm::Stored);
-    match (placement, has.system) {
-        (Placement::Gpu, Some(system)) if cpu.allocated() <= system => format!(
-            "--device cpu, which needs {}{} of the {} that are available",
-            sizes::bytes(cpu.total()),
-            if cpu.mapped > 0 {
-                " with weights as stored"
-            } else {
-                ""
-            },
-            sizes::bytes(system)
-        ),
-        (Placement::Gpu, _) => format!(
-            "a GPU or a machine with {}",
-            sizes::bytes(memory_need(model, pass, placement, WeightForm::Stored).allocated())
-        ),
-        (Placement::Cpu, _) => format!(
-            "a machine or job with {} of free memory, or a copy of the weights in bf16, which are used as they lie in \
-             their files",
-            sizes::bytes(cpu.allocated())
-        ),
-    }
+    has: &'a DeviceCapacity,
 }
 
-/// The most tokens whose cache and pass fit beside the weights; 0 where not even a few do.
-fn most_tokens(model: &ModelSizes, pass: &PassSize, placement: Placement, memory: u64) -> u64 {
-    let fits = |tokens: u64| {
-        let smaller = PassSize {
-            tokens: pass.tokens.min(tokens),
-            cached_tokens: tokens,
-            sequences: pass.sequences.min(tokens),
-            ..*pass
-        };
-        let need = memory_need(model, &smaller, placement, WeightForm::Stored);
-        need.allocated() <= memory
-    };
-    // A bisection: the need only grows with the tokens.
-    let (mut low, mut high) = (0, pass.cached_tokens);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if fits(middle) {
-            low = middle;
-        } else {
-            high = middle - 1;
+impl Plan<'_> {
+    fn need(&self, weights: WeightType, placement: Placement) -> MemoryNeed {
+        memory_need(self.model, self.pass, placement, WeightForm::Kept(weights))
+    }
+
+    fn what_would_fit(&self, memory: u64) -> String {
+        let tokens = self.most_tokens(memory);
+        if tokens > 0 {
+            return if self.pass.sequences == 0 {
+                format!(
+                    "{tokens} tokens at a time instead of {} (a smaller --batch-tokens or --max-tokens, or shorter texts)",
+                    self.pass.cached_tokens
+                )
+            } else {
+                format!(
+                    "room for {tokens} tokens, generated ones included, instead of {} (a smaller --batch-tokens, fewer \
+                     tokens to generate, or shorter texts)",
+                    self.pass.cached_tokens
+                )
+            };
+        }
+        match (self.placement, self.has.system) {
+            (Placement::Gpu, system) => system
+                .and_then(|system| self.on_the_cpu(system))
+                .unwrap_or_else(|| {
+                    let need = self.need(self.weights, self.placement);
+                    format!("a GPU or a machine with {}", sizes::bytes(need.allocated()))
+                }),
+            (Placement::Cpu, _) => self.smaller_weights(memory).unwrap_or_else(|| {
+                let need = self.need(self.weights, Placement::Cpu);
+                format!(
+                    "a machine or job with {} of free memory, or a copy of the weights in bf16, which are used as they \
+                     lie in their files",
+                    sizes::bytes(need.allocated())
+                )
+            }),
         }
     }
-    // Less is no use to anybody.
-    if low >= 16 { low } else { 0 }
+
+    /// The types of weights that take less than the one in use, the most faithful first.
+    fn smaller(&self) -> impl Iterator<Item = WeightType> {
+        let weights = self.weights;
+        WeightType::ALL
+            .into_iter()
+            .filter(move |other| *other > weights)
+    }
+
+    /// The most faithful type of weights with which the CPU has all that it needs; none on a GPU, which keeps f32.
+    fn smaller_weights(&self, memory: u64) -> Option<String> {
+        if self.placement == Placement::Gpu {
+            return None;
+        }
+        self.smaller().find_map(|weights| {
+            let need = self.need(weights, Placement::Cpu).total();
+            (need <= memory)
+                .then(|| format!("--weights {weights}, which needs {}", sizes::bytes(need)))
+        })
+    }
+
+    /// The CPU with the most faithful weights that stay in memory; else with weights that can be read from the files.
+    fn on_the_cpu(&self, system: u64) -> Option<String> {
+        let (here, bytes) = (self.weights, sizes::bytes);
+        let available = bytes(system);
+        let as_asked = self.need(here, Placement::Cpu);
+        let told = |need: MemoryNeed| {
+            let how = match (need.mapped > 0, here) {
+                (true, WeightType::Stored) => " with weights as stored",
+                _ => "",
+            };
+            format!(
+                "--device cpu, which needs {}{how} of the {available} that are available",
+                bytes(need.total())
+            )
+        };
+        if as_asked.total() <= system {
+            return Some(told(as_asked));
+        }
+        let smaller = self.smaller().find_map(|weights| {
+            let need = self.need(weights, Placement::Cpu).total();
+            (need <= system).then(|| {
+                format!(
+                    "--device cpu --weights {weights}, which needs {} of the {available} that are available",
+                    bytes(need)
+                )
+            })
+        });
+        smaller.or_else(|| (as_asked.allocated() <= system).then(|| told(as_asked)))
+    }
+
+    /// The most tokens whose cache and pass fit beside the weights; 0 where not even a few do.
+    fn most_tokens(&self, memory: u64) -> u64 {
+        let pass = self.pass;
+        let fits = |tokens: u64| {
+            let smaller = PassSize {
+                tokens: pass.tokens.min(tokens),
+                cached_tokens: tokens,
+                sequences: pass.sequences.min(tokens),
+                ..*pass
+            };
+            let form = WeightForm::Kept(self.weights);
+            memory_need(self.model, &smaller, self.placement, form).allocated() <= memory
+        };
+        // A bisection: the need only grows with the tokens.
+        let (mut low, mut high) = (0, pass.cached_tokens);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if fits(middle) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        // Less is no use to anybody.
+        if low >= 16 { low } else { 0 }
+    }
 }
 
 /// A tensor that the adapter cannot hold in one piece.
@@ -201,8 +288,14 @@ pub fn check_memory(
         "cpu" => Placement::Cpu,
         _ => Placement::Gpu,
     };
-    let sizes = ModelSizes::of(checkpoint, weights)?;
-    match fit(&sizes, pass, placement, &DeviceCapacity::of(device)) {
+    let sizes = ModelSizes::of(checkpoint)?;
+    match fit(
+        &sizes,
+        weights,
+        pass,
+        placement,
+        &DeviceCapacity::of(device),
+    ) {
         Fit::Fits | Fit::Unknown => Ok(None),
         Fit::Slow(warning) => Ok(Some(warning)),
         Fit::TooLarge(reason) => Err(PipelineError::Memory(reason)),
@@ -211,13 +304,26 @@ pub fn check_memory(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    /// A model of one layer with weights of `mapped` and `converted` bytes, and 100 values in all.
+    use super::*;
+    use crate::model::memory::WeightBytes;
+
+    /// A model of one layer with weights of `mapped` and `converted` bytes as stored, half of that as q8 and a quarter
+    /// as q4; 100 values in all.
     fn model(mapped: u64, converted: u64) -> ModelSizes {
+        let all = mapped + converted;
+        let bytes = |mapped, converted| WeightBytes {
+            mapped,
+            converted,
+            loading: 0,
+        };
         ModelSizes {
-            mapped_bytes: mapped,
-            converted_bytes: converted,
+            bytes: BTreeMap::from([
+                (WeightType::Stored, bytes(mapped, converted)),
+                (WeightType::Q8, bytes(0, all / 2)),
+                (WeightType::Q4, bytes(0, all / 4)),
+            ]),
             values: 100,
             largest: ("lm_head.weight".to_owned(), 60),
             layers: 1,
@@ -254,7 +360,9 @@ mod tests {
     #[test]
     fn mapped_weights_that_are_larger_than_memory_are_slow_and_not_refused() {
         let pass = PassSize::prefill(1);
-        let check = |model: &ModelSizes, memory| fit(model, &pass, Placement::Cpu, &cpu(memory));
+        let stored = WeightType::Stored;
+        let check =
+            |model: &ModelSizes, memory| fit(model, stored, &pass, Placement::Cpu, &cpu(memory));
         assert_eq!(check(&model(5000, 0), 10_000), Fit::Fits);
         assert!(
             matches!(check(&model(50_000, 0), 10_000), Fit::Slow(words) if words.contains("50.0 kB"))
@@ -271,10 +379,53 @@ mod tests {
         );
     }
 
+    /// Half of 30,000 and a few hundred bytes of a pass fit into 16,000, a quarter fits into 10,000.
+    #[test]
+    fn the_most_faithful_weights_that_fit_are_told() {
+        let pass = PassSize::prefill(1);
+        let check = |model: &ModelSizes, weights, memory| match fit(
+            model,
+            weights,
+            &pass,
+            Placement::Cpu,
+            &cpu(memory),
+        ) {
+            Fit::Slow(words) | Fit::TooLarge(words) => words,
+            other => panic!("{other:?}"),
+        };
+        for model in [model(30_000, 0), model(0, 30_000)] {
+            let words = check(&model, WeightType::Stored, 16_000);
+            assert!(
+                words.contains("what would fit: --weights q8, which needs 15."),
+                "{words}"
+            );
+            let words = check(&model, WeightType::Stored, 10_000);
+            assert!(
+                words.contains("what would fit: --weights q4, which needs 7."),
+                "{words}"
+            );
+            let words = check(&model, WeightType::Q8, 10_000);
+            assert!(
+                words.contains("what would fit: --weights q4, which needs 7."),
+                "{words}"
+            );
+            let words = check(&model, WeightType::Q4, 5_000);
+            assert!(!words.contains("--weights"), "{words}");
+        }
+        let words = check(&model(30_000, 0), WeightType::Stored, 5_000);
+        assert!(!words.contains("what would fit"), "{words}");
+    }
+
     #[test]
     fn too_many_tokens_are_told_with_how_many_fit() {
         let pass = PassSize::prefill(1000);
-        let Fit::TooLarge(words) = fit(&model(0, 0), &pass, Placement::Cpu, &cpu(20_000)) else {
+        let Fit::TooLarge(words) = fit(
+            &model(0, 0),
+            WeightType::Stored,
+            &pass,
+            Placement::Cpu,
+            &cpu(20_000),
+        ) else {
             panic!("refused");
         };
         // Per token: cache 2 × 8; activations 4 × 9; record 16 + 72; 64 rows of the head 4 each.
@@ -288,7 +439,8 @@ mod tests {
     #[test]
     fn a_gpu_is_asked_for_its_memory_and_its_largest_tensor() {
         let pass = PassSize::prefill(1);
-        let check = |has: DeviceCapacity| fit(&model(200, 0), &pass, Placement::Gpu, &has);
+        let stored = WeightType::Stored;
+        let check = |has: DeviceCapacity| fit(&model(200, 0), stored, &pass, Placement::Gpu, &has);
         // 100 values as f32, and a little.
         assert_eq!(check(gpu(Some(1000), 1000)), Fit::Fits);
         assert_eq!(check(gpu(None, 1000)), Fit::Unknown);
@@ -296,7 +448,20 @@ mod tests {
             panic!("refused");
         };
         assert!(words.contains("300 B is all that it has"), "{words}");
-        assert!(words.contains("--device cpu"), "{words}");
+        assert!(words.contains("--device cpu, which"), "{words}");
+        // Where the system's memory holds no more than a quarter, the weights are smaller there.
+        let small = DeviceCapacity {
+            system: Some(10_000),
+            ..gpu(Some(300), 1000)
+        };
+        let Fit::TooLarge(words) = fit(&model(30_000, 0), stored, &pass, Placement::Gpu, &small)
+        else {
+            panic!("refused");
+        };
+        assert!(
+            words.contains("--device cpu --weights q4, which"),
+            "{words}"
+        );
         // 60 values as f32 are 240 bytes.
         let Fit::TooLarge(words) = check(gpu(Some(1000), 239)) else {
             panic!("refused");

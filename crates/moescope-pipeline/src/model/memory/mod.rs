@@ -3,6 +3,7 @@
 mod available;
 mod capacity;
 mod check;
+mod left_as_stored;
 mod model_sizes;
 mod need;
 mod report;
@@ -10,6 +11,7 @@ mod report;
 pub use available::available_memory;
 pub use capacity::DeviceCapacity;
 pub use check::{Fit, check_memory, fit};
-pub use model_sizes::ModelSizes;
+pub use left_as_stored::left_as_stored;
+pub use model_sizes::{ModelSizes, WeightBytes};
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
 pub use report::{MemoryReport, memory_reports};

@@ -1,15 +1,45 @@
 //! The sizes of a model, from its configuration and headers.
 
+use std::collections::BTreeMap;
+
 use moescope_engine::{Checkpoint, DecoderConfig, EngineError, NeededTensor, WeightType};
 
+/// Bytes of a model's weights on the CPU when they are kept in one type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeightBytes {
+    /// Computed with where they lie in the files: bf16 and f32.
+    pub mapped: u64,
+    /// Kept in another type than the files': f16 and 8-bit floats as f32, 4-bit ones as bf16, and what is in blocks.
+    pub converted: u64,
+    /// The most that one tensor takes on its way into memory, besides what is kept of it.
+    pub loading: u64,
+}
+
+impl WeightBytes {
+    fn add(&mut self, tensor: &NeededTensor, weights: WeightType) {
+        let bytes = tensor.cpu_bytes(weights);
+        let (mapped, converted) = if tensor.is_mapped(weights) {
+            (bytes, 0)
+        } else {
+            (0, bytes)
+        };
+        self.mapped = self.mapped.saturating_add(mapped);
+        self.converted = self.converted.saturating_add(converted);
+        self.loading = self.loading.max(tensor.loading_bytes(weights));
+    }
+
+    /// All that is computed with.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.mapped.saturating_add(self.converted)
+    }
+}
+
 /// The sizes of a model that memory depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelSizes {
-    /// Bytes of weights that the CPU computes with where they lie in the files: bf16 and f32.
-    pub mapped_bytes: u64,
-    /// Bytes of weights that the CPU must keep in another type: f16 and 8-bit floats as f32, 4-bit ones as bf16,
-    /// and what is kept in blocks.
-    pub converted_bytes: u64,
+    /// Bytes on the CPU by the type that weights are kept in.
+    pub bytes: BTreeMap<WeightType, WeightBytes>,
     /// Values of all weights.
     pub values: u64,
     /// The largest tensor that is loaded in one piece, and its values.
@@ -41,14 +71,10 @@ impl ModelSizes {
     ///
     /// # Errors
     /// When the checkpoint lacks most of what its configuration promises.
-    pub fn of(checkpoint: &Checkpoint, weights: WeightType) -> Result<Self, EngineError> {
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, EngineError> {
         let config: &DecoderConfig = checkpoint.config();
         let attention = &config.attention;
         let mut sizes = Self {
-            mapped_bytes: 0,
-            converted_bytes: 0,
-            values: 0,
-            largest: (String::new(), 0),
             layers: config.num_layers as u64,
             moe_layers: checkpoint.model_spec().moe_layers.len() as u64,
             hidden: config.hidden_size as u64,
@@ -59,31 +85,28 @@ impl ModelSizes {
             experts: config.router.num_experts as u64,
             top_k: config.router.top_k as u64,
             vocab: config.vocab_size as u64,
+            ..Self::default()
         };
         for tensor in checkpoint.needed_tensors()? {
-            sizes.add(&tensor, weights);
+            sizes.add(&tensor);
         }
         Ok(sizes)
     }
 
     /// Counts one tensor.
-    pub(super) fn add(&mut self, tensor: &NeededTensor, weights: WeightType) {
-        let (values, bytes) = (tensor.weights(), tensor.cpu_bytes(weights));
-        let (mapped, converted) = if tensor.is_mapped(weights) {
-            (bytes, 0)
-        } else {
-            (0, bytes)
-        };
-        self.mapped_bytes = self.mapped_bytes.saturating_add(mapped);
-        self.converted_bytes = self.converted_bytes.saturating_add(converted);
-        self.values = self.values.saturating_add(values);
-        // Experts that are fused into one tensor are loaded one by one.
-        let pieces = match tensor.shape[..] {
-            [experts, _, _, ..] => (experts as u64).max(1),
-            _ => 1,
-        };
-        if values / pieces > self.largest.1 {
-            self.largest = (tensor.name.clone(), values / pieces);
+    pub(super) fn add(&mut self, tensor: &NeededTensor) {
+        for weights in WeightType::ALL {
+            self.bytes.entry(weights).or_default().add(tensor, weights);
         }
+        self.values = self.values.saturating_add(tensor.weights());
+        if tensor.piece() > self.largest.1 {
+            self.largest = (tensor.name.clone(), tensor.piece());
+        }
+    }
+
+    /// Bytes on the CPU when weights are kept in a type.
+    #[must_use]
+    pub fn weight_bytes(&self, weights: WeightType) -> WeightBytes {
+        self.bytes.get(&weights).copied().unwrap_or_default()
     }
 }

@@ -1,5 +1,6 @@
 //! How much memory a model needs, computed from sizes alone.
 
+use moescope_engine::WeightType;
 use serde::Serialize;
 
 use super::ModelSizes;
@@ -24,8 +25,8 @@ pub enum Placement {
 /// How weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightForm {
-    /// As the files have them, as far as the device computes with them.
-    Stored,
+    /// In a type that `--weights` names, as far as the device computes with it.
+    Kept(WeightType),
     /// Every weight as f32.
     F32,
 }
@@ -67,17 +68,19 @@ pub struct MemoryNeed {
     pub cache: u64,
     /// Activations, logits and recorded routing of one pass: an estimate.
     pub pass: u64,
+    /// What one tensor takes on its way into the system's memory, before the first pass. 0 on a GPU, where it is a part
+    /// of `host`.
+    pub loading: u64,
     /// System memory that is needed besides an adapter's: one tensor on its way, and what is read back. 0 on the CPU.
     pub host: u64,
 }
 
 impl MemoryNeed {
-    /// What must be allocated on the device.
+    /// What must be allocated on the device at most: the weights with a tensor on its way, or with a pass.
     #[must_use]
     pub fn allocated(&self) -> u64 {
-        self.weights
-            .saturating_add(self.cache)
-            .saturating_add(self.pass)
+        let running = self.cache.saturating_add(self.pass);
+        self.weights.saturating_add(running.max(self.loading))
     }
 
     /// What must be in memory for the model to run at memory's speed.
@@ -96,9 +99,12 @@ pub fn memory_need(
     form: WeightForm,
 ) -> MemoryNeed {
     let all_f32 = sizes.values.saturating_mul(F32);
-    let (mapped, weights) = match (placement, form) {
-        (Placement::Cpu, WeightForm::Stored) => (sizes.mapped_bytes, sizes.converted_bytes),
-        _ => (0, all_f32),
+    let (mapped, weights, loading) = match (placement, form) {
+        (Placement::Cpu, WeightForm::Kept(weights)) => {
+            let bytes = sizes.weight_bytes(weights);
+            (bytes.mapped, bytes.converted, bytes.loading)
+        }
+        _ => (0, all_f32, 0),
     };
     // Keys and values of every layer, and one layer's while it is written anew.
     let cache_row = sizes
@@ -132,6 +138,7 @@ pub fn memory_need(
             weights,
             cache,
             pass: on_device.saturating_add(on_host),
+            loading,
             host: 0,
         },
         Placement::Gpu => MemoryNeed {
@@ -139,6 +146,7 @@ pub fn memory_need(
             weights,
             cache,
             pass: on_device,
+            loading,
             // A tensor as f32, and the driver's copy of it.
             host: on_host.max(sizes.largest.1.saturating_mul(2 * F32)),
         },
@@ -191,10 +199,6 @@ mod tests {
     /// 2 layers, hidden 8, 2 × 4 queries, 1 × 4 keys, experts 4 wide 16, top-2, vocabulary 10.
     fn sizes() -> ModelSizes {
         ModelSizes {
-            mapped_bytes: 0,
-            converted_bytes: 0,
-            values: 0,
-            largest: (String::new(), 0),
             layers: 2,
             moe_layers: 2,
             hidden: 8,
@@ -205,6 +209,7 @@ mod tests {
             experts: 4,
             top_k: 2,
             vocab: 10,
+            ..ModelSizes::default()
         }
     }
 
@@ -215,22 +220,23 @@ mod tests {
             dtype: dtype.to_owned(),
             shape: shape.to_vec(),
             is_rearranged: false,
+            row_width: shape.last().copied(),
         }
     }
 
     #[test]
     fn weights_are_counted_by_type_and_device() {
         let mut sizes = sizes();
-        sizes.add(&tensor("a", "BF16", &[10, 8]), WeightType::Stored);
-        sizes.add(&tensor("b", "F32", &[8]), WeightType::Stored);
-        sizes.add(&tensor("c", "F16", &[4, 4]), WeightType::Stored);
-        sizes.add(&tensor("d", "F8_E4M3", &[2, 4]), WeightType::Stored);
+        sizes.add(&tensor("a", "BF16", &[10, 8]));
+        sizes.add(&tensor("b", "F32", &[8]));
+        sizes.add(&tensor("c", "F16", &[4, 4]));
+        sizes.add(&tensor("d", "F8_E4M3", &[2, 4]));
         // 3 rows of 2 blocks of 16 bytes: 3 × 2 × 32 values, and their scales.
-        sizes.add(&tensor("e_blocks", "U8", &[3, 2, 16]), WeightType::Stored);
-        sizes.add(&tensor("e_scales", "U8", &[3, 2]), WeightType::Stored);
+        sizes.add(&tensor("e_blocks", "U8", &[3, 2, 16]));
+        sizes.add(&tensor("e_scales", "U8", &[3, 2]));
         // BF16 160 + F32 32; F16 64 + F8 32 + MXFP4 as bf16 192 × 2.
-        assert_eq!(sizes.mapped_bytes, 192);
-        assert_eq!(sizes.converted_bytes, 64 + 32 + 384);
+        let bytes = sizes.weight_bytes(WeightType::Stored);
+        assert_eq!((bytes.mapped, bytes.converted), (192, 64 + 32 + 384));
         assert_eq!(sizes.values, 80 + 8 + 16 + 8 + 192);
         assert_eq!(sizes.largest, ("a".to_owned(), 80));
         let pass = PassSize::prefill(0);
@@ -238,18 +244,54 @@ mod tests {
             let need = memory_need(&sizes, &pass, placement, form);
             (need.mapped, need.weights)
         };
-        assert_eq!(need(Placement::Cpu, WeightForm::Stored), (192, 480));
+        assert_eq!(
+            need(Placement::Cpu, WeightForm::Kept(WeightType::Stored)),
+            (192, 480)
+        );
         assert_eq!(need(Placement::Cpu, WeightForm::F32), (0, 4 * 304));
-        assert_eq!(need(Placement::Gpu, WeightForm::Stored), (0, 4 * 304));
+        assert_eq!(
+            need(Placement::Gpu, WeightForm::Kept(WeightType::Stored)),
+            (0, 4 * 304)
+        );
+    }
+
+    #[test]
+    fn blocks_are_counted_where_rows_are_whole_blocks() {
+        let mut sizes = sizes();
+        sizes.add(&tensor("a", "BF16", &[10, 64]));
+        // 48 is no multiple of 32: these stay as they are.
+        sizes.add(&tensor("b", "BF16", &[10, 48]));
+        sizes.add(&tensor("c", "F16", &[6, 32]));
+        // 4 experts of 32 × 64, put into another order.
+        sizes.add(&NeededTensor {
+            is_rearranged: true,
+            row_width: Some(32),
+            ..tensor("d", "BF16", &[4, 32, 64])
+        });
+        let of = |weights| {
+            let bytes = sizes.weight_bytes(weights);
+            (bytes.mapped, bytes.converted, bytes.loading)
+        };
+        // Stored: 1280 + 960 mapped; f16 as f32 and the rearranged as bf16; one expert in its old order.
+        assert_eq!(of(WeightType::Stored), (2240, 768 + 16_384, 4096));
+        // 34 and 18 bytes for 32 weights: 20 + 6 + 256 blocks; an expert in both orders.
+        assert_eq!(of(WeightType::Q8), (960, 282 * 34, 8192));
+        assert_eq!(of(WeightType::Q4), (960, 282 * 18, 8192));
+        let pass = PassSize::prefill(1);
+        let need = memory_need(
+            &sizes,
+            &pass,
+            Placement::Cpu,
+            WeightForm::Kept(WeightType::Q4),
+        );
+        // A pass of one token is less than an expert on its way.
+        assert_eq!(need.allocated(), 282 * 18 + 8192);
     }
 
     #[test]
     fn fused_experts_are_loaded_one_by_one() {
         let mut sizes = sizes();
-        sizes.add(
-            &tensor("experts.gate_up_proj", "BF16", &[4, 32, 8]),
-            WeightType::Stored,
-        );
+        sizes.add(&tensor("experts.gate_up_proj", "BF16", &[4, 32, 8]));
         assert_eq!(sizes.largest, ("experts.gate_up_proj".to_owned(), 256));
     }
 
@@ -261,7 +303,12 @@ mod tests {
             sequences: 1,
             records_routing: true,
         };
-        let need = memory_need(&sizes(), &pass, Placement::Cpu, WeightForm::Stored);
+        let need = memory_need(
+            &sizes(),
+            &pass,
+            Placement::Cpu,
+            WeightForm::Kept(WeightType::Stored),
+        );
         // Keys and values 2 × 4 × 4 bytes, 5 tokens, 2 layers and one more.
         assert_eq!(need.cache, 32 * 5 * 3);
         // Attention 24 + 24 + 12 = 60 values; experts 32 + 2 × (16 + 32) = 128 values, 512 bytes.
@@ -275,7 +322,12 @@ mod tests {
         assert_eq!(need.pass, work + head + record + logits);
         assert_eq!(need.host, 0);
 
-        let need = memory_need(&sizes(), &pass, Placement::Gpu, WeightForm::Stored);
+        let need = memory_need(
+            &sizes(),
+            &pass,
+            Placement::Gpu,
+            WeightForm::Kept(WeightType::Stored),
+        );
         // One expert for all tokens: 48 + 64 = 112 values are fewer than 128.
         assert_eq!(need.pass, work + 3 * head + 6 * 32 + 40);
         assert_eq!(need.host, 6 * (64 + 40) + 80);
@@ -284,10 +336,7 @@ mod tests {
     #[test]
     fn absurd_sizes_saturate() {
         let mut sizes = sizes();
-        sizes.add(
-            &tensor("a", "F32", &[usize::MAX, usize::MAX]),
-            WeightType::Stored,
-        );
+        sizes.add(&tensor("a", "F32", &[usize::MAX, usize::MAX]));
         sizes.keys = u64::MAX;
         let need = memory_need(
             &sizes,

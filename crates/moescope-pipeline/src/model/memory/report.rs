@@ -19,13 +19,17 @@ pub struct MemoryReport {
     pub name: Option<String>,
     /// Tokens that go through the model together in a usual capture; the numbers are for them.
     pub batch_tokens: u64,
-    /// Bytes with weights as this version keeps them there: on the CPU as stored, on a GPU as f32.
+    /// Bytes with weights as they are kept there by `--weights stored`: on the CPU as stored, on a GPU as f32.
     pub stored: MemoryNeed,
+    /// Bytes with `--weights q8`; on a GPU as f32.
+    pub q8: MemoryNeed,
+    /// Bytes with `--weights q4`; on a GPU as f32.
+    pub q4: MemoryNeed,
     /// Bytes with every weight as f32.
     pub f32: MemoryNeed,
     /// What the device has; absent where there is none here or it was not asked for.
     pub has: Option<DeviceCapacity>,
-    /// Whether it fits; absent where there is no device.
+    /// Whether it fits with weights as stored; absent where there is no device.
     pub verdict: Option<Fit>,
 }
 
@@ -37,7 +41,7 @@ pub fn memory_reports(
     folder: &ModelFolder,
     device: &ComputeDevice,
 ) -> Result<[MemoryReport; 2], PipelineError> {
-    let sizes = ModelSizes::of(&Checkpoint::open(&folder.path)?, WeightType::Stored)?;
+    let sizes = ModelSizes::of(&Checkpoint::open(&folder.path)?)?;
     Ok(["cpu", "gpu"].map(|kind| {
         let placement = match kind {
             "cpu" => Placement::Cpu,
@@ -50,13 +54,16 @@ pub fn memory_reports(
             (Placement::Cpu, _) => Some(DeviceCapacity::cpu()),
             (Placement::Gpu, _) => None,
         };
+        let need = |form| memory_need(&sizes, &pass, placement, form);
         MemoryReport {
             device: kind,
             name: (device.kind == kind).then(|| device.name.clone()),
             batch_tokens,
-            stored: memory_need(&sizes, &pass, placement, WeightForm::Stored),
-            f32: memory_need(&sizes, &pass, placement, WeightForm::F32),
-            verdict: has.map(|has| fit(&sizes, &pass, placement, &has)),
+            stored: need(WeightForm::Kept(WeightType::Stored)),
+            q8: need(WeightForm::Kept(WeightType::Q8)),
+            q4: need(WeightForm::Kept(WeightType::Q4)),
+            f32: need(WeightForm::F32),
+            verdict: has.map(|has| fit(&sizes, WeightType::Stored, &pass, placement, &has)),
             has,
         }
     }))

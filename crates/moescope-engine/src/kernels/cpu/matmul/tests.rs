@@ -28,7 +28,7 @@ impl Kept {
                 let bytes = quantise(kind, weights.len(), width, |start, out| {
                     out.copy_from_slice(&weights[start..start + out.len()]);
                 });
-                Self::Blocks(kind, bytes)
+                Self::Blocks(kind, bytes.unwrap())
             }));
         }
         all
