@@ -25,6 +25,7 @@ pub mod bench;
 mod capture;
 mod checksum;
 mod clock;
+mod compare_weights;
 pub mod data;
 pub mod demo;
 mod error;
@@ -42,6 +43,7 @@ pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
+pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
@@ -52,7 +54,7 @@ pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
     MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightForm,
-    available_memory, check_memory, fit, memory_need, memory_reports,
+    available_memory, check_memory, check_memory_of_pair, fit, memory_need, memory_reports,
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};

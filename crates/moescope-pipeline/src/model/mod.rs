@@ -14,7 +14,7 @@ pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
 pub use memory::{
     DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightForm,
-    available_memory, check_memory, fit, memory_need, memory_reports,
+    available_memory, check_memory, check_memory_of_pair, fit, memory_need, memory_reports,
 };
 
 use crate::{error::PipelineError, names};

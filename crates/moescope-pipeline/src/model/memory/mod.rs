@@ -5,6 +5,7 @@ mod capacity;
 mod check;
 mod model_sizes;
 mod need;
+mod pair;
 mod report;
 
 pub use available::available_memory;
@@ -12,4 +13,5 @@ pub use capacity::DeviceCapacity;
 pub use check::{Fit, check_memory, fit};
 pub use model_sizes::ModelSizes;
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
+pub use pair::check_memory_of_pair;
 pub use report::{MemoryReport, memory_reports};
