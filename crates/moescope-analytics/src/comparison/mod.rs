@@ -10,7 +10,8 @@ mod sums;
 mod tables;
 
 use moescope_core::{
-    DecisionBatch, Measurement, ModelSpec, Phase, Progress, Sample, ScoreFunction, TokenDivergence,
+    DecisionBatch, Measurement, ModelSpec, Phase, Progress, Sample, Scope, ScoreFunction,
+    TokenDivergence,
 };
 
 use crate::{AnalyticsError, ExpertsOrder, MeasureRequest, MemoryDocument, Profile, TraceData};
@@ -87,6 +88,26 @@ impl RoutingComparison {
         }
     }
 
+    /// Says before anything is run whether [`Self::measure`] will take the request.
+    ///
+    /// # Errors
+    /// When the request makes no sense, or names a column that the samples do not have.
+    pub fn check(&self, request: &MeasureRequest) -> Result<(), AnalyticsError> {
+        request.check()?;
+        if request.scope != Scope::default() || request.contrast.is_some() {
+            return Err(AnalyticsError::Request(
+                "a comparison of weights has the default scope and no contrast".to_owned(),
+            ));
+        }
+        let data = self.data()?;
+        data.labels(&request.by)?;
+        // `group` may be absent everywhere: a document without one is a group of its own.
+        if request.resample_by != "group" {
+            data.labels(&request.resample_by)?;
+        }
+        Ok(())
+    }
+
     /// Adds what a variant did to a document.
     ///
     /// # Panics
@@ -108,11 +129,7 @@ impl RoutingComparison {
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
-        if request.scope != moescope_core::Scope::default() || request.contrast.is_some() {
-            return Err(AnalyticsError::Request(
-                "a comparison of weights has the default scope and no contrast".to_owned(),
-            ));
-        }
+        self.check(request)?;
         let data = self.data()?;
         let sums: Vec<Vec<&DocumentSums>> = self.sums.iter().map(|s| in_order(&data, s)).collect();
         let missing = |sums: &Vec<&DocumentSums>| sums.len() < self.samples.len();

@@ -59,7 +59,7 @@ pub(super) const OF_DECISIONS: &[Quantity<LayerSums>] = &[
     Quantity {
         name: "weight_distance",
         title: "Distance between the weights of all experts",
-        unit: "half the sum of absolute differences",
+        unit: "½ Σ |difference|",
         ratio: Ratio::Mean,
         sums: |s| [s.distance, s.decisions],
     },

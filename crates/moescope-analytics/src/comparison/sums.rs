@@ -274,7 +274,7 @@ mod tests {
             layer.absolute_error,
             layer.distance,
         ];
-        assert_eq!(zeros, [0.0; 5]);
+        assert!(zeros.iter().all(|sum| *sum == 0.0), "{layer:?}");
         assert_eq!((layer.decisions, layer.shared), (1.0, 2.0));
         assert_eq!(found.tokens.by_changed_layers[0], (1.0, 0.0));
     }

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use moescope_core::AxisKind::{self, Layer, Margin, Variant};
-use moescope_figures::{FigureOptions, Format};
+use moescope_core::{
+    AxisKind::{self, Layer, Margin, Variant},
+    Measurement,
+};
+use moescope_figures::{ColorScale, FigureOptions, Format};
 
 use super::WeightComparison;
 use crate::{
@@ -11,27 +14,66 @@ use crate::{
     figure::{kind, write_figure},
 };
 
-/// Kind and axes of each figure, and what its file's name has besides.
-const FIGURES: [(&str, [AxisKind; 2], &str); 2] = [
-    ("layer_series", [Layer, Variant], ""),
-    ("margin_series", [Margin, Variant], "-by-margin"),
+/// One of the figures.
+struct Figure {
+    kind: &'static str,
+    axes: [AxisKind; 2],
+    title: &'static str,
+    /// What its file's name has besides.
+    suffix: &'static str,
+}
+
+const FIGURES: [Figure; 2] = [
+    Figure {
+        kind: "layer_series",
+        axes: [Layer, Variant],
+        title: "Selections that differ from those with weights as stored",
+        suffix: "",
+    },
+    Figure {
+        kind: "margin_series",
+        axes: [Margin, Variant],
+        title: "Selections that differ from those with weights as stored, by margin",
+        suffix: "-by-margin",
+    },
 ];
+
+/// Values further apart than this factor are unreadable beside one another on a linear axis.
+const WIDEST_LINEAR: f64 = 10.0;
 
 pub(super) fn write(found: &WeightComparison, out: &Path) -> Result<Vec<PathBuf>, PipelineError> {
     let format = Format::from_path(out)?;
     let mut written = Vec::new();
-    for (kind_name, axes, suffix) in FIGURES {
-        let Some(measurement) = found.table("changed_selections", &axes) else {
+    for figure in FIGURES {
+        let Some(measurement) = found.table("changed_selections", &figure.axes) else {
             // A model that leaves no expert out has no margins.
             continue;
         };
-        let options = FigureOptions::default();
-        let svg = kind(kind_name)?.draw_svg(measurement, &options)?;
-        let path = beside(out, suffix);
+        let options = FigureOptions {
+            title: Some(figure.title.to_owned()),
+            scale: scale(measurement),
+            ..FigureOptions::default()
+        };
+        let svg = kind(figure.kind)?.draw_svg(measurement, &options)?;
+        let path = beside(out, figure.suffix);
         write_figure(&svg, format, &path, measurement, &options)?;
         written.push(path);
     }
     Ok(written)
+}
+
+/// A logarithmic axis for values that lie far apart, if none of them is 0.
+fn scale(measurement: &Measurement) -> ColorScale {
+    let values = || measurement.values.iter().copied();
+    let (low, high) = (
+        values().fold(f64::INFINITY, f64::min),
+        values().fold(0.0, f64::max),
+    );
+    if low > 0.0 && high > WIDEST_LINEAR * low {
+        ColorScale::Log
+    } else {
+        ColorScale::Linear
+    }
 }
 
 /// `a/b.svg` → `a/b-by-margin.svg`.

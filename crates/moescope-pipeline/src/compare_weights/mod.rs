@@ -94,12 +94,17 @@ pub fn compare_weights(
         weights: WeightType::Stored,
         compute: config.compute,
     };
-    let load = |options| MoeModel::load(&files.checkpoint, device, options, progress);
-    let model = load(reference)?;
+    let request = labelled(plan, &config.request);
     let names = config.variants.iter().map(|variant| variant.name.clone());
     let samples = plan.samples().iter().map(|planned| planned.sample.clone());
-    let mut comparison =
-        RoutingComparison::new(model.spec().clone(), names.collect(), samples.collect());
+    let mut comparison = RoutingComparison::new(
+        files.checkpoint.model_spec(),
+        names.collect(),
+        samples.collect(),
+    );
+    comparison.check(&request)?;
+    let load = |options| MoeModel::load(&files.checkpoint, device, options, progress);
+    let model = load(reference)?;
     let mut weight_types = Vec::with_capacity(config.variants.len());
     for (number, variant) in config.variants.iter().enumerate() {
         let other = load(variant.options)?;
@@ -127,11 +132,12 @@ pub fn compare_weights(
             },
         )?;
     }
-    let mut measurements = comparison.measure(&labelled(plan, &config.request), progress)?;
+    let mut measurements = comparison.measure(&request, progress)?;
     for measurement in &mut measurements {
         measurement.protocol.notes.push(format!(
             "reference: weights as stored, {} arithmetic, on the {}; a variant differs from it in what its name says",
-            config.compute, device.kind
+            config.compute,
+            device.kind.to_uppercase()
         ));
     }
     Ok(WeightComparison {

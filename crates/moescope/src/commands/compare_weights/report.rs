@@ -38,8 +38,10 @@ pub(super) fn show(
         (
             "reference",
             format!(
-                "weights as stored, {} arithmetic, on {} ({})",
-                found.reference.compute, device.kind, device.name
+                "weights as stored, {} arithmetic, on the {} ({})",
+                found.reference.compute,
+                device.kind.to_uppercase(),
+                device.name
             ),
         ),
         (
