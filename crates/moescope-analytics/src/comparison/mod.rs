@@ -4,6 +4,7 @@
 //! others do. Definitions are in `docs/COMPARE_WEIGHTS.md`.
 
 mod bins;
+mod measurements;
 mod quantities;
 mod ratios;
 mod sums;
@@ -44,8 +45,8 @@ pub struct ComparedDocument<'a> {
 ///     top_k: 1,
 ///     num_shared_experts: 0,
 ///     has_shared_expert_gate: false,
-///     hidden_size: 8,
-///     vocab_size: 16,
+///     hidden_size: None,
+///     vocab_size: None,
 ///     gating: Gating::softmax_top_k(),
 /// };
 /// let decide = |expert: u16| {
