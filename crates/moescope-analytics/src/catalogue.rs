@@ -84,6 +84,8 @@ fn axis_word(kind: AxisKind) -> &'static str {
         AxisKind::Document => "document",
         AxisKind::Component => "component",
         AxisKind::Variant => "variant",
+        AxisKind::Margin => "margin",
+        AxisKind::ChangedLayers => "changed layers",
     }
 }
 

@@ -18,6 +18,7 @@
 //! ```
 
 mod catalogue;
+mod comparison;
 mod data;
 mod error;
 mod fingerprint;
@@ -32,6 +33,7 @@ mod table;
 mod oracle_tests;
 
 pub use catalogue::{catalogue, find, metrics_markdown};
+pub use comparison::{ComparedDocument, RoutingComparison};
 pub use data::{Document, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;

@@ -26,6 +26,7 @@ mod problems;
 mod progress;
 mod sample;
 mod scope;
+mod token_divergence;
 mod tokens;
 
 pub use contained_panic::contain_panic;
@@ -42,4 +43,5 @@ pub use problems::{Problem, Problems};
 pub use progress::{Cancelled, NoProgress, Progress};
 pub use sample::Sample;
 pub use scope::{LayerSelection, PhaseSelection, Scope, Weighting};
+pub use token_divergence::TokenDivergence;
 pub use tokens::{Phase, Role, TokenRow};

@@ -83,6 +83,10 @@ pub enum AxisKind {
     Component,
     /// Variants of one quantity, such as a method beside its baselines.
     Variant,
+    /// Ranges of the margin of a decision.
+    Margin,
+    /// Ranges of the number of layers at which something changed.
+    ChangedLayers,
 }
 
 /// A confidence interval.
@@ -155,6 +159,7 @@ pub struct LongRow {
     pub expert_b: Option<String>,
     pub document: Option<String>,
     pub variant: Option<String>,
+    pub bin: Option<String>,
     pub value: Option<f64>,
     pub unit: String,
     pub low: Option<f64>,
@@ -298,6 +303,7 @@ impl Measurement {
                     expert_b: label(AxisKind::ExpertB),
                     document: label(AxisKind::Document),
                     variant: label(AxisKind::Variant).or_else(|| label(AxisKind::Component)),
+                    bin: label(AxisKind::Margin).or_else(|| label(AxisKind::ChangedLayers)),
                     value: Some(self.values[flat]).filter(|v| v.is_finite()),
                     unit: self.unit.clone(),
                     low: interval.map(|i| i.low),

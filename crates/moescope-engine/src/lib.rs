@@ -33,6 +33,7 @@ mod families;
 mod interventions;
 mod kernels;
 mod matrix;
+mod paired;
 mod precision;
 mod probe;
 mod product_speed;
@@ -62,6 +63,7 @@ pub use kernels::{
     PlainKernels, RotaryAngles,
 };
 pub use matrix::Matrix;
+pub use paired::{PairedSequence, run_paired};
 pub use precision::{ComputeType, LoadOptions, WeightType};
 pub use probe::{Probe, RouterSite};
 pub use product_speed::product_gflop_per_s;

@@ -54,6 +54,7 @@ pub fn catalogue() -> &'static [&'static dyn FigureKind] {
         &kinds::GroupMatrix,
         &kinds::LayerExpertHeatmap,
         &kinds::LayerSeries,
+        &kinds::MarginSeries,
     ]
 }
 

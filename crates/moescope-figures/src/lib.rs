@@ -49,6 +49,8 @@ mod ticks;
 
 pub use error::FigureError;
 pub use kind::{FigureAbout, FigureKind, catalogue, find};
-pub use kinds::{FingerprintMap, GroupExpertHeatmap, GroupMatrix, LayerExpertHeatmap, LayerSeries};
+pub use kinds::{
+    FingerprintMap, GroupExpertHeatmap, GroupMatrix, LayerExpertHeatmap, LayerSeries, MarginSeries,
+};
 pub use options::{ColorScale, FigureOptions, Format};
 pub use render::{draw, render};

@@ -1,8 +1,10 @@
-//! Lines over an axis of layers, with bands, reference and null: the drawing of a series.
+//! Lines over an axis of layers or ranges, with bands, reference and null: the drawing of a series.
 
+mod along;
 mod frame;
 mod names;
 
+pub(crate) use along::draw_along;
 use frame::{Frame, whisker};
 use moescope_core::{Interval, Measurement};
 
@@ -24,11 +26,11 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// Colour and marker.
     pub(crate) look: Category,
-    /// One point per layer.
+    /// One point per place on the axis.
     pub(crate) points: Vec<PointOfSeries>,
 }
 
-/// A value at one layer.
+/// A value at one place on the axis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PointOfSeries {
     /// The value; NaN interrupts the line.
@@ -42,7 +44,10 @@ pub(crate) struct PointOfSeries {
 /// Lines with everything that their drawing says.
 #[derive(Clone, Debug)]
 pub(crate) struct Chart {
-    layers: Vec<String>,
+    /// The labels of the axis.
+    places: Vec<String>,
+    /// What the axis is.
+    x_title: String,
     series: Vec<Series>,
     unit: String,
     reference: Option<f64>,
@@ -58,15 +63,16 @@ const REFERENCE_DASH: (f64, f64) = (1.6, 1.0);
 const NULL_DASH: (f64, f64) = (0.45, 0.65);
 
 impl Chart {
-    /// Lines over layers.
+    /// Lines over the places of an axis with its title.
     pub(crate) fn new(
         measurement: &Measurement,
         options: &FigureOptions,
-        layers: Vec<String>,
+        (places, x_title): (Vec<String>, &str),
         series: Vec<Series>,
     ) -> Self {
         let mut chart = Self {
-            layers,
+            places,
+            x_title: x_title.to_owned(),
             series,
             unit: page::unit(measurement),
             reference: measurement.reference.filter(|r| r.is_finite()),
@@ -182,11 +188,11 @@ impl Chart {
         )?;
         frame.names(canvas, &names)?;
 
-        let columns = ColumnLabels::new(&self.layers, frame.pitch(), false)?;
+        let columns = ColumnLabels::new(&self.places, frame.pitch(), false)?;
         columns.draw(canvas, panel.y1, |i| frame.x(i))?;
         let mut y = panel.y1 + columns.height + 0.8;
         canvas.text(
-            "Layer",
+            &self.x_title,
             (0.5 * (panel.x0 + panel.x1), y + label.cap_mm()),
             TextLook::new(label, Align::Middle),
         )?;
@@ -246,7 +252,7 @@ impl Chart {
                     } else {
                         SOFT_INK
                     };
-                    if self.layers.len() > 1 {
+                    if self.places.len() > 1 {
                         canvas.veil(area, color, 0.25)?;
                     } else {
                         whisker(canvas, x + 3.0, (y, y + 2.4), color)?;

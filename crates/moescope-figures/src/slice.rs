@@ -205,6 +205,8 @@ pub(crate) fn kind_in_words(kind: AxisKind) -> &'static str {
         AxisKind::Document => "document",
         AxisKind::Component => "component",
         AxisKind::Variant => "variant",
+        AxisKind::Margin => "margin",
+        AxisKind::ChangedLayers => "changed layers",
     }
 }
 

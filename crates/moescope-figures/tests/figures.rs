@@ -41,6 +41,7 @@ fn fitting(kind: &str) -> Measurement {
         "fingerprint_map" => common::map(30, 3),
         "group_matrix" => common::pairs(1, 4),
         "layer_series" => common::series(5, 3),
+        "margin_series" => common::margins(),
         "layer_expert_heatmap" => common::shares(4, 1, 8),
         "group_expert_heatmap" => common::shares(1, 4, 8),
         other => panic!("no measurement for {other}"),

@@ -88,6 +88,12 @@ fn cases() -> Vec<Case> {
             common::series(8, 3),
             narrow(),
         ),
+        case(
+            "margin_series",
+            "margin_series",
+            common::margins(),
+            narrow(),
+        ),
     ]
 }
 

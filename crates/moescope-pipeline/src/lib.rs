@@ -26,6 +26,7 @@ mod cache_folder;
 mod capture;
 mod checksum;
 mod clock;
+mod compare_weights;
 pub mod data;
 pub mod demo;
 mod error;
@@ -43,6 +44,7 @@ pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
+pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{FigureJob, caption_of, kind, usual_metric};
@@ -53,7 +55,8 @@ pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
     MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightBytes,
-    WeightForm, available_memory, check_memory, fit, left_as_stored, memory_need, memory_reports,
+    WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
+    memory_need, memory_reports,
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};

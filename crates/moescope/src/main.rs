@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod console;
+mod data_args;
 mod devices;
 mod exit;
 mod interrupt;

@@ -91,6 +91,22 @@ impl HubArgs {
         }
         Ok(folder)
     }
+
+    /// Opens the model's files and reads the choice of device.
+    pub(crate) fn open(
+        &self,
+        global: &GlobalArgs,
+        console: &Console,
+    ) -> anyhow::Result<(ModelFiles, DeviceChoice)> {
+        let choice = devices::choice(global)?;
+        let files = ModelFiles::open(self.find(console)?)?;
+        let spec = files.checkpoint.model_spec();
+        console.detail(&format!(
+            "model: {} ({}, {} layers, {} experts, top-{})",
+            files.folder.name, spec.family, spec.num_layers, spec.num_experts, spec.top_k
+        ));
+        Ok((files, choice))
+    }
 }
 
 /// How weights are kept in memory.
@@ -156,14 +172,7 @@ impl ModelArgs {
         global: &GlobalArgs,
         console: &Console,
     ) -> anyhow::Result<(ModelFiles, DeviceChoice)> {
-        let choice = devices::choice(global)?;
-        let files = ModelFiles::open(self.source.find(console)?)?;
-        let spec = files.checkpoint.model_spec();
-        console.detail(&format!(
-            "model: {} ({}, {} layers, {} experts, top-{})",
-            files.folder.name, spec.family, spec.num_layers, spec.num_experts, spec.top_k
-        ));
-        Ok((files, choice))
+        self.source.open(global, console)
     }
 
     /// Opens and loads the model, if the passes that are planned fit into the device's memory.

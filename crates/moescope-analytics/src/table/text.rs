@@ -134,6 +134,8 @@ fn axis_title(kind: AxisKind, by: &str) -> String {
         AxisKind::Document => "document".to_owned(),
         AxisKind::Component => "component".to_owned(),
         AxisKind::Variant => "variant".to_owned(),
+        AxisKind::Margin => "margin".to_owned(),
+        AxisKind::ChangedLayers => "changed layers".to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Frame<'c> {
 
 impl Frame<'_> {
     pub(super) fn pitch(&self) -> f64 {
-        self.panel.width() / count(self.chart.layers.len())
+        self.panel.width() / count(self.chart.places.len())
     }
 
     pub(super) fn x(&self, layer: usize) -> f64 {
@@ -29,7 +29,7 @@ impl Frame<'_> {
     /// The x of a point: with a single layer, series stand side by side.
     pub(super) fn x_of(&self, series: usize, layer: usize) -> f64 {
         let n = self.chart.series.len();
-        if self.chart.layers.len() > 1 || n == 1 {
+        if self.chart.places.len() > 1 || n == 1 {
             return self.x(layer);
         }
         let step = (self.panel.width() / count(n + 1)).min(6.0);
@@ -146,7 +146,7 @@ impl Frame<'_> {
     pub(super) fn lines(&self, canvas: &mut Canvas<'_>) -> Result<(), FigureError> {
         // Markers at every layer where they keep apart, else at every few.
         let mut every = 1;
-        while self.pitch() * count(every) < 2.6 && every < self.chart.layers.len() {
+        while self.pitch() * count(every) < 2.6 && every < self.chart.places.len() {
             every += 1;
         }
         for (index, series) in self.chart.series.iter().enumerate() {

@@ -231,3 +231,29 @@ pub(crate) fn pairs(layers: usize, groups: usize) -> Measurement {
         values,
     )
 }
+
+/// A share by range of margins and variant: most of the near-ties, and nothing of the clear choices.
+pub(crate) fn margins() -> Measurement {
+    let bins = ["<0.001", "0.001–0.01", "0.01–0.1", "≥0.1"];
+    let shares = [[0.34, 0.52], [0.06, 0.31], [0.004, 0.05], [0.0, 0.0]];
+    let values: Vec<f64> = shares.into_iter().flatten().collect();
+    let intervals = values.iter().map(|v| {
+        (*v > 0.0).then_some(Interval {
+            low: 0.9 * v,
+            high: 1.12 * v,
+        })
+    });
+    Measurement {
+        intervals: Some(intervals.collect()),
+        ..measurement(
+            "changed_selections",
+            "Selections that changed, by margin",
+            "share of decisions",
+            vec![
+                Axis::new(AxisKind::Margin, bins.map(str::to_owned).to_vec()),
+                Axis::new(AxisKind::Variant, vec!["q8".into(), "q4".into()]),
+            ],
+            values.clone(),
+        )
+    }
+}

@@ -125,6 +125,19 @@ impl CapturePlan {
         &self.samples
     }
 
+    /// The samples that go through the model together, batch by batch.
+    pub(crate) fn batches(&self) -> &[Range<usize>] {
+        &self.batches
+    }
+
+    /// Token ids of a batch's samples.
+    pub(crate) fn prompts(&self, batch: &Range<usize>) -> Vec<Vec<u32>> {
+        self.samples[batch.clone()]
+            .iter()
+            .map(|sample| sample.tokens.iter().map(|token| token.id).collect())
+            .collect()
+    }
+
     /// Tokens of all texts.
     #[must_use]
     pub fn num_tokens(&self) -> u64 {

@@ -115,10 +115,7 @@ impl CapturePlan {
         pace: &mut Pace<'_>,
         progress: &dyn Progress,
     ) -> Result<Vec<SequenceRecord>, PipelineError> {
-        let prompts: Vec<Vec<u32>> = self.samples[batch.clone()]
-            .iter()
-            .map(|sample| sample.tokens.iter().map(|token| token.id).collect())
-            .collect();
+        let prompts = self.prompts(batch);
         let numbers: Vec<u64> = batch.clone().map(|number| number as u64).collect();
         let located = |error| self.locate(batch, error);
         let mut run = BatchRun::new(
@@ -139,7 +136,7 @@ impl CapturePlan {
     }
 
     /// Gives a failure within a batch the sample's id instead of its place in the batch.
-    fn locate(&self, batch: &Range<usize>, error: EngineError) -> PipelineError {
+    pub(crate) fn locate(&self, batch: &Range<usize>, error: EngineError) -> PipelineError {
         match error {
             EngineError::RouterNotFinite {
                 layer,

@@ -14,7 +14,8 @@ pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
 pub use memory::{
     DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightBytes,
-    WeightForm, available_memory, check_memory, fit, left_as_stored, memory_need, memory_reports,
+    WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
+    memory_need, memory_reports,
 };
 
 use crate::{error::PipelineError, names};

@@ -2,22 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use moescope_core::LayerSelection;
-use moescope_pipeline::{
-    CaptureConfig, CaptureOutcome, CapturePlan, Columns, DataConfig, Estimate, OnBadRow,
-    PromptConfig,
-};
-use moescope_trace::OverlongPolicy;
+use moescope_pipeline::{CaptureConfig, CaptureOutcome, CapturePlan, Estimate};
 use serde::Serialize;
 
 use crate::{
     cli::GlobalArgs,
     console::Console,
+    data_args::{ColumnArgs, TextArgs},
     devices,
     exit::Outcome,
     output::{self, bytes, count},
-    shared_args::{InterventionArgs, ModelArgs, PromptArgs, SamplingArgs, check_fit},
+    shared_args::{InterventionArgs, ModelArgs, SamplingArgs, check_fit},
 };
 
 /// Run texts through a model and keep every router decision
@@ -64,51 +61,6 @@ pub(crate) struct CaptureArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Prompt")]
-struct TextArgs {
-    #[command(flatten)]
-    prompt: PromptArgs,
-    /// Wrap texts of the disciplines smiles and protein in SciDFM's marks; for models with a smiles.model
-    #[arg(long)]
-    science_units: bool,
-}
-
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Data")]
-struct ColumnArgs {
-    /// The column of the text [default: text]
-    #[arg(long, value_name = "NAME")]
-    text_column: Option<String>,
-    /// The column of the discipline [default: discipline, if there is one]
-    #[arg(long, value_name = "NAME")]
-    discipline_column: Option<String>,
-    /// The column of the unique id [default: id; records without one are called by file and line]
-    #[arg(long, value_name = "NAME")]
-    id_column: Option<String>,
-    /// The column of the parent document, the unit of resampling [default: group, if there is one]
-    #[arg(long, value_name = "NAME")]
-    group_column: Option<String>,
-    /// The column of the kind of text [default: genre, if there is one]
-    #[arg(long, value_name = "NAME")]
-    genre_column: Option<String>,
-    /// Further columns to keep as labels
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    keep_columns: Vec<String>,
-    /// At most this many texts of each discipline, the first ones
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// What to do with records that cannot be used
-    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
-    on_bad_row: OnBadRowArg,
-    /// Longest text in tokens [default: the model's context, less what is generated]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<usize>,
-    /// What to do with longer ones
-    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
-    overlong: OverlongArg,
-}
-
-#[derive(Args, Debug)]
 #[command(next_help_heading = "Recording")]
 struct RecordingArgs {
     /// Keep router logits; they are most of a trace's bytes
@@ -132,28 +84,6 @@ struct RecordingArgs {
     /// Cut a file of the trace after the batch that gives it this many decisions [default: 2000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     shard_decisions: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum OnBadRowArg {
-    /// List them all and stop.
-    #[default]
-    Error,
-    /// Leave them out and say so.
-    Skip,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum OverlongArg {
-    /// List them all and stop.
-    #[default]
-    Error,
-    /// Drop their end.
-    Truncate,
-    /// Take them in pieces ID#0, ID#1, … of one group.
-    Chunk,
-    /// Leave them out.
-    Skip,
 }
 
 /// What `--json` prints after a capture.
@@ -193,13 +123,7 @@ pub(crate) fn run(
         console.note(&format!(
             "{} texts are longer than the limit and were {}; their ids are in the manifest",
             count(plan.touched().len() as u64),
-            match args.columns.overlong {
-                // The plan would not have come about.
-                OverlongArg::Error => "refused",
-                OverlongArg::Truncate => "truncated",
-                OverlongArg::Chunk => "cut into pieces",
-                OverlongArg::Skip => "left out",
-            }
+            args.columns.overlong_word()
         ));
     }
     console.note(&format!(
@@ -229,36 +153,9 @@ pub(crate) fn run(
 }
 
 fn config(args: &CaptureArgs) -> anyhow::Result<CaptureConfig> {
-    let (columns, recording) = (&args.columns, &args.recording);
+    let recording = &args.recording;
     Ok(CaptureConfig {
-        data: DataConfig {
-            files: args.data.clone(),
-            columns: Columns {
-                text: columns.text_column.clone(),
-                discipline: columns.discipline_column.clone(),
-                id: columns.id_column.clone(),
-                group: columns.group_column.clone(),
-                genre: columns.genre_column.clone(),
-            },
-            keep_columns: columns.keep_columns.clone(),
-            limit: columns.limit.map(|limit| limit as usize),
-            on_bad_row: match columns.on_bad_row {
-                OnBadRowArg::Error => OnBadRow::Error,
-                OnBadRowArg::Skip => OnBadRow::Skip,
-            },
-        },
-        prompt: PromptConfig {
-            wraps_science_units: args.texts.science_units,
-            ..args.texts.prompt.config()?
-        },
         out: args.out.clone(),
-        max_tokens: columns.max_tokens,
-        overlong: match columns.overlong {
-            OverlongArg::Error => OverlongPolicy::Error,
-            OverlongArg::Truncate => OverlongPolicy::Truncate,
-            OverlongArg::Chunk => OverlongPolicy::Chunk,
-            OverlongArg::Skip => OverlongPolicy::Skip,
-        },
         generate: args.generate,
         sampling: args.sampling.config()?,
         keeps_logits: recording.logits,
@@ -269,6 +166,7 @@ fn config(args: &CaptureArgs) -> anyhow::Result<CaptureConfig> {
         batch_tokens: recording.batch_tokens.map(|tokens| tokens as usize),
         shard_decisions: recording.shard_decisions,
         resumes: args.resume,
+        ..args.columns.config(&args.data, &args.texts)?
     })
 }
 

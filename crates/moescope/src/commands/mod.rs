@@ -2,6 +2,7 @@
 
 mod bench;
 mod capture;
+mod compare_weights;
 mod completions;
 mod demo;
 mod figure;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Info(info::InfoArgs),
     Show(show::ShowArgs),
     Measure(measure::MeasureArgs),
+    CompareWeights(compare_weights::CompareWeightsArgs),
     Metrics(metrics::MetricsArgs),
     Figure(figure::FigureArgs),
     Demo(demo::DemoArgs),
@@ -53,6 +55,7 @@ impl Command {
             Self::Info(args) => info::run(&args),
             Self::Show(args) => show::run(&args),
             Self::Measure(args) => measure::run(&args, console),
+            Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Figure(args) => figure::run(&args, console),
             Self::Demo(args) => demo::run(&args, global, console),

@@ -6,6 +6,7 @@ mod check;
 mod left_as_stored;
 mod model_sizes;
 mod need;
+mod pair;
 mod report;
 
 pub use available::available_memory;
@@ -14,4 +15,5 @@ pub use check::{Fit, check_memory, fit};
 pub use left_as_stored::left_as_stored;
 pub use model_sizes::{ModelSizes, WeightBytes};
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
+pub use pair::check_memory_of_pair;
 pub use report::{MemoryReport, memory_reports};
