@@ -72,6 +72,22 @@ impl SourceArgs {
     pub(crate) fn find(&self, console: &Console) -> anyhow::Result<ModelFolder> {
         self.hub.find(&self.model, console)
     }
+
+    /// Opens the model's files and reads the choice of device.
+    pub(crate) fn open(
+        &self,
+        global: &GlobalArgs,
+        console: &Console,
+    ) -> anyhow::Result<(ModelFiles, DeviceChoice)> {
+        let choice = devices::choice(global)?;
+        let files = ModelFiles::open(self.find(console)?)?;
+        let spec = files.checkpoint.model_spec();
+        console.detail(&format!(
+            "model: {} ({}, {} layers, {} experts, top-{})",
+            files.folder.name, spec.family, spec.num_layers, spec.num_experts, spec.top_k
+        ));
+        Ok((files, choice))
+    }
 }
 
 impl HubArgs {
@@ -90,22 +106,6 @@ impl HubArgs {
             );
         }
         Ok(folder)
-    }
-
-    /// Opens the model's files and reads the choice of device.
-    pub(crate) fn open(
-        &self,
-        global: &GlobalArgs,
-        console: &Console,
-    ) -> anyhow::Result<(ModelFiles, DeviceChoice)> {
-        let choice = devices::choice(global)?;
-        let files = ModelFiles::open(self.find(console)?)?;
-        let spec = files.checkpoint.model_spec();
-        console.detail(&format!(
-            "model: {} ({}, {} layers, {} experts, top-{})",
-            files.folder.name, spec.family, spec.num_layers, spec.num_experts, spec.top_k
-        ));
-        Ok((files, choice))
     }
 }
 

@@ -19,6 +19,7 @@ use std::{
     ops::Range,
 };
 
+use half::bf16;
 use moescope_core::WeightTarget;
 use rayon::prelude::*;
 
@@ -27,7 +28,7 @@ use self::{
     product::Multiplier,
     tiles::{Results, TILE_INPUTS, TILE_ROWS, TILE_TOKENS, TILE_VALUES},
     vectors::transposed,
-    weights::{Scratch, TileRows},
+    weights::TileRows,
 };
 use super::{
     exp::exp,
@@ -40,12 +41,12 @@ use crate::{
     precision::ComputeType,
 };
 
-/// Rows of weights per task, so that they stay in the second-level cache while all tokens pass.
+/// Bytes of weights per task, so that they stay in the second-level cache while all tokens pass.
+const PANEL_BYTES: usize = 512 << 10;
+/// Most rows of weights per task.
 const PANEL_ROWS: usize = 128;
 /// Rows of weights that two tiles hold.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Bytes of activations that stay in the second-level cache while a panel's rows pass.
-const TOKEN_BYTES: usize = 768 << 10;
 /// Multiply-adds below which threads cost more than they bring.
 const SERIAL_BELOW: usize = 256 * 1024;
 
@@ -94,10 +95,11 @@ pub(super) fn multiply_experts(
     })
 }
 
-/// Splits `rows` into panels for the threads there are.
-fn panels(rows: usize, unit: usize) -> Vec<Range<usize>> {
+/// Splits `rows` of so many inputs into panels for the threads there are.
+fn panels(rows: usize, inputs: usize, unit: usize) -> Vec<Range<usize>> {
     let fair = rows.div_ceil(4 * rayon::current_num_threads());
-    let size = fair.next_multiple_of(unit).clamp(unit, PANEL_ROWS);
+    let fitting = (PANEL_BYTES / (size_of::<bf16>() * inputs)).min(PANEL_ROWS);
+    let size = (fair.min(fitting) / unit * unit).max(unit);
     (0..rows)
         .step_by(size)
         .map(|first| first..(first + size).min(rows))
@@ -112,15 +114,6 @@ fn run<T: Send>(tasks: Vec<T>, multiply_adds: usize, work: impl Fn(T) + Send + S
     }
 }
 
-/// Ranges of a group's tiles whose activations stay in the cache together.
-fn token_blocks(shape: &OperandShape, group: usize) -> impl Iterator<Item = Range<usize>> {
-    let tiles = shape.tiles(group);
-    let size = (TOKEN_BYTES / shape.tile_bytes()).max(2) & !1;
-    (0..tiles)
-        .step_by(size)
-        .map(move |first| first..(first + size).min(tiles))
-}
-
 /// `x [n, k]`, `weight [m, k]` → `[n, m]`.
 pub(super) fn linear(compute: ComputeType, x: &[f32], weight: Rows<'_>, k: usize) -> Vec<f32> {
     let (n, m) = (x.len() / k, weight.len() / k);
@@ -132,7 +125,7 @@ pub(super) fn linear(compute: ComputeType, x: &[f32], weight: Rows<'_>, k: usize
     let operand = Operand::of(shape, |row| &x[row * k..(row + 1) * k]);
     let mut out = vec![0.0f32; n * m];
     let shared = SharedOut::new(&mut out);
-    run(panels(m, BLOCK_ROWS), n * m * k, |panel| {
+    run(panels(m, k, BLOCK_ROWS), n * m * k, |panel| {
         // SAFETY: `multiplies` has seen the instructions; panels are disjoint columns of the output.
         unsafe { linear_panel(&operand, weight, panel, m, &shared) };
     });
@@ -148,37 +141,24 @@ unsafe fn linear_panel(
     out: &SharedOut<'_, f32>,
 ) {
     let shape = &x.shape;
-    let mut scratch = Scratch::default();
+    let blocks: Vec<TileRows<'_>> = panel
+        .clone()
+        .step_by(BLOCK_ROWS)
+        .map(|first| TileRows::of_one(weight, shape.inputs, first, panel.end))
+        .collect();
     // SAFETY: tiles are available, and a task has its thread for itself.
     let mut multiplier = unsafe { Multiplier::new() };
-    for tiles in token_blocks(shape, 0) {
-        for first in panel.clone().step_by(BLOCK_ROWS) {
-            let rows = TileRows::of_one(weight, shape.inputs, first, panel.end);
-            // SAFETY: weights and activations have the same number of steps.
-            let mut weights = unsafe { rows.tiles(&mut scratch) };
-            // What later tokens need is in the cache already.
-            weights.next = weights.next.filter(|_| tiles.start == 0);
-            for tile in tiles.clone().step_by(2) {
-                let tokens = x.pair_of_tiles(0, tile);
-                unsafe {
-                    multiplier.multiply(weights, &scratch, tokens, shape.steps(), shape.pieces);
-                }
-                weights.next = None;
-                for (number, token_rows) in [tile, tile + 1]
-                    .map(|t| shape.rows(0, t))
-                    .into_iter()
-                    .enumerate()
-                {
-                    for half in 0..2 {
-                        let columns = rows.first[half]..rows.first[half] + rows.count[half];
-                        let result = multiplier.total.tile(2 * number + half);
-                        // SAFETY: this task alone writes these columns.
-                        unsafe { write_tile(result, token_rows.clone(), columns, m, out) };
-                    }
-                }
-            }
+    let write = |block: usize, tile: usize, results: &Results| {
+        for (number, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let rows = &blocks[block];
+            let columns = rows.first[half]..rows.first[half] + rows.count[half];
+            let result = results.tile(2 * number + half);
+            // SAFETY: this task alone writes these columns.
+            unsafe { write_tile(result, shape.rows(0, tile + number), columns, m, out) };
         }
-    }
+    };
+    // SAFETY: weights and activations have the same inputs.
+    unsafe { multiplier.multiply_panel(x, 0, &blocks, write) };
 }
 
 /// Writes a tile of results `[16 outputs, 16 tokens]` to `out [tokens, m]`.
@@ -251,7 +231,8 @@ pub(super) fn experts(
     let tasks: Vec<(usize, Range<usize>)> = assignments
         .used()
         .flat_map(|expert| {
-            panels(intermediate, TILE_ROWS)
+            // Gate and up: twice the weights per row.
+            panels(intermediate, 2 * hidden, TILE_ROWS)
                 .into_iter()
                 .map(move |panel| (expert, panel))
         })
@@ -270,18 +251,22 @@ pub(super) fn experts(
     let mut out = vec![0.0f32; x.len()];
     let shared = SharedOut::new(&mut out);
     let used: Vec<usize> = assignments.used().collect();
-    run(panels(hidden, BLOCK_ROWS), multiply_adds, |panel| {
-        let task = OuterTask {
-            inner: &inner,
-            assignments: &assignments,
-            used: &used,
-            choice,
-            experts,
-            sizes,
-        };
-        // SAFETY: as above; panels are disjoint columns of the output.
-        unsafe { task.run(panel, &shared) };
-    });
+    run(
+        panels(hidden, intermediate, BLOCK_ROWS),
+        multiply_adds,
+        |panel| {
+            let task = OuterTask {
+                inner: &inner,
+                assignments: &assignments,
+                used: &used,
+                choice,
+                experts,
+                sizes,
+            };
+            // SAFETY: as above; panels are disjoint columns of the output.
+            unsafe { task.run(panel, &shared) };
+        },
+    );
     out
 }
 
@@ -297,44 +282,38 @@ struct InnerTask<'a> {
 impl InnerTask<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn run(&self, panel: Range<usize>, out: &SharedOut<'_, u32>) {
-        let shape = &self.x.shape;
-        let mut scratch = Scratch::default();
+        let inputs = self.x.shape.inputs;
+        let blocks: Vec<TileRows<'_>> = panel
+            .clone()
+            .step_by(TILE_ROWS)
+            .map(|first| TileRows {
+                matrices: [self.weights.gate, self.weights.up],
+                first: [first; 2],
+                count: [TILE_ROWS; 2],
+                inputs,
+                next: (first + TILE_ROWS < panel.end).then_some([first + TILE_ROWS; 2]),
+            })
+            .collect();
         // SAFETY: tiles are available, and a task has its thread for itself.
         let mut multiplier = unsafe { Multiplier::new() };
-        for tiles in token_blocks(shape, self.expert) {
-            for first in panel.clone().step_by(TILE_ROWS) {
-                let rows = TileRows {
-                    matrices: [self.weights.gate, self.weights.up],
-                    first: [first; 2],
-                    count: [TILE_ROWS; 2],
-                    inputs: shape.inputs,
-                    next: (first + TILE_ROWS < panel.end).then_some([first + TILE_ROWS; 2]),
+        let put = |block: usize, tile: usize, results: &Results| {
+            for number in 0..2 {
+                let place = TilePlace {
+                    group: self.expert,
+                    tile: tile + number,
+                    first_input: blocks[block].first[0],
                 };
-                // SAFETY: weights and activations have the same number of steps.
-                let mut weights = unsafe { rows.tiles(&mut scratch) };
-                // What later tokens need is in the cache already.
-                weights.next = weights.next.filter(|_| tiles.start == 0);
-                for tile in tiles.clone().step_by(2) {
-                    let tokens = self.x.pair_of_tiles(self.expert, tile);
+                if !self.inner.rows(place.group, place.tile).is_empty() {
+                    // SAFETY: this task alone has these inputs of this expert's tokens.
                     unsafe {
-                        multiplier.multiply(weights, &scratch, tokens, shape.steps(), shape.pieces);
-                    }
-                    weights.next = None;
-                    for number in 0..2 {
-                        if tokens.tokens[number] > 0 {
-                            let values = self.activate(&multiplier.total, number, first);
-                            let place = TilePlace {
-                                group: self.expert,
-                                tile: tile + number,
-                                first_input: first,
-                            };
-                            // SAFETY: this task alone has these inputs of this expert's tokens.
-                            unsafe { put_tile(&values, &place, self.inner, out) };
-                        }
+                        let values = self.activate(results, number, place.first_input);
+                        put_tile(&values, &place, self.inner, out);
                     }
                 }
             }
-        }
+        };
+        // SAFETY: weights and activations have the same inputs.
+        unsafe { multiplier.multiply_panel(self.x, self.expert, &blocks, put) };
     }
 
     /// f(gate, up) of one tile of results, `[16 inner, 16 tokens]`.
@@ -387,41 +366,25 @@ impl OuterTask<'_> {
         let tokens = self.choice.selected.len() / top_k;
         let width = panel.len().next_multiple_of(BLOCK_ROWS);
         let mut sums = vec![0.0f32; tokens * width];
-        let mut scratch = Scratch::default();
         // SAFETY: tiles are available, and a task has its thread for itself.
         let mut multiplier = unsafe { Multiplier::new() };
         for expert in self.used.iter().copied() {
-            for tiles in token_blocks(shape, expert) {
-                for first in panel.clone().step_by(BLOCK_ROWS) {
-                    let down = self.experts[expert].down;
-                    let rows = TileRows::of_one(down, shape.inputs, first, panel.end);
-                    // SAFETY: weights and activations have the same number of steps.
-                    let mut weights = unsafe { rows.tiles(&mut scratch) };
-                    // What later tokens need is in the cache already.
-                    weights.next = weights.next.filter(|_| tiles.start == 0);
-                    for tile in tiles.clone().step_by(2) {
-                        let pair = self.inner.pair_of_tiles(expert, tile);
-                        unsafe {
-                            multiplier.multiply(
-                                weights,
-                                &scratch,
-                                pair,
-                                shape.steps(),
-                                shape.pieces,
-                            );
-                        }
-                        weights.next = None;
-                        for number in 0..2 {
-                            let rows = shape.rows(expert, tile + number);
-                            for half in 0..2 {
-                                let column = first - panel.start + half * TILE_ROWS;
-                                let result = multiplier.total.tile(2 * number + half);
-                                self.add_tile(result, rows.clone(), (column, width), &mut sums);
-                            }
-                        }
-                    }
+            let down = self.experts[expert].down;
+            let blocks: Vec<TileRows<'_>> = panel
+                .clone()
+                .step_by(BLOCK_ROWS)
+                .map(|first| TileRows::of_one(down, shape.inputs, first, panel.end))
+                .collect();
+            let add = |block: usize, tile: usize, results: &Results| {
+                for (number, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    let rows = shape.rows(expert, tile + number);
+                    let column = block * BLOCK_ROWS + half * TILE_ROWS;
+                    let result = results.tile(2 * number + half);
+                    self.add_tile(result, rows, (column, width), &mut sums);
                 }
-            }
+            };
+            // SAFETY: weights and activations have the same inputs.
+            unsafe { multiplier.multiply_panel(self.inner, expert, &blocks, add) };
         }
         for (token, sums) in sums.chunks_exact(width).enumerate() {
             // SAFETY: this task alone writes these columns.

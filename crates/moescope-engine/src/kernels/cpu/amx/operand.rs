@@ -46,11 +46,6 @@ impl OperandShape {
         self.offsets.last().copied().unwrap_or(0) * self.token_pairs()
     }
 
-    /// Bytes of a full tile.
-    pub(super) fn tile_bytes(&self) -> usize {
-        TILE_TOKENS * self.token_pairs() * size_of::<u32>()
-    }
-
     /// 32 inputs at a time.
     pub(super) fn steps(&self) -> usize {
         self.inputs / TILE_INPUTS
@@ -108,10 +103,13 @@ impl Operand {
         operand
     }
 
-    /// Two neighbouring tiles of a group, the second empty beyond the last.
-    pub(super) fn pair_of_tiles(&self, group: usize, tile: usize) -> TokenTiles {
+    /// Two neighbouring tiles of a group from a step of 32 inputs, the second empty beyond the last.
+    pub(super) fn pair_of_tiles(&self, group: usize, tile: usize, step: usize) -> TokenTiles {
         let rows = [tile, tile + 1].map(|tile| self.shape.rows(group, tile));
-        let start = |rows: &Range<usize>| rows.start * self.shape.token_pairs();
+        let start = |rows: &Range<usize>| {
+            let before = step * self.shape.pieces * TILE_ROWS;
+            rows.start * self.shape.token_pairs() + before * rows.len()
+        };
         TokenTiles {
             tiles: [&rows[0], &rows[1]].map(|rows| self.pairs[start(rows)..].as_ptr()),
             tokens: rows.map(|rows| rows.len()),

@@ -15,13 +15,12 @@ pub(super) const TILE_TOKENS: usize = 16;
 pub(super) const TILE_VALUES: usize = TILE_ROWS * TILE_TOKENS;
 
 /// Four tiles of results: weights tile 0 and 1 with the first tile of tokens, then with the second.
+#[derive(Clone)]
 #[repr(C, align(64))]
 pub(super) struct Results(pub(super) [f32; 4 * TILE_VALUES]);
 
 impl Results {
-    pub(super) fn new() -> Self {
-        Self([0.0; 4 * TILE_VALUES])
-    }
+    pub(super) const ZERO: Self = Self([0.0; 4 * TILE_VALUES]);
 
     /// One of the four tiles, `[16, 16]`.
     pub(super) fn tile(&self, number: usize) -> &[f32; TILE_VALUES] {
@@ -99,7 +98,7 @@ impl TileUnit {
         self.tokens = tokens;
     }
 
-    /// results = weights · activations over `steps` times 32 inputs; each step of activations has `PIECES` tiles, which
+    /// results += weights · activations over `steps` times 32 inputs; each step of activations has `PIECES` tiles, which
     /// are added in turn.
     ///
     /// # Safety
@@ -199,8 +198,9 @@ macro_rules! one_tile {
             // Fetching ahead reads nothing that the program could see, wherever it points.
             unsafe {
                 asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
+                    "mov {p:e}, 64",
+                    "tileloadd tmm0, [{o} + {p}*1]",
+                    "tileloadd tmm1, [{o} + {p}*1 + 1024]",
                     "2:",
                     "tileloadd tmm4, [{w0} + {ws}*1]",
                     "tileloadd tmm5, [{w1} + {ws}*1]",
@@ -257,10 +257,11 @@ macro_rules! two_tiles {
             // SAFETY: as above.
             unsafe {
                 asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
+                    "mov {p:e}, 64",
+                    "tileloadd tmm0, [{o} + {p}*1]",
+                    "tileloadd tmm1, [{o} + {p}*1 + 1024]",
+                    "tileloadd tmm2, [{o} + {p}*1 + 2048]",
+                    "tileloadd tmm3, [{o} + {p}*1 + 3072]",
                     "2:",
                     "tileloadd tmm4, [{w0} + {ws}*1]",
                     "tileloadd tmm5, [{w1} + {ws}*1]",

@@ -7,6 +7,8 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 
 use super::{
@@ -68,17 +70,17 @@ impl<'a> TileRows<'a> {
                 .all(|rows| matches!(rows, Rows::Bf16(_)))
     }
 
-    /// Tiles for the tile registers; rows that are missing are zeros.
+    /// Tiles for the tile registers of some steps of 32 inputs; rows that are missing are zeros.
     ///
     /// # Safety
     /// The machine has AVX-512 with bf16.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tiles(&self, scratch: &mut Scratch) -> WeightTiles {
+    pub(super) unsafe fn tiles(&self, part: Range<usize>, scratch: &mut Scratch) -> WeightTiles {
         if self.are_in_place() {
             let start = |tile: usize| match self.matrices[tile] {
                 Rows::Bf16(values) => {
                     let rows = &values[self.first[tile] * self.inputs..][..TILE_ROWS * self.inputs];
-                    rows.as_ptr().cast()
+                    rows[part.start * TILE_INPUTS..].as_ptr().cast()
                 }
                 _ => unreachable!("in place is bf16 alone"),
             };
@@ -87,16 +89,20 @@ impl<'a> TileRows<'a> {
                 tiles: [start(0), start(1)],
                 row_stride: 2 * self.inputs,
                 step: STEP_BYTES,
-                next: self.next.map(|rows| {
-                    // Only fetched, never read: it may lie beyond the matrix.
-                    [0, 1].map(|tile| {
-                        let ahead = rows[tile].wrapping_sub(self.first[tile]) * 2 * self.inputs;
-                        start(tile).wrapping_add(ahead)
-                    })
-                }),
+                // Rows follow each other without a gap where all inputs are multiplied at once.
+                next: self
+                    .next
+                    .filter(|_| part.len() * TILE_INPUTS == self.inputs)
+                    .map(|rows| {
+                        // Only fetched, never read: it may lie beyond the matrix.
+                        [0, 1].map(|tile| {
+                            let ahead = rows[tile].wrapping_sub(self.first[tile]);
+                            start(tile).wrapping_add(2 * ahead * self.inputs)
+                        })
+                    }),
             };
         }
-        let steps = self.inputs / TILE_INPUTS;
+        let steps = part.len();
         let is_blocks = matches!(self.matrices[0], Rows::Blocks(..));
         scratch.values.resize(steps * STEP_VALUES, bf16::ZERO);
         scratch.scales.clear();
@@ -110,7 +116,7 @@ impl<'a> TileRows<'a> {
                     clear_row(place, steps, scratch);
                     continue;
                 }
-                let start = (self.first[tile] + row) * self.inputs;
+                let start = (self.first[tile] + row) * self.inputs + part.start * TILE_INPUTS;
                 // SAFETY: the row is inside the matrix, the machine has the instructions.
                 unsafe { fill_row(self.matrices[tile], start, place, steps, scratch) };
             }
