@@ -250,8 +250,8 @@ fn head(tensors: &[NeededTensor]) -> Option<(Vec<u8>, u64)> {
 
 fn bytes_of(tensor: &NeededTensor) -> Option<u64> {
     let width = if tensor.dtype == "U8" { 1 } else { 2 };
-    let sizes = tensor.shape.iter().map(|size| *size as u64);
-    sizes.fold(Some(width), |product, size| product?.checked_mul(size))
+    let mut sizes = tensor.shape.iter().map(|size| *size as u64);
+    sizes.try_fold(width, u64::checked_mul)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     hint::black_box,
+    slice::ChunksExact,
     time::{Duration, Instant},
 };
 
@@ -43,6 +44,9 @@ impl MachineLimits {
     }
 }
 
+/// A way to read numbers.
+type Sum = fn(&[u64]) -> u64;
+
 /// GB per second at which all cores together read memory, by the fastest of several ways: each thread follows one, two
 /// or four streams, in parts that threads take in turns or in one long part each.
 #[must_use]
@@ -53,7 +57,7 @@ pub fn stream_bandwidth() -> f64 {
     // Written by all threads, so that on machines with several memories each has its share.
     let values: Vec<u64> = (0..numbers).into_par_iter().map(|i| i as u64).collect();
     let long = numbers.div_ceil(rayon::current_num_threads());
-    let ways: [(usize, fn(&[u64]) -> u64); 6] = [
+    let ways: [(usize, Sum); 6] = [
         (PART, sum::<1>),
         (PART, sum::<2>),
         (PART, sum::<4>),
@@ -96,7 +100,7 @@ fn sum<const STREAMS: usize>(values: &[u64]) -> u64 {
             }
         }
     }
-    let rests = streams.iter().flat_map(|stream| stream.remainder());
+    let rests = streams.iter().flat_map(ChunksExact::remainder);
     let tail = &values[STREAMS * length..];
     lanes
         .iter()

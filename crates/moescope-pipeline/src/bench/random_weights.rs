@@ -83,7 +83,8 @@ impl RandomWeights {
                 continue;
             }
             for (number, pair) in eight.chunks_mut(2).enumerate() {
-                let index = (bits >> (16 * number)) as usize % VALUES;
+                let [low, high] = [2 * number, 2 * number + 1].map(|byte| bits.to_le_bytes()[byte]);
+                let index = usize::from(u16::from_le_bytes([low, high])) % VALUES;
                 pair.copy_from_slice(&self.values[index][..pair.len()]);
             }
         }
