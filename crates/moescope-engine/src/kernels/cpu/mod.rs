@@ -14,6 +14,7 @@ mod attention;
 mod exp;
 mod experts;
 mod matmul;
+mod memory;
 mod norms;
 mod output;
 mod rows;
@@ -57,6 +58,7 @@ impl CpuKernels {
     /// Kernels for the widest instruction set of this machine.
     #[must_use]
     pub fn new(compute: ComputeType) -> Self {
+        memory::keep_freed_memory();
         Self {
             device: Device::flex(),
             set: InstructionSet::detect(),

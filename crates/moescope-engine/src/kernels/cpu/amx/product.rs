@@ -80,16 +80,18 @@ impl Multiplier {
                     let mut scratch = std::mem::take(&mut self.scratch);
                     // SAFETY: the part lies within the rows.
                     let mut weights = unsafe { rows.tiles(part.clone(), &mut scratch) };
-                    weights.next = weights.next.filter(|_| first == 0);
+                    // Fetched while the last tokens are multiplied, which waits for no memory.
+                    let next = weights.next.take().filter(|_| first == 0 && pairs.len() > 1);
                     let results = &mut results[block * pairs.len()..(block + 1) * pairs.len()];
                     for (tile, results) in pairs.iter().zip(results) {
+                        if Some(tile) == pairs.last() {
+                            weights.next = next;
+                        }
                         let tokens = x.pair_of_tiles(group, *tile, part.start);
                         // SAFETY: weights and activations have the steps of the part.
                         unsafe {
                             self.multiply(weights, &scratch, tokens, part.clone(), pieces, results);
                         }
-                        // What later tokens need is in the cache already.
-                        weights.next = None;
                     }
                     self.scratch = scratch;
                 }
