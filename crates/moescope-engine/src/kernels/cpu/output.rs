@@ -23,20 +23,6 @@ impl<'a, T> SharedOut<'a, T> {
         }
     }
 
-    /// `len` elements that no one has written yet, in the capacity of an empty vector.
-    ///
-    /// # Safety
-    /// Every element is written before the vector is made `len` long, and read by no one before it is written.
-    pub(super) unsafe fn unwritten(vector: &'a mut Vec<T>, len: usize) -> Self {
-        vector.clear();
-        vector.reserve_exact(len);
-        Self {
-            start: vector.as_mut_ptr(),
-            len,
-            lifetime: PhantomData,
-        }
-    }
-
     /// Writes one element.
     ///
     /// # Safety

@@ -15,7 +15,10 @@ mod vectors;
 mod weights;
 
 use std::{
-    arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps},
+    arch::x86_64::{
+        _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
+        _mm512_storeu_si512,
+    },
     ops::Range,
 };
 
@@ -177,7 +180,7 @@ unsafe fn write_tile(
         let mut row = [0.0f32; TILE_ROWS];
         // SAFETY: the row has room for 16 values; the range is this task's alone.
         unsafe {
-            _mm512_storeu_ps(row.as_mut_ptr(), values);
+            _mm512_storeu_si512(row.as_mut_ptr().cast(), values);
             out.range(token * m + columns.start, columns.len())
                 .copy_from_slice(&row[..columns.len()]);
         }
@@ -291,7 +294,6 @@ impl InnerTask<'_> {
                 first: [first; 2],
                 count: [TILE_ROWS; 2],
                 inputs,
-                next: (first + TILE_ROWS < panel.end).then_some([first + TILE_ROWS; 2]),
             })
             .collect();
         // SAFETY: tiles are available, and a task has its thread for itself.
@@ -413,6 +415,7 @@ impl OuterTask<'_> {
             let weight = _mm512_set1_ps(self.choice.output_weight(*assignment));
             // SAFETY: the slice is 16 values.
             unsafe {
+                let values = _mm512_castsi512_ps(values);
                 let sum = _mm512_fmadd_ps(weight, values, _mm512_loadu_ps(sums.as_ptr()));
                 _mm512_storeu_ps(sums.as_mut_ptr(), sum);
             }

@@ -129,12 +129,11 @@ unsafe fn fill_tile(rows: &[&[f32]], pieces: usize, out: &mut [u32]) {
         .step_by(TILE_INPUTS)
         .zip(out.chunks_mut(pieces * TILE_ROWS * tokens))
     {
-        let mut rest: Vec<Remainder> = Vec::with_capacity(TILE_TOKENS);
-        // SAFETY: every row holds a multiple of 32 inputs.
-        rest.extend(
-            rows.iter()
-                .map(|row| unsafe { Remainder::load(row[step..step + TILE_INPUTS].as_ptr()) }),
-        );
+        let mut rest = [Remainder::none(); TILE_TOKENS];
+        for (rest, row) in rest.iter_mut().zip(rows) {
+            // SAFETY: the slice is 32 inputs.
+            *rest = unsafe { Remainder::load(row[step..step + TILE_INPUTS].as_ptr()) };
+        }
         for out in out.chunks_mut(TILE_ROWS * tokens) {
             let mut columns = [_mm512_setzero_si512(); TILE_TOKENS];
             for (column, rest) in columns.iter_mut().zip(&mut rest) {

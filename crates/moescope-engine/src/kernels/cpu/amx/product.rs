@@ -22,8 +22,6 @@ use super::{
 const STEPS_PER_SUM: usize = 16;
 /// Pairs of inputs of a step.
 const STEP_PAIRS: usize = 16;
-/// Bytes of a tile's weights of a step.
-const NEXT_BYTES: usize = 1024;
 /// Tiles of tokens whose results are kept at a time.
 const MOST_TILES: usize = 16;
 /// Bytes of activations that stay in the second-level cache while a panel's rows pass.
@@ -79,14 +77,10 @@ impl Multiplier {
                 for (block, rows) in blocks.iter().enumerate() {
                     let mut scratch = std::mem::take(&mut self.scratch);
                     // SAFETY: the part lies within the rows.
-                    let mut weights = unsafe { rows.tiles(part.clone(), &mut scratch) };
-                    // Fetched while the last tokens are multiplied, which waits for no memory.
-                    let next = weights.next.take().filter(|_| first == 0 && pairs.len() > 1);
+                    let weights =
+                        unsafe { rows.tiles(part.clone(), pairs.len() > 1, &mut scratch) };
                     let results = &mut results[block * pairs.len()..(block + 1) * pairs.len()];
                     for (tile, results) in pairs.iter().zip(results) {
-                        if Some(tile) == pairs.last() {
-                            weights.next = next;
-                        }
                         let tokens = x.pair_of_tiles(group, *tile, part.start);
                         // SAFETY: weights and activations have the steps of the part.
                         unsafe {
@@ -134,9 +128,6 @@ impl Multiplier {
             unsafe {
                 let weights = WeightTiles {
                     tiles: weights.tiles.map(|tile| tile.add(at * weights.step)),
-                    next: weights
-                        .next
-                        .map(|next| next.map(|next| next.wrapping_add(at * NEXT_BYTES))),
                     ..weights
                 };
                 let tokens = activations.tokens;

@@ -39,8 +39,6 @@ pub(super) struct WeightTiles {
     pub(super) row_stride: usize,
     /// Bytes from 32 inputs to the next 32.
     pub(super) step: usize,
-    /// Where the weights of the next block begin, 16 rows each, to be fetched meanwhile.
-    pub(super) next: Option<[*const u8; 2]>,
 }
 
 /// One or two tiles of activations.
@@ -113,224 +111,132 @@ impl TileUnit {
         self.shape(activations.tokens);
         // SAFETY: the registers are shaped as `shape` says, and the caller gives readable memory.
         unsafe {
-            match (activations.tokens[1] > 0, weights.next.is_some()) {
-                (false, false) => one_tile::<PIECES>(weights, activations, steps, results),
-                (false, true) => one_tile_ahead::<PIECES>(weights, activations, steps, results),
-                (true, false) => two_tiles::<PIECES>(weights, activations, steps, results),
-                (true, true) => two_tiles_ahead::<PIECES>(weights, activations, steps, results),
+            if activations.tokens[1] == 0 {
+                one_tile::<PIECES>(weights, activations, steps, results);
+            } else {
+                two_tiles::<PIECES>(weights, activations, steps, results);
             }
         }
     }
 }
 
-/// Sixteen lines of 64 bytes into the second-level cache.
-macro_rules! fetch_ahead {
-    ($pointer:literal) => {
-        concat!(
-            "prefetcht1 [{",
-            $pointer,
-            "}]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 64]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 128]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 192]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 256]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 320]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 384]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 448]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 512]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 576]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 640]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 704]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 768]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 832]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 896]\n",
-            "prefetcht1 [{",
-            $pointer,
-            "} + 960]\n",
-            "add {",
-            $pointer,
-            "}, 1024",
-        )
-    };
-}
-
-/// Two tiles of weights with one tile of tokens; `$ahead` is what else happens in each step.
-macro_rules! one_tile {
-    ($name:ident, $weights:ident, [$($ahead:expr),*], [$($operand:tt)*]) => {
-        /// # Safety
-        /// As for [`TileUnit::multiply`], with the registers shaped.
-        unsafe fn $name<const PIECES: usize>(
-            $weights: WeightTiles,
-            activations: TokenTiles,
-            steps: usize,
-            results: &mut Results,
-        ) {
-            let [w0, w1] = $weights.tiles;
-            // SAFETY: by the contract; a tile of activations is 16 rows of s0 bytes, and tiles follow each other.
-            // Fetching ahead reads nothing that the program could see, wherever it points.
-            unsafe {
-                asm!(
-                    "mov {p:e}, 64",
-                    "tileloadd tmm0, [{o} + {p}*1]",
-                    "tileloadd tmm1, [{o} + {p}*1 + 1024]",
-                    "2:",
-                    "tileloadd tmm4, [{w0} + {ws}*1]",
-                    "tileloadd tmm5, [{w1} + {ws}*1]",
-                    $($ahead,)*
-                    "mov {p:e}, {pieces}",
-                    "3:",
-                    "tileloadd tmm6, [{x0} + {s0}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tdpbf16ps tmm1, tmm5, tmm6",
-                    "lea {x0}, [{x0} + {s0}*8]",
-                    "lea {x0}, [{x0} + {s0}*8]",
-                    "dec {p:e}",
-                    "jnz 3b",
-                    "add {w0}, {step}",
-                    "add {w1}, {step}",
-                    "dec {k}",
-                    "jnz 2b",
-                    "mov {s0:e}, 64",
-                    "tilestored [{o} + {s0}*1], tmm0",
-                    "tilestored [{o} + {s0}*1 + 1024], tmm1",
-                    w0 = inout(reg) w0 => _,
-                    w1 = inout(reg) w1 => _,
-                    ws = in(reg) $weights.row_stride,
-                    step = in(reg) $weights.step,
-                    x0 = inout(reg) activations.tiles[0] => _,
-                    s0 = inout(reg) 4 * activations.tokens[0] => _,
-                    k = inout(reg) steps => _,
-                    p = out(reg) _,
-                    o = in(reg) results.0.as_mut_ptr(),
-                    pieces = const PIECES,
-                    $($operand)*
-                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
-                    options(nostack),
-                );
-            }
-        }
-    };
+/// Two tiles of weights with one tile of tokens.
+///
+/// # Safety
+/// As for [`TileUnit::multiply`], with the registers shaped.
+unsafe fn one_tile<const PIECES: usize>(
+    weights: WeightTiles,
+    activations: TokenTiles,
+    steps: usize,
+    results: &mut Results,
+) {
+    let [w0, w1] = weights.tiles;
+    // SAFETY: by the contract; a tile of activations is 16 rows of s0 bytes, and tiles follow each other.
+    unsafe {
+        asm!(
+            "mov {p:e}, 64",
+            "tileloadd tmm0, [{o} + {p}*1]",
+            "tileloadd tmm1, [{o} + {p}*1 + 1024]",
+            "2:",
+            "tileloadd tmm4, [{w0} + {ws}*1]",
+            "tileloadd tmm5, [{w1} + {ws}*1]",
+            "mov {p:e}, {pieces}",
+            "3:",
+            "tileloadd tmm6, [{x0} + {s0}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm5, tmm6",
+            "lea {x0}, [{x0} + {s0}*8]",
+            "lea {x0}, [{x0} + {s0}*8]",
+            "dec {p:e}",
+            "jnz 3b",
+            "add {w0}, {step}",
+            "add {w1}, {step}",
+            "dec {k}",
+            "jnz 2b",
+            "mov {s0:e}, 64",
+            "tilestored [{o} + {s0}*1], tmm0",
+            "tilestored [{o} + {s0}*1 + 1024], tmm1",
+            w0 = inout(reg) w0 => _,
+            w1 = inout(reg) w1 => _,
+            ws = in(reg) weights.row_stride,
+            step = in(reg) weights.step,
+            x0 = inout(reg) activations.tiles[0] => _,
+            s0 = inout(reg) 4 * activations.tokens[0] => _,
+            k = inout(reg) steps => _,
+            p = out(reg) _,
+            o = in(reg) results.0.as_mut_ptr(),
+            pieces = const PIECES,
+            out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
+            options(nostack),
+        );
+    }
 }
 
 /// Two tiles of weights with two tiles of tokens.
-macro_rules! two_tiles {
-    ($name:ident, $weights:ident, [$($ahead:expr),*], [$($operand:tt)*]) => {
-        /// # Safety
-        /// As for [`TileUnit::multiply`], with the registers shaped.
-        unsafe fn $name<const PIECES: usize>(
-            $weights: WeightTiles,
-            activations: TokenTiles,
-            steps: usize,
-            results: &mut Results,
-        ) {
-            let [w0, w1] = $weights.tiles;
-            let [x0, x1] = activations.tiles;
-            let [s0, s1] = activations.tokens.map(|tokens| 4 * tokens);
-            // SAFETY: as above.
-            unsafe {
-                asm!(
-                    "mov {p:e}, 64",
-                    "tileloadd tmm0, [{o} + {p}*1]",
-                    "tileloadd tmm1, [{o} + {p}*1 + 1024]",
-                    "tileloadd tmm2, [{o} + {p}*1 + 2048]",
-                    "tileloadd tmm3, [{o} + {p}*1 + 3072]",
-                    "2:",
-                    "tileloadd tmm4, [{w0} + {ws}*1]",
-                    "tileloadd tmm5, [{w1} + {ws}*1]",
-                    $($ahead,)*
-                    "mov {p:e}, {pieces}",
-                    "3:",
-                    "tileloadd tmm6, [{x0} + {s0}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tdpbf16ps tmm1, tmm5, tmm6",
-                    "tileloadd tmm7, [{x1} + {s1}*1]",
-                    "tdpbf16ps tmm2, tmm4, tmm7",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    "lea {x0}, [{x0} + {s0}*8]",
-                    "lea {x0}, [{x0} + {s0}*8]",
-                    "lea {x1}, [{x1} + {s1}*8]",
-                    "lea {x1}, [{x1} + {s1}*8]",
-                    "dec {p:e}",
-                    "jnz 3b",
-                    "add {w0}, {step}",
-                    "add {w1}, {step}",
-                    "dec {k}",
-                    "jnz 2b",
-                    "mov {s0:e}, 64",
-                    "tilestored [{o} + {s0}*1], tmm0",
-                    "tilestored [{o} + {s0}*1 + 1024], tmm1",
-                    "tilestored [{o} + {s0}*1 + 2048], tmm2",
-                    "tilestored [{o} + {s0}*1 + 3072], tmm3",
-                    w0 = inout(reg) w0 => _,
-                    w1 = inout(reg) w1 => _,
-                    ws = in(reg) $weights.row_stride,
-                    step = in(reg) $weights.step,
-                    x0 = inout(reg) x0 => _,
-                    s0 = inout(reg) s0 => _,
-                    x1 = inout(reg) x1 => _,
-                    s1 = in(reg) s1,
-                    k = inout(reg) steps => _,
-                    p = out(reg) _,
-                    o = in(reg) results.0.as_mut_ptr(),
-                    pieces = const PIECES,
-                    $($operand)*
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _,
-                    out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                    options(nostack),
-                );
-            }
-        }
-    };
+///
+/// # Safety
+/// As for [`TileUnit::multiply`], with the registers shaped.
+unsafe fn two_tiles<const PIECES: usize>(
+    weights: WeightTiles,
+    activations: TokenTiles,
+    steps: usize,
+    results: &mut Results,
+) {
+    let [w0, w1] = weights.tiles;
+    let [x0, x1] = activations.tiles;
+    let [s0, s1] = activations.tokens.map(|tokens| 4 * tokens);
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "mov {p:e}, 64",
+            "tileloadd tmm0, [{o} + {p}*1]",
+            "tileloadd tmm1, [{o} + {p}*1 + 1024]",
+            "tileloadd tmm2, [{o} + {p}*1 + 2048]",
+            "tileloadd tmm3, [{o} + {p}*1 + 3072]",
+            "2:",
+            "tileloadd tmm4, [{w0} + {ws}*1]",
+            "tileloadd tmm5, [{w1} + {ws}*1]",
+            "mov {p:e}, {pieces}",
+            "3:",
+            "tileloadd tmm6, [{x0} + {s0}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm5, tmm6",
+            "tileloadd tmm7, [{x1} + {s1}*1]",
+            "tdpbf16ps tmm2, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "lea {x0}, [{x0} + {s0}*8]",
+            "lea {x0}, [{x0} + {s0}*8]",
+            "lea {x1}, [{x1} + {s1}*8]",
+            "lea {x1}, [{x1} + {s1}*8]",
+            "dec {p:e}",
+            "jnz 3b",
+            "add {w0}, {step}",
+            "add {w1}, {step}",
+            "dec {k}",
+            "jnz 2b",
+            "mov {s0:e}, 64",
+            "tilestored [{o} + {s0}*1], tmm0",
+            "tilestored [{o} + {s0}*1 + 1024], tmm1",
+            "tilestored [{o} + {s0}*1 + 2048], tmm2",
+            "tilestored [{o} + {s0}*1 + 3072], tmm3",
+            w0 = inout(reg) w0 => _,
+            w1 = inout(reg) w1 => _,
+            ws = in(reg) weights.row_stride,
+            step = in(reg) weights.step,
+            x0 = inout(reg) x0 => _,
+            s0 = inout(reg) s0 => _,
+            x1 = inout(reg) x1 => _,
+            s1 = in(reg) s1,
+            k = inout(reg) steps => _,
+            p = out(reg) _,
+            o = in(reg) results.0.as_mut_ptr(),
+            pieces = const PIECES,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _,
+            out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
 }
-
-one_tile!(one_tile, weights, [], []);
-one_tile!(
-    one_tile_ahead,
-    weights,
-    [fetch_ahead!("n0"), fetch_ahead!("n1")],
-    [
-        n0 = inout(reg) weights.next.unwrap_or(weights.tiles)[0] => _,
-        n1 = inout(reg) weights.next.unwrap_or(weights.tiles)[1] => _,
-    ]
-);
-two_tiles!(two_tiles, weights, [], []);
-two_tiles!(
-    two_tiles_ahead,
-    weights,
-    [fetch_ahead!("n0"), fetch_ahead!("n1")],
-    [
-        n0 = inout(reg) weights.next.unwrap_or(weights.tiles)[0] => _,
-        n1 = inout(reg) weights.next.unwrap_or(weights.tiles)[1] => _,
-    ]
-);
 
 impl Drop for TileUnit {
     fn drop(&mut self) {

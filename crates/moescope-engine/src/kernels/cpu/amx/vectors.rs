@@ -3,9 +3,9 @@
 use std::arch::x86_64::{
     __m256bh, __m256i, __m512, __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_castsi512_si256, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
-    _mm512_extracti64x4_epi64, _mm512_loadu_ps, _mm512_shuffle_i32x4, _mm512_slli_epi32,
-    _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
+    _mm512_extracti64x4_epi64, _mm512_loadu_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4,
+    _mm512_slli_epi32, _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::tiles::TILE_VALUES;
@@ -18,6 +18,17 @@ pub(super) struct Remainder {
 }
 
 impl Remainder {
+    /// Nothing.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn none() -> Self {
+        let zero = _mm512_castsi512_ps(_mm512_setzero_si512());
+        Self {
+            low: zero,
+            high: zero,
+        }
+    }
+
     /// Reads 32 values.
     ///
     /// # Safety
@@ -107,16 +118,17 @@ pub(super) fn transpose(rows: &mut [__m512i; 16]) {
     }
 }
 
-/// A tile of results `[16 outputs, 16 tokens]` as `[16 tokens, 16 outputs]`.
+/// A tile of results `[16 outputs, 16 tokens]` as `[16 tokens, 16 outputs]`, the bits of f32.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn transposed(tile: &[f32; TILE_VALUES]) -> [__m512; 16] {
-    let mut rows: [__m512i; 16] = std::array::from_fn(|row| {
-        // SAFETY: the tile has 16 rows of 16 values.
-        _mm512_castps_si512(unsafe { _mm512_loadu_ps(tile.as_ptr().add(row * 16)) })
-    });
+pub(super) fn transposed(tile: &[f32; TILE_VALUES]) -> [__m512i; 16] {
+    let mut rows = [_mm512_setzero_si512(); 16];
+    for (row, values) in rows.iter_mut().zip(tile.chunks_exact(16)) {
+        // SAFETY: a chunk is 16 values.
+        *row = _mm512_castps_si512(unsafe { _mm512_loadu_ps(values.as_ptr()) });
+    }
     transpose(&mut rows);
-    rows.map(|row| _mm512_castsi512_ps(row))
+    rows
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ use crate::{
 
 /// Bytes of 32 inputs of a row.
 const STEP_BYTES: usize = 2 * TILE_INPUTS;
-/// bf16 values of 32 inputs of two tiles.
-const STEP_VALUES: usize = 2 * TILE_ROWS * TILE_INPUTS;
+/// Rows of two tiles, each a line of the cache per step.
+const STEP_LINES: usize = 2 * TILE_ROWS;
 
 /// Two tiles' rows of one matrix, or of two.
 #[derive(Clone, Copy)]
@@ -35,15 +35,22 @@ pub(super) struct TileRows<'a> {
     pub(super) count: [usize; 2],
     /// Inputs: a multiple of 32.
     pub(super) inputs: usize,
-    /// First rows of the tiles that follow, to be fetched meanwhile.
-    pub(super) next: Option<[usize; 2]>,
+}
+
+/// A line of the cache: 32 inputs of a row.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([bf16; TILE_INPUTS]);
+
+impl Line {
+    const ZERO: Self = Self([bf16::ZERO; TILE_INPUTS]);
 }
 
 /// Memory for weights that do not lie as tiles want them.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// `[steps, 2, 16, 32]`.
-    values: Vec<bf16>,
+    /// `[steps, 2, 16, 32]` in lines of the cache.
+    values: Vec<Line>,
     /// Of blocks: the factor of each row, `[steps, 2, 16]`; empty where the values are the weights.
     pub(super) scales: Vec<f32>,
 }
@@ -57,12 +64,22 @@ impl<'a> TileRows<'a> {
             first: firsts,
             count: firsts.map(|first| TILE_ROWS.min(end - first)),
             inputs,
-            next: (first + 2 * TILE_ROWS < end).then(|| firsts.map(|first| first + 2 * TILE_ROWS)),
         }
     }
 
-    /// Whether tiles can be read where the weights lie.
-    fn are_in_place(&self) -> bool {
+    /// Whether tiles are read where the weights lie.
+    ///
+    /// Checkpoints put tensors at any address. A row of a tile that lies across two lines of the cache takes two reads,
+    /// so weights that are read more than once are brought into line first.
+    fn are_in_place(&self, are_reused: bool) -> bool {
+        const LINE: usize = 64;
+        let is_aligned = |rows: &Rows<'_>| match rows {
+            Rows::Bf16(values) => (values.as_ptr() as usize).is_multiple_of(LINE),
+            _ => false,
+        };
+        if are_reused && !self.matrices.iter().all(is_aligned) {
+            return false;
+        }
         self.count == [TILE_ROWS; 2]
             && self
                 .matrices
@@ -75,8 +92,13 @@ impl<'a> TileRows<'a> {
     /// # Safety
     /// The machine has AVX-512 with bf16.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tiles(&self, part: Range<usize>, scratch: &mut Scratch) -> WeightTiles {
-        if self.are_in_place() {
+    pub(super) unsafe fn tiles(
+        &self,
+        part: Range<usize>,
+        are_reused: bool,
+        scratch: &mut Scratch,
+    ) -> WeightTiles {
+        if self.are_in_place(are_reused) {
             let start = |tile: usize| match self.matrices[tile] {
                 Rows::Bf16(values) => {
                     let rows = &values[self.first[tile] * self.inputs..][..TILE_ROWS * self.inputs];
@@ -89,22 +111,11 @@ impl<'a> TileRows<'a> {
                 tiles: [start(0), start(1)],
                 row_stride: 2 * self.inputs,
                 step: STEP_BYTES,
-                // Rows follow each other without a gap where all inputs are multiplied at once.
-                next: self
-                    .next
-                    .filter(|_| part.len() * TILE_INPUTS == self.inputs)
-                    .map(|rows| {
-                        // Only fetched, never read: it may lie beyond the matrix.
-                        [0, 1].map(|tile| {
-                            let ahead = rows[tile].wrapping_sub(self.first[tile]);
-                            start(tile).wrapping_add(2 * ahead * self.inputs)
-                        })
-                    }),
             };
         }
         let steps = part.len();
         let is_blocks = matches!(self.matrices[0], Rows::Blocks(..));
-        scratch.values.resize(steps * STEP_VALUES, bf16::ZERO);
+        scratch.values.resize(steps * STEP_LINES, Line::ZERO);
         scratch.scales.clear();
         if is_blocks {
             scratch.scales.resize(steps * 2 * TILE_ROWS, 0.0);
@@ -127,15 +138,13 @@ impl<'a> TileRows<'a> {
             tiles: [first, unsafe { first.add(TILE_ROWS * STEP_BYTES) }],
             row_stride: STEP_BYTES,
             step: 2 * TILE_ROWS * STEP_BYTES,
-            next: None,
         }
     }
 }
 
 fn clear_row(place: usize, steps: usize, scratch: &mut Scratch) {
     for step in 0..steps {
-        let at = step * STEP_VALUES + place * TILE_INPUTS;
-        scratch.values[at..at + TILE_INPUTS].fill(bf16::ZERO);
+        scratch.values[step * STEP_LINES + place] = Line::ZERO;
     }
 }
 
@@ -149,11 +158,10 @@ unsafe fn fill_row(
     scratch: &mut Scratch,
 ) {
     let Scratch { values, scales } = scratch;
-    assert!(values.len() == steps * STEP_VALUES && place < 2 * TILE_ROWS);
     let mut put = |step: usize, piece: __m512i| {
-        let at = step * STEP_VALUES + place * TILE_INPUTS;
-        // SAFETY: by the assertion, 32 values from `at` are inside the buffer.
-        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(at).cast(), piece) };
+        let line = &mut values[step * STEP_LINES + place];
+        // SAFETY: a line has room for 32 values.
+        unsafe { _mm512_storeu_si512(line.0.as_mut_ptr().cast(), piece) };
     };
     match rows {
         Rows::F32(weights) => {
