@@ -266,7 +266,7 @@ unsafe fn scores_of<S: Simd, const R: usize>(
     }
 }
 
-/// Dot products in sixteen running sums and a tail, always added in the same order.
+/// Dot products in sixteen running sums, always added in the same order.
 ///
 /// # Safety
 /// All slices have the same length, and the machine has `S`.
@@ -287,16 +287,20 @@ unsafe fn dots<S: Simd, const R: usize>(a: [&[f32]; R], b: [&[f32]; TILE]) -> [[
             }
             at += LANES;
         }
-        let mut dots = [[0.0; TILE]; R];
-        for (r, dots) in dots.iter_mut().enumerate() {
-            *dots = S::sums(sums[r]);
-            for (c, dot) in dots.iter_mut().enumerate() {
-                let mut tail = 0.0;
-                for t in body..len {
-                    tail = S::fma1(a[r][t], b[c][t], tail);
+        if body < len {
+            let rest = len - body;
+            let b: [S::V; TILE] =
+                std::array::from_fn(|c| S::load_part(b[c].as_ptr().add(body), rest));
+            for r in 0..R {
+                let a = S::load_part(a[r].as_ptr().add(body), rest);
+                for c in 0..TILE {
+                    sums[r][c] = S::fma(a, b[c], sums[r][c]);
                 }
-                *dot += tail;
             }
+        }
+        let mut dots = [[0.0; TILE]; R];
+        for (dots, sums) in dots.iter_mut().zip(sums) {
+            *dots = S::sums(sums);
         }
         dots
     }
@@ -385,6 +389,11 @@ impl<const R: usize> Mixture<'_, R> {
         while at + LANES <= values.width {
             unsafe { self.mix_part::<S, 1>(values, at, &mut out) };
             at += LANES;
+        }
+        if at < values.width && values.width >= LANES {
+            // The last sixteen dimensions; some of them come out a second time, the same.
+            unsafe { self.mix_part::<S, 1>(values, values.width - LANES, &mut out) };
+            at = values.width;
         }
         for at in at..values.width {
             for (r, out) in out.iter_mut().enumerate() {

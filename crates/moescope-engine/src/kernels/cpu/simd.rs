@@ -18,6 +18,16 @@ pub(super) unsafe trait Simd {
     unsafe fn zero() -> Self::V;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
+    /// The first `n` of sixteen floats, zeros after them; reads no more than `n`.
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize) -> Self::V {
+        let mut lanes = [0.0f32; LANES];
+        // SAFETY: the caller gives `n` readable floats, at most sixteen.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+            Self::load(lanes.as_ptr())
+        }
+    }
     unsafe fn load_bf16(p: *const bf16) -> Self::V;
     /// Sixteen signed bytes as floats.
     unsafe fn load_i8(p: *const u8) -> Self::V;
@@ -141,9 +151,10 @@ mod x86 {
         _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm512_add_ps,
         _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
         _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-        _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
-        _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+        _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps,
+        _mm512_max_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32,
+        _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -278,6 +289,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self::V {
             unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> Self::V {
+            // A whole vector is not a part, so the shift is less than sixteen.
+            unsafe { _mm512_maskz_loadu_ps((1u16 << n) - 1, p) }
         }
         #[inline(always)]
         unsafe fn load_bf16(p: *const bf16) -> Self::V {
