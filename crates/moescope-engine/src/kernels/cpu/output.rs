@@ -23,6 +23,20 @@ impl<'a, T> SharedOut<'a, T> {
         }
     }
 
+    /// Room for `len` elements in an empty vector, without clearing it first.
+    ///
+    /// # Safety
+    /// Before the vector is made `len` long, every element is written, and none is read before it is written.
+    pub(super) unsafe fn unwritten(vector: &'a mut Vec<T>, len: usize) -> Self {
+        vector.clear();
+        vector.reserve_exact(len);
+        Self {
+            start: vector.as_mut_ptr(),
+            len,
+            lifetime: PhantomData,
+        }
+    }
+
     /// Writes one element.
     ///
     /// # Safety

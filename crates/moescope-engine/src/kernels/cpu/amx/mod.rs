@@ -126,12 +126,15 @@ pub(super) fn linear(compute: ComputeType, x: &[f32], weight: Rows<'_>, k: usize
         offsets: vec![0, n],
     };
     let operand = Operand::of(shape, |row| &x[row * k..(row + 1) * k]);
-    let mut out = vec![0.0f32; n * m];
-    let shared = SharedOut::new(&mut out);
+    let mut out = Vec::new();
+    // SAFETY: the panels cover all columns of all tokens, and nothing is read.
+    let shared = unsafe { SharedOut::unwritten(&mut out, n * m) };
     run(panels(m, k, BLOCK_ROWS), n * m * k, |panel| {
         // SAFETY: `multiplies` has seen the instructions; panels are disjoint columns of the output.
         unsafe { linear_panel(&operand, weight, panel, m, &shared) };
     });
+    // SAFETY: every element has been written.
+    unsafe { out.set_len(n * m) };
     out
 }
 
@@ -227,9 +230,10 @@ pub(super) fn experts(
             })
         }
     };
-    let mut inner = Operand::empty(shape(intermediate));
-    let places = SharedOut::new(&mut inner.pairs);
-    let inner_shape = &inner.shape;
+    let inner_shape = shape(intermediate);
+    let mut pairs = Vec::new();
+    // SAFETY: the tasks cover all inputs of all assignments, and nothing is read.
+    let places = unsafe { SharedOut::unwritten(&mut pairs, inner_shape.len()) };
     let multiply_adds = choice.selected.len() * hidden * intermediate;
     let tasks: Vec<(usize, Range<usize>)> = assignments
         .used()
@@ -246,11 +250,17 @@ pub(super) fn experts(
             expert,
             weights: experts[expert],
             function,
-            inner: inner_shape,
+            inner: &inner_shape,
         };
         // SAFETY: `multiplies` has seen the instructions; tasks are disjoint inputs of the inner operand.
         unsafe { task.run(panel, &places) };
     });
+    // SAFETY: every pair has been written.
+    unsafe { pairs.set_len(inner_shape.len()) };
+    let inner = Operand {
+        pairs,
+        shape: inner_shape,
+    };
     let mut out = vec![0.0f32; x.len()];
     let shared = SharedOut::new(&mut out);
     let used: Vec<usize> = assignments.used().collect();

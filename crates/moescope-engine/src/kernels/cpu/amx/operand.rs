@@ -42,7 +42,7 @@ impl OperandShape {
     }
 
     /// Pairs of all tokens.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.offsets.last().copied().unwrap_or(0) * self.token_pairs()
     }
 
@@ -72,19 +72,11 @@ impl OperandShape {
 }
 
 impl Operand {
-    /// Room for activations that are put in place later.
-    pub(super) fn empty(shape: OperandShape) -> Self {
-        Self {
-            pairs: vec![0; shape.len()],
-            shape,
-        }
-    }
-
     /// Takes rows apart; `row(i)` gives the inputs of row i.
     pub(super) fn of<'a>(shape: OperandShape, row: impl Fn(usize) -> &'a [f32] + Sync) -> Self {
-        let mut operand = Self::empty(shape);
-        let shape = &operand.shape;
-        let out = SharedOut::new(&mut operand.pairs);
+        let mut pairs = Vec::new();
+        // SAFETY: the tiles cover all tokens, and nothing is read.
+        let out = unsafe { SharedOut::unwritten(&mut pairs, shape.len()) };
         let fill = |(group, tile): (usize, usize)| {
             let rows = shape.rows(group, tile);
             let start = rows.start * shape.token_pairs();
@@ -100,7 +92,9 @@ impl Operand {
         } else {
             tiles.into_par_iter().for_each(fill);
         }
-        operand
+        // SAFETY: every pair has been written.
+        unsafe { pairs.set_len(shape.len()) };
+        Self { pairs, shape }
     }
 
     /// Two neighbouring tiles of a group from a step of 32 inputs, the second empty beyond the last.
