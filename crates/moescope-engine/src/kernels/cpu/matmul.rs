@@ -350,6 +350,8 @@ unsafe fn blocks_tile<S: Simd, const NR: usize>(x: &[f32], w: &[u8], kind: Block
             let xs = [S::load(xs), S::load(xs.add(LANES))];
             for (c, sum) in sums.iter_mut().enumerate() {
                 let w = w.as_ptr().add(c * row_bytes + block * kind.bytes());
+                // The rows that come next; at the end of the matrix, beyond it.
+                S::fetch(w.wrapping_add(NR * row_bytes));
                 let scale = S::splat_f16(w);
                 let integers = w.add(SCALE_BYTES);
                 let weights = match kind {

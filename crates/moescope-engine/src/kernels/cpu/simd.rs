@@ -33,6 +33,9 @@ pub(super) unsafe trait Simd {
     unsafe fn load_i8(p: *const u8) -> Self::V;
     /// The lower and the upper halves of sixteen bytes as floats, 8 taken off.
     unsafe fn load_i4(p: *const u8) -> [Self::V; 2];
+    /// Asks for the line of the cache at an address, which need not be readable.
+    #[inline(always)]
+    unsafe fn fetch(_: *const u8) {}
     /// A half-precision number, little-endian, sixteen times.
     unsafe fn splat_f16(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
@@ -142,19 +145,19 @@ unsafe impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128,
-        _mm_movehl_ps, _mm_set1_epi16, _mm_shuffle_ps, _mm256_add_ps, _mm256_and_si256,
-        _mm256_castpd_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
-        _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
-        _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps,
-        _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm512_add_ps,
-        _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
-        _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-        _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps,
-        _mm512_max_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32,
-        _mm512_storeu_ps,
+        __m256, __m512, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64,
+        _mm_loadu_si128, _mm_movehl_ps, _mm_prefetch, _mm_set1_epi16, _mm_shuffle_ps,
+        _mm256_add_ps, _mm256_and_si256, _mm256_castpd_ps, _mm256_castps256_ps128,
+        _mm256_castsi256_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
+        _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi16,
+        _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32,
+        _mm256_storeu_ps, _mm256_sub_epi32, _mm512_add_ps, _mm512_castps_pd,
+        _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+        _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf64x4_pd,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
+        _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
     };
 
     use super::{Simd, bf16};
@@ -192,6 +195,10 @@ mod x86 {
                 let ([low_0, high_0], [low_1, high_1]) = (eight_i4(p), eight_i4(p.add(8)));
                 [[low_0, low_1], [high_0, high_1]]
             }
+        }
+        #[inline(always)]
+        unsafe fn fetch(p: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn splat_f16(p: *const u8) -> Self::V {
@@ -321,6 +328,10 @@ mod x86 {
                     _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(both), table),
                 ]
             }
+        }
+        #[inline(always)]
+        unsafe fn fetch(p: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn splat_f16(p: *const u8) -> Self::V {
