@@ -8,7 +8,7 @@
 //!
 //! ```no_run
 //! use moescope_core::NoProgress;
-//! use moescope_engine::{BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Interventions, MoeModel, RunConfig, Tokenizer};
+//! use moescope_engine::{BatchRun, Checkpoint, ComputeDevice, DeviceChoice, Interventions, LoadOptions, MoeModel, RunConfig, Tokenizer};
 //!
 //! let checkpoint = Checkpoint::open("my-model".as_ref())?;
 //! let device = ComputeDevice::open(DeviceChoice::Auto)?;

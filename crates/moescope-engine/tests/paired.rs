@@ -80,8 +80,10 @@ fn check_against_each_alone(variant: &MoeModel) -> Vec<PairedSequence> {
         let (ln_p, ln_q) = (log_probabilities(&p[number]), log_probabilities(&q[number]));
         let kl: f64 = ln_p.iter().zip(&ln_q).map(|(p, q)| p.exp() * (p - q)).sum();
         let last = paired.divergences.last().unwrap();
+        // Blocks may be unpacked in another way for one row of the head than for many: logits then differ by roundings
+        // of f32, and KL by about √(2 KL) times as much.
         assert!(
-            (last.kl_nats - kl).abs() < 1e-5 * kl + 1e-9,
+            (last.kl_nats - kl).abs() < 1e-5 * (kl + kl.sqrt()) + 1e-9,
             "{last:?} {kl}"
         );
     }
