@@ -86,6 +86,12 @@ fn axis_word(kind: AxisKind) -> &'static str {
         AxisKind::Variant => "variant",
         AxisKind::Margin => "margin",
         AxisKind::ChangedLayers => "changed layers",
+        AxisKind::LayerB => "second layer",
+        AxisKind::Lag => "lag",
+        AxisKind::Position => "position",
+        AxisKind::Token => "token",
+        AxisKind::Rank => "rank",
+        AxisKind::Trace => "trace",
     }
 }
 

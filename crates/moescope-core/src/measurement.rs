@@ -87,6 +87,29 @@ pub enum AxisKind {
     Margin,
     /// Ranges of the number of layers at which something changed.
     ChangedLayers,
+    /// The second layer of a pair, e.g. the one after.
+    LayerB,
+    /// Distances between tokens.
+    Lag,
+    /// Ranges of positions within a document.
+    Position,
+    /// Entries of the vocabulary.
+    Token,
+    /// Ranks among the chosen experts, or places in a ranking.
+    Rank,
+    /// Traces that are compared.
+    Trace,
+}
+
+impl AxisKind {
+    /// The kinds whose labels stand in the column `bin` of long tables; a measurement has at most one of them.
+    const BINS: [Self; 5] = [
+        Self::Margin,
+        Self::ChangedLayers,
+        Self::Lag,
+        Self::Position,
+        Self::Rank,
+    ];
 }
 
 /// A confidence interval.
@@ -157,8 +180,12 @@ pub struct LongRow {
     pub group_b: Option<String>,
     pub expert: Option<String>,
     pub expert_b: Option<String>,
+    pub layer_b: Option<String>,
     pub document: Option<String>,
+    pub token: Option<String>,
+    pub trace: Option<String>,
     pub variant: Option<String>,
+    /// A range of margins, positions or numbers of layers; a lag; a rank.
     pub bin: Option<String>,
     pub value: Option<f64>,
     pub unit: String,
@@ -301,9 +328,12 @@ impl Measurement {
                     group_b: label(AxisKind::GroupB),
                     expert: label(AxisKind::Expert),
                     expert_b: label(AxisKind::ExpertB),
+                    layer_b: label(AxisKind::LayerB),
                     document: label(AxisKind::Document),
+                    token: label(AxisKind::Token),
+                    trace: label(AxisKind::Trace),
                     variant: label(AxisKind::Variant).or_else(|| label(AxisKind::Component)),
-                    bin: label(AxisKind::Margin).or_else(|| label(AxisKind::ChangedLayers)),
+                    bin: AxisKind::BINS.into_iter().find_map(label),
                     value: Some(self.values[flat]).filter(|v| v.is_finite()),
                     unit: self.unit.clone(),
                     low: interval.map(|i| i.low),

@@ -207,6 +207,12 @@ pub(crate) fn kind_in_words(kind: AxisKind) -> &'static str {
         AxisKind::Variant => "variant",
         AxisKind::Margin => "margin",
         AxisKind::ChangedLayers => "changed layers",
+        AxisKind::LayerB => "layer B",
+        AxisKind::Lag => "lag",
+        AxisKind::Position => "position",
+        AxisKind::Token => "token",
+        AxisKind::Rank => "rank",
+        AxisKind::Trace => "trace",
     }
 }
 

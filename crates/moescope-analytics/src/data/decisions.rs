@@ -1,21 +1,56 @@
-//! The decisions of one document, in order.
+//! Decisions in order, one document at a time.
 
-use moescope_core::PhaseSelection;
+use std::ops::Range;
 
-/// What a metric needs of each decision, and which decisions it counts.
-#[derive(Clone, Copy, Debug)]
+use moescope_core::{Phase, PhaseSelection, Scope};
+
+/// What a metric needs of each decision and of its token, and which decisions it counts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag per column that costs time to read"
+)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DecisionNeeds {
     /// The experts' weights.
     pub(crate) weights: bool,
+    /// The probability mass of the chosen experts.
+    pub(crate) topk_mass: bool,
     /// The routing entropy.
     pub(crate) entropy: bool,
+    /// The k-th minus the (k+1)-th selection score.
+    pub(crate) margin: bool,
+    /// The (k+1)-th expert.
+    pub(crate) runner_up: bool,
+    /// ln Σ exp(logits).
+    pub(crate) logsumexp: bool,
+    /// All router logits.
+    pub(crate) logits: bool,
+    /// The tokens' ids.
+    pub(crate) token_ids: bool,
+    /// The tokens' surprisals.
+    pub(crate) surprisal: bool,
+    /// The most likely next tokens.
+    pub(crate) predicted_ids: bool,
     /// The phases that count.
     pub(crate) phase: PhaseSelection,
     /// Whether special and template tokens count.
     pub(crate) include_special: bool,
 }
 
+impl DecisionNeeds {
+    /// The experts of the decisions in a scope, and nothing else.
+    pub(crate) fn of(scope: &Scope) -> Self {
+        Self {
+            phase: scope.phase,
+            include_special: scope.include_special,
+            ..Self::default()
+        }
+    }
+}
+
 /// The decisions of one document, sorted by position, then layer; counted and uncounted ones.
+///
+/// A column that was not asked for is empty.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DocumentDecisions<'a> {
     /// Index into the trace's documents.
@@ -26,14 +61,47 @@ pub(crate) struct DocumentDecisions<'a> {
     pub(crate) layers: &'a [u16],
     /// Whether the token is in scope, `[rows]`.
     pub(crate) counted: &'a [bool],
+    /// Index into `tokens`, `[rows]`.
+    pub(crate) token: &'a [u32],
     /// Experts per decision.
     pub(crate) top_k: usize,
     /// The chosen experts, each below the number of experts, `[rows × top_k]`.
     pub(crate) all_experts: &'a [u16],
-    /// Their weights, empty unless asked for, `[rows × top_k]`.
+    /// Their weights, `[rows × top_k]`.
     pub(crate) all_weights: &'a [f32],
-    /// Nats, empty unless asked for, `[rows]`.
+    /// Probability mass of the chosen experts before normalisation, `[rows]`.
+    pub(crate) topk_mass: &'a [f32],
+    /// Nats, `[rows]`.
     pub(crate) entropy: &'a [f32],
+    /// Margin of the selection, `[rows]`; NaN where every expert is chosen.
+    pub(crate) margin: &'a [f32],
+    /// The best expert left out, `[rows]`; `u16::MAX` where every expert is chosen.
+    pub(crate) runner_up: &'a [u16],
+    /// ln Σ exp(logits), `[rows]`.
+    pub(crate) logsumexp: &'a [f32],
+    /// Router logits, `[rows × num_experts]`.
+    pub(crate) all_logits: &'a [f32],
+    /// The document's tokens, routed or not.
+    pub(crate) tokens: DocumentTokens<'a>,
+}
+
+/// The tokens of one document, by position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DocumentTokens<'a> {
+    /// Positions, ascending, `[tokens]`.
+    pub(crate) position: &'a [u32],
+    /// Whether the token is in scope, `[tokens]`.
+    pub(crate) counted: &'a [bool],
+    /// The pass that routed it; a source that does not know gave text, which is prefill. `[tokens]`.
+    pub(crate) phase: &'a [Phase],
+    /// Vocabulary entries, `[tokens]`.
+    pub(crate) ids: &'a [u32],
+    /// Nats of each token given those before it, NaN where unknown, `[tokens]`.
+    ///
+    /// The routing that led to token t is that of the token before it.
+    pub(crate) surprisal: &'a [f32],
+    /// The most likely next token after each, `u32::MAX` where unknown, `[tokens]`.
+    pub(crate) predicted_ids: &'a [u32],
 }
 
 impl<'a> DocumentDecisions<'a> {
@@ -41,6 +109,15 @@ impl<'a> DocumentDecisions<'a> {
     pub(crate) fn counted_rows(&self) -> impl Iterator<Item = usize> + 'a {
         let counted = self.counted;
         (0..counted.len()).filter(move |row| counted[*row])
+    }
+
+    /// The rows of tokens in scope, by layer and then position, `[layers]`.
+    pub(crate) fn counted_rows_of_layers(&self, layers: usize) -> Vec<Vec<usize>> {
+        let mut rows = vec![Vec::new(); layers];
+        for row in self.counted_rows() {
+            rows[self.layer(row)].push(row);
+        }
+        rows
     }
 
     /// The layer of a row, as an index into the trace's layers.
@@ -56,5 +133,104 @@ impl<'a> DocumentDecisions<'a> {
     /// The weights of a row, `[top_k]`.
     pub(crate) fn weights(&self, row: usize) -> &'a [f32] {
         &self.all_weights[row * self.top_k..(row + 1) * self.top_k]
+    }
+
+    /// The router logits of a row, `[num_experts]`.
+    pub(crate) fn logits(&self, row: usize) -> &'a [f32] {
+        let experts = self.all_logits.len() / self.position.len();
+        &self.all_logits[row * experts..(row + 1) * experts]
+    }
+
+    /// The token of a row, as an index into [`Self::tokens`].
+    pub(crate) fn token(&self, row: usize) -> usize {
+        self.token[row] as usize
+    }
+}
+
+/// The decisions and tokens of some whole documents, as columns.
+#[derive(Debug, Default)]
+pub(crate) struct DecisionShard {
+    pub(super) top_k: usize,
+    pub(super) documents: Vec<DocumentRows>,
+    pub(super) position: Vec<u32>,
+    pub(super) layers: Vec<u16>,
+    pub(super) token: Vec<u32>,
+    pub(super) counted: Vec<bool>,
+    pub(super) experts: Vec<u16>,
+    pub(super) weights: Vec<f32>,
+    pub(super) topk_mass: Vec<f32>,
+    pub(super) entropy: Vec<f32>,
+    pub(super) margin: Vec<f32>,
+    pub(super) runner_up: Vec<u16>,
+    pub(super) logsumexp: Vec<f32>,
+    pub(super) logits: Vec<f32>,
+    pub(super) tokens: TokenColumns,
+}
+
+/// The tokens of some whole documents.
+#[derive(Debug, Default)]
+pub(super) struct TokenColumns {
+    pub(super) position: Vec<u32>,
+    pub(super) counted: Vec<bool>,
+    pub(super) phase: Vec<Phase>,
+    pub(super) ids: Vec<u32>,
+    pub(super) surprisal: Vec<f32>,
+    pub(super) predicted_ids: Vec<u32>,
+}
+
+/// Where a document's rows are.
+#[derive(Clone, Debug)]
+pub(super) struct DocumentRows {
+    /// Index into the trace's documents.
+    pub(super) document: usize,
+    /// Its decisions.
+    pub(super) rows: Range<usize>,
+    /// Its tokens.
+    pub(super) tokens: Range<usize>,
+}
+
+impl DecisionShard {
+    /// Number of documents with decisions.
+    pub(crate) fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// The decisions of one of the shard's documents.
+    pub(crate) fn document(&self, place: usize) -> DocumentDecisions<'_> {
+        let DocumentRows {
+            document,
+            rows,
+            tokens,
+        } = self.documents[place].clone();
+        // What was not asked for has no values.
+        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
+            column.get(range).unwrap_or_default()
+        }
+        let slots = rows.start * self.top_k..rows.end * self.top_k;
+        let experts = self.logits.len() / self.position.len().max(1);
+        DocumentDecisions {
+            document,
+            position: &self.position[rows.clone()],
+            layers: &self.layers[rows.clone()],
+            counted: &self.counted[rows.clone()],
+            token: &self.token[rows.clone()],
+            top_k: self.top_k,
+            all_experts: &self.experts[slots.clone()],
+            all_weights: part(&self.weights, slots),
+            topk_mass: part(&self.topk_mass, rows.clone()),
+            entropy: part(&self.entropy, rows.clone()),
+            margin: part(&self.margin, rows.clone()),
+            runner_up: part(&self.runner_up, rows.clone()),
+            logsumexp: part(&self.logsumexp, rows.clone()),
+            all_logits: part(&self.logits, rows.start * experts..rows.end * experts),
+            tokens: DocumentTokens {
+                position: &self.tokens.position[tokens.clone()],
+                counted: &self.tokens.counted[tokens.clone()],
+                phase: &self.tokens.phase[tokens.clone()],
+                ids: part(&self.tokens.ids, tokens.clone()),
+                surprisal: part(&self.tokens.surprisal, tokens.clone()),
+                predicted_ids: part(&self.tokens.predicted_ids, tokens),
+            },
+        }
     }
 }

@@ -12,7 +12,9 @@ use moescope_core::{
 use moescope_trace::Profile;
 
 use super::{
-    DecisionNeeds, DocumentDecisions, DocumentTensor, ProfileColumn, TraceData, is_in_phase,
+    DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TraceData,
+    decisions::{DocumentRows, TokenColumns},
+    is_in_phase,
 };
 use crate::AnalyticsError;
 
@@ -231,62 +233,128 @@ pub(super) fn tensor(
     Ok(tensor)
 }
 
-pub(super) fn visit_decisions(
+pub(super) fn visit_shards(
     data: &TraceData,
     documents: &[MemoryDocument],
     needs: DecisionNeeds,
     metric: &str,
-    visit: &mut dyn FnMut(DocumentDecisions<'_>) -> Result<(), AnalyticsError>,
+    visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
 ) -> Result<(), AnalyticsError> {
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        visit(&shard_of(data, index, document, needs, metric)?)?;
+    }
+    Ok(())
+}
+
+/// One document as a shard of its own.
+fn shard_of(
+    data: &TraceData,
+    index: usize,
+    document: &MemoryDocument,
+    needs: DecisionNeeds,
+    metric: &str,
+) -> Result<DecisionShard, AnalyticsError> {
     let missing = |what: &str| AnalyticsError::MissingInput {
         metric: metric.to_owned(),
         missing: what.to_owned(),
         help: "capture with this toolkit".to_owned(),
     };
-    for (number, document) in (0u32..).zip(documents) {
-        let batch = document
-            .decisions
-            .as_ref()
-            .ok_or_else(|| missing("decisions one by one (it holds sums only)"))?;
-        let counted_positions: HashMap<u32, bool> = document
-            .tokens
-            .iter()
-            .map(|token| (token.position, is_counted(token, needs)))
-            .collect();
-        let counted: Vec<bool> = batch
-            .position
-            .iter()
-            .map(|position| counted_positions.get(position).copied().unwrap_or(false))
-            .collect();
-        let layers: Vec<u16> = batch
+    let batch = document
+        .decisions
+        .as_ref()
+        .ok_or_else(|| missing("decisions one by one (it holds sums only)"))?;
+    let tokens = token_columns(&document.tokens, needs).map_err(missing)?;
+    let places: HashMap<u32, u32> = tokens.position.iter().copied().zip(0..).collect();
+    let token: Vec<u32> = batch
+        .position
+        .iter()
+        .map(|position| places.get(position).copied())
+        .collect::<Option<_>>()
+        .ok_or_else(|| missing("the tokens of some decisions"))?;
+    let needed = |is_needed: bool, what: &str, values: &Option<Vec<f32>>| match (is_needed, values)
+    {
+        (true, None) => Err(missing(what)),
+        (true, Some(values)) => Ok(values.clone()),
+        (false, _) => Ok(Vec::new()),
+    };
+    let runner_up = match (needs.runner_up, &batch.runner_up) {
+        (true, None) => return Err(missing("runners-up of selections")),
+        (true, Some(values)) => values.clone(),
+        (false, _) => Vec::new(),
+    };
+    Ok(DecisionShard {
+        top_k: batch.top_k(),
+        documents: vec![DocumentRows {
+            document: index,
+            rows: 0..batch.len(),
+            tokens: 0..tokens.position.len(),
+        }],
+        position: batch.position.clone(),
+        layers: batch
             .layer
             .iter()
             .map(|layer| {
                 let index = data.layer_index(*layer).expect("layers were checked");
                 u16::try_from(index).expect("layers are numbered in 16 bits")
             })
-            .collect();
-        let needed = |is_needed: bool, column: &'static str, values: &Option<Vec<f32>>| match (
-            is_needed, values,
-        ) {
-            (true, None) => Err(missing(column)),
-            (true, Some(values)) => Ok(values.clone()),
-            (false, _) => Ok(Vec::new()),
-        };
-        visit(DocumentDecisions {
-            document: data
-                .index_of(number)
-                .expect("every document in memory was numbered"),
-            position: &batch.position,
-            layers: &layers,
-            counted: &counted,
-            top_k: batch.top_k(),
-            all_experts: &batch.selected_experts,
-            all_weights: &needed(needs.weights, "routing weights", &batch.routing_weights)?,
-            entropy: &needed(needs.entropy, "routing entropy", &batch.entropy)?,
-        })?;
+            .collect(),
+        counted: token
+            .iter()
+            .map(|place| tokens.counted[*place as usize])
+            .collect(),
+        token,
+        experts: batch.selected_experts.clone(),
+        weights: needed(needs.weights, "routing weights", &batch.routing_weights)?,
+        topk_mass: needed(
+            needs.topk_mass,
+            "the mass of the chosen experts",
+            &batch.topk_mass,
+        )?,
+        entropy: needed(needs.entropy, "routing entropies", &batch.entropy)?,
+        margin: needed(needs.margin, "margins of selections", &batch.margin)?,
+        runner_up,
+        logsumexp: needed(needs.logsumexp, "ln Σ exp(logits)", &batch.logsumexp)?,
+        logits: needed(needs.logits, "router logits", &batch.router_logits)?,
+        tokens,
+    })
+}
+
+/// What a metric asked for of some tokens, or the name of what is unknown.
+fn token_columns(tokens: &[TokenRow], needs: DecisionNeeds) -> Result<TokenColumns, &'static str> {
+    let mut columns = TokenColumns {
+        position: tokens.iter().map(|token| token.position).collect(),
+        counted: tokens
+            .iter()
+            .map(|token| is_counted(token, needs))
+            .collect(),
+        phase: tokens
+            .iter()
+            .map(|token| token.phase.unwrap_or(Phase::Prefill))
+            .collect(),
+        ..TokenColumns::default()
+    };
+    if needs.token_ids {
+        let ids: Option<_> = tokens.iter().map(|token| token.token_id).collect();
+        columns.ids = ids.ok_or("token ids")?;
     }
-    Ok(())
+    if needs.surprisal {
+        if tokens.iter().all(|token| token.surprisal.is_none()) {
+            return Err("surprisals");
+        }
+        let values = tokens.iter().map(|t| t.surprisal.unwrap_or(f32::NAN));
+        columns.surprisal = values.collect();
+    }
+    if needs.predicted_ids {
+        if tokens.iter().all(|token| token.predicted_id.is_none()) {
+            return Err("predicted tokens");
+        }
+        let values = tokens.iter().map(|t| t.predicted_id.unwrap_or(u32::MAX));
+        columns.predicted_ids = values.collect();
+    }
+    Ok(columns)
 }
 
 pub(super) fn token_counts(
@@ -297,10 +365,9 @@ pub(super) fn token_counts(
     metric: &str,
 ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
     let needs = DecisionNeeds {
-        weights: false,
-        entropy: false,
         phase,
         include_special,
+        ..DecisionNeeds::default()
     };
     let mut found = vec![Vec::new(); documents.len()];
     for (number, document) in (0u32..).zip(documents) {

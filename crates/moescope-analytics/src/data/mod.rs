@@ -6,6 +6,7 @@ mod memory;
 mod parquet;
 mod profiles;
 mod selection;
+mod summary;
 
 use std::{
     collections::HashMap,
@@ -16,16 +17,18 @@ use std::{
 
 use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
+use rayon::prelude::*;
 
 use crate::AnalyticsError;
 
 pub use documents::Document;
 pub use memory::MemoryDocument;
 
-pub(crate) use decisions::{DecisionNeeds, DocumentDecisions};
+pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
 pub(crate) use documents::GENRE;
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
+pub(crate) use summary::Summary;
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {
@@ -39,10 +42,14 @@ pub struct TraceData {
     source: Source,
     /// A handful of entries, so a list is enough.
     cache: Mutex<Vec<(CacheKey, Arc<DocumentTensor>)>>,
+    summaries: Mutex<Vec<(SummaryKey, Arc<DocumentTensor>)>>,
 }
 
-/// What a cached tensor holds: a column of the profiles, a phase, and whether special tokens count.
-type CacheKey = (ProfileColumn, PhaseSelection, bool);
+/// What a cached tensor holds: a column of the profiles, and a phase.
+type CacheKey = (ProfileColumn, PhaseSelection);
+
+/// What a kept summary holds: its name, and what was read for it.
+type SummaryKey = (String, DecisionNeeds);
 
 /// Where the rows are.
 enum Source {
@@ -127,7 +134,8 @@ impl TraceData {
             documents,
             by_sample,
             source,
-            cache: Mutex::new(Vec::new()),
+            cache: Mutex::default(),
+            summaries: Mutex::default(),
         })
     }
 
@@ -180,23 +188,62 @@ impl TraceData {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
-        let key = (column, phase, include_special);
+        if include_special {
+            return profiles::from_decisions(self, column, phase, metric, progress);
+        }
+        let key = (column, phase);
         let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, tensor)) = cache().iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(tensor));
         }
-        let tensor = Arc::new(if include_special {
-            profiles::from_decisions(self, column, phase, metric, progress)?
-        } else {
-            match &self.source {
-                Source::Memory(documents) => {
-                    memory::tensor(self, documents, column, phase, metric)?
-                }
-                Source::Parquet(trace) => trace.tensor(self, column, phase, metric, progress)?,
-            }
+        let tensor = Arc::new(match &self.source {
+            Source::Memory(documents) => memory::tensor(self, documents, column, phase, metric)?,
+            Source::Parquet(trace) => trace.tensor(self, column, phase, metric, progress)?,
         });
         cache().push((key, Arc::clone(&tensor)));
         Ok(tensor)
+    }
+
+    /// Shows some whole documents at a time with all their decisions, in order of shards and samples.
+    ///
+    /// What is in memory at a time is bounded by the size of one shard of the trace.
+    pub(crate) fn visit_shards(
+        &self,
+        needs: DecisionNeeds,
+        metric: &str,
+        progress: &dyn Progress,
+        visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
+    ) -> Result<(), AnalyticsError> {
+        match &self.source {
+            Source::Memory(documents) => {
+                memory::visit_shards(self, documents, needs, metric, visit)
+            }
+            Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
+        }
+    }
+
+    /// Turns every document's decisions into something, on all cores, and takes the results in order of shards and samples.
+    ///
+    /// `map` sees one document, `take` its index among [`Self::documents`] and what was made of it.
+    pub(crate) fn map_documents<T: Send>(
+        &self,
+        needs: DecisionNeeds,
+        metric: &str,
+        progress: &dyn Progress,
+        map: &(dyn Fn(&DocumentDecisions<'_>) -> Result<T, AnalyticsError> + Sync),
+        take: &mut dyn FnMut(usize, T) -> Result<(), AnalyticsError>,
+    ) -> Result<(), AnalyticsError> {
+        self.visit_shards(needs, metric, progress, &mut |shard| {
+            let made: Vec<(usize, T)> = (0..shard.len())
+                .into_par_iter()
+                .map(|place| {
+                    let decisions = shard.document(place);
+                    Ok((decisions.document, map(&decisions)?))
+                })
+                .collect::<Result<_, AnalyticsError>>()?;
+            made.into_iter()
+                .try_for_each(|(document, made)| take(document, made))
+        })
     }
 
     /// Shows every document's decisions, in order of shards and samples.
@@ -207,12 +254,26 @@ impl TraceData {
         progress: &dyn Progress,
         visit: &mut dyn FnMut(DocumentDecisions<'_>) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        match &self.source {
-            Source::Memory(documents) => {
-                memory::visit_decisions(self, documents, needs, metric, visit)
-            }
-            Source::Parquet(trace) => trace.visit_decisions(self, needs, metric, progress, visit),
-        }
+        self.visit_shards(needs, metric, progress, &mut |shard| {
+            (0..shard.len()).try_for_each(|place| visit(shard.document(place)))
+        })
+    }
+
+    fn known_summary(&self, key: &SummaryKey) -> Option<Arc<DocumentTensor>> {
+        let summaries = self
+            .summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = summaries.iter().find(|(known, _)| known == key);
+        known.map(|(_, tensor)| Arc::clone(tensor))
+    }
+
+    fn keep_summary(&self, key: SummaryKey, tensor: &Arc<DocumentTensor>) {
+        let mut summaries = self
+            .summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        summaries.push((key, Arc::clone(tensor)));
     }
 
     /// How often each token id occurs in each document, `(id, count)` by ascending id; tokens out of scope do not count.

@@ -4,6 +4,7 @@ mod columns;
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -12,7 +13,8 @@ use moescope_core::{LayerId, Phase, PhaseSelection, Progress};
 use moescope_trace::{RoutingTrace, schema, schema::Table};
 
 use super::{
-    DecisionNeeds, Document, DocumentDecisions, DocumentTensor, ProfileColumn, TraceData,
+    DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
+    decisions::{DocumentRows, TokenColumns},
     is_in_phase,
 };
 use crate::AnalyticsError;
@@ -126,87 +128,30 @@ impl ParquetTrace {
         Ok(tensor)
     }
 
-    pub(super) fn visit_decisions(
+    pub(super) fn visit_shards(
         &self,
         data: &TraceData,
         needs: DecisionNeeds,
         metric: &str,
         progress: &dyn Progress,
-        visit: &mut dyn FnMut(DocumentDecisions<'_>) -> Result<(), AnalyticsError>,
+        visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        let missing = |what: &str, help: &str| AnalyticsError::MissingInput {
-            metric: metric.to_owned(),
-            missing: what.to_owned(),
-            help: help.to_owned(),
-        };
         self.check(Table::Tokens, progress)?;
         self.check(Table::Routing, progress)?;
-        let top_k = usize::from(data.model().top_k);
         let mut rows_seen = 0;
         for (shard, (tokens, routing)) in self.tokens.iter().zip(&self.routing).enumerate() {
             progress.report(shard as u64, self.routing.len() as u64, "reading decisions")?;
-            let mut wanted = vec![
-                schema::SAMPLE,
-                schema::POSITION,
-                schema::LAYER,
-                schema::EXPERTS,
-            ];
-            wanted.extend(needs.weights.then_some(schema::WEIGHTS));
-            wanted.extend(needs.entropy.then_some(schema::ENTROPY));
-            let frame = Frame::read("routing", routing, &wanted)?;
-            rows_seen += frame.rows();
-            let samples = frame.u32s(schema::SAMPLE)?;
-            let positions = frame.u32s(schema::POSITION)?;
-            let layers = frame
-                .u16s(schema::LAYER)?
-                .into_iter()
-                .map(|layer| {
-                    let index = frame.layer(data, layer)?;
-                    Ok(u16::try_from(index).expect("layers are numbered in 16 bits"))
-                })
-                .collect::<Result<Vec<u16>, AnalyticsError>>()?;
-            let experts = frame.expert_lists(top_k, data.model().num_experts)?;
-            let help = "the source of this trace did not know them; capture with this toolkit";
-            let weights = if needs.weights {
-                frame
-                    .lists(schema::WEIGHTS, top_k)?
-                    .ok_or_else(|| missing("routing weights", help))?
-                    .into_iter()
-                    .map(narrow)
-                    .collect()
-            } else {
-                Vec::new()
-            };
-            let entropy = if needs.entropy {
-                frame
-                    .f32s(schema::ENTROPY)?
-                    .ok_or_else(|| missing("routing entropies", help))?
-            } else {
-                Vec::new()
-            };
-            let counted = TokenTable::read(tokens)?.counted(&frame, &samples, &positions, needs)?;
-            let mut start = 0;
-            for run in samples.chunk_by(|a, b| a == b) {
-                let rows = start..start + run.len();
-                start = rows.end;
-                let slots = rows.start * top_k..rows.end * top_k;
-                visit(DocumentDecisions {
-                    document: frame.document(data, run[0])?,
-                    position: &positions[rows.clone()],
-                    layers: &layers[rows.clone()],
-                    counted: &counted[rows.clone()],
-                    top_k,
-                    all_experts: &experts[slots.clone()],
-                    all_weights: weights.get(slots).unwrap_or_default(),
-                    entropy: entropy.get(rows).unwrap_or_default(),
-                })?;
-            }
+            let shard = read_shard(data, needs, metric, tokens, routing)?;
+            rows_seen += shard.position.len();
+            visit(&shard)?;
         }
         if rows_seen == 0 {
-            return Err(missing(
-                "decisions one by one (its routing table is empty)",
-                "its source knew sums only; use a metric of counts, or capture with this toolkit",
-            ));
+            return Err(AnalyticsError::MissingInput {
+                metric: metric.to_owned(),
+                missing: "decisions one by one (its routing table is empty)".to_owned(),
+                help: "its source knew sums only; use a metric of counts, or capture with this toolkit"
+                    .to_owned(),
+            });
         }
         Ok(())
     }
@@ -220,10 +165,9 @@ impl ParquetTrace {
         progress: &dyn Progress,
     ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
         let needs = DecisionNeeds {
-            weights: false,
-            entropy: false,
             phase,
             include_special,
+            ..DecisionNeeds::default()
         };
         let missing = || AnalyticsError::MissingInput {
             metric: metric.to_owned(),
@@ -256,8 +200,136 @@ impl ParquetTrace {
     }
 }
 
+/// Reads one shard of `routing` with its `tokens`.
+fn read_shard(
+    data: &TraceData,
+    needs: DecisionNeeds,
+    metric: &str,
+    tokens: &Path,
+    routing: &Path,
+) -> Result<DecisionShard, AnalyticsError> {
+    let top_k = usize::from(data.model().top_k);
+    let num_experts = usize::from(data.model().num_experts);
+    let mut wanted = vec![
+        schema::SAMPLE,
+        schema::POSITION,
+        schema::LAYER,
+        schema::EXPERTS,
+    ];
+    let optional = [
+        (needs.weights, schema::WEIGHTS),
+        (needs.topk_mass, schema::TOPK_MASS),
+        (needs.entropy, schema::ENTROPY),
+        (needs.margin, schema::MARGIN),
+        (needs.runner_up, schema::RUNNER_UP),
+        (needs.logsumexp, schema::LOGSUMEXP),
+        (needs.logits, schema::LOGITS),
+    ];
+    wanted.extend(optional.iter().filter(|(is, _)| *is).map(|(_, name)| name));
+    let frame = Frame::read("routing", routing, &wanted)?;
+    let missing = |what: &str| missing_column(metric, what);
+    let numbers = |is_needed: bool, name: &str, what: &str| -> Result<Vec<f32>, AnalyticsError> {
+        if is_needed {
+            frame.f32s(name)?.ok_or_else(|| missing(what))
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let lists = |is_needed: bool, name: &str, width: usize, what: &str| {
+        if is_needed {
+            let values = frame.lists(name, width)?.ok_or_else(|| missing(what))?;
+            Ok(values.into_iter().map(narrow).collect())
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let layers = frame
+        .u16s(schema::LAYER)?
+        .into_iter()
+        .map(|layer| {
+            let index = frame.layer(data, layer)?;
+            Ok(u16::try_from(index).expect("layers are numbered in 16 bits"))
+        })
+        .collect::<Result<Vec<u16>, AnalyticsError>>()?;
+    // With as many experts as are chosen there is nothing to compare, and margin and runner-up are NULL.
+    let has_rest = top_k < num_experts;
+    let rows = frame.rows();
+    let samples = frame.u32s(schema::SAMPLE)?;
+    let position = frame.u32s(schema::POSITION)?;
+    let table = TokenTable::read(tokens)?;
+    let token = table.places(&frame, &samples, &position)?;
+    let columns = table.columns(needs, metric)?;
+    let mut documents = Vec::new();
+    let mut start = 0;
+    for run in samples.chunk_by(|a, b| a == b) {
+        documents.push(DocumentRows {
+            document: frame.document(data, run[0])?,
+            rows: start..start + run.len(),
+            tokens: table.of_sample(run[0]),
+        });
+        start += run.len();
+    }
+    let counted = token
+        .iter()
+        .map(|at| columns.counted[*at as usize])
+        .collect();
+    let mut token = token;
+    for document in &documents {
+        let first = u32::try_from(document.tokens.start).expect("checked by TokenTable::places");
+        token[document.rows.clone()]
+            .iter_mut()
+            .for_each(|at| *at -= first);
+    }
+    Ok(DecisionShard {
+        top_k,
+        documents,
+        layers,
+        token,
+        counted,
+        experts: frame.expert_lists(top_k, data.model().num_experts)?,
+        weights: lists(needs.weights, schema::WEIGHTS, top_k, "routing weights")?,
+        topk_mass: numbers(
+            needs.topk_mass,
+            schema::TOPK_MASS,
+            "the mass of the chosen experts",
+        )?,
+        entropy: numbers(needs.entropy, schema::ENTROPY, "routing entropies")?,
+        margin: if has_rest {
+            numbers(needs.margin, schema::MARGIN, "margins of selections")?
+        } else {
+            vec![f32::NAN; if needs.margin { rows } else { 0 }]
+        },
+        runner_up: match (needs.runner_up, has_rest) {
+            (true, true) => frame
+                .optional_u16s(schema::RUNNER_UP)?
+                .into_iter()
+                .collect::<Option<_>>()
+                .ok_or_else(|| missing("runners-up of selections"))?,
+            (true, false) => vec![u16::MAX; rows],
+            (false, _) => Vec::new(),
+        },
+        logsumexp: numbers(needs.logsumexp, schema::LOGSUMEXP, "ln Σ exp(logits)")?,
+        logits: lists(needs.logits, schema::LOGITS, num_experts, "router logits")?,
+        tokens: columns,
+        position,
+    })
+}
+
+fn missing_column(metric: &str, what: &str) -> AnalyticsError {
+    AnalyticsError::MissingInput {
+        metric: metric.to_owned(),
+        missing: what.to_owned(),
+        help: if what == "router logits" {
+            "capture with --logits".to_owned()
+        } else {
+            "the source of this trace did not know them; capture with this toolkit".to_owned()
+        },
+    }
+}
+
 /// The parts of a shard of `tokens` that say which tokens count.
 struct TokenTable {
+    path: PathBuf,
     frame: Frame,
     samples: Vec<u32>,
     positions: Vec<u32>,
@@ -283,6 +355,7 @@ impl TokenTable {
         let is_special = frame.flags(schema::IS_SPECIAL)?;
         let is_template = frame.flags(schema::IS_TEMPLATE)?;
         Ok(Self {
+            path: path.to_owned(),
             samples: frame.u32s(schema::SAMPLE)?,
             positions: frame.u32s(schema::POSITION)?,
             phases: frame.phases()?,
@@ -302,14 +375,13 @@ impl TokenTable {
             && (needs.include_special || self.is_content[row])
     }
 
-    /// Whether the token of each decision counts; both tables are sorted by sample and position.
-    fn counted(
+    /// The token of each decision; both tables are sorted by sample and position.
+    fn places(
         &self,
         routing: &Frame,
         samples: &[u32],
         positions: &[u32],
-        needs: DecisionNeeds,
-    ) -> Result<Vec<bool>, AnalyticsError> {
+    ) -> Result<Vec<u32>, AnalyticsError> {
         let mut token = 0;
         samples
             .iter()
@@ -320,15 +392,72 @@ impl TokenTable {
                 while token < self.samples.len() && at(token) < key {
                     token += 1;
                 }
-                if token < self.samples.len() && at(token) == key {
-                    Ok(self.is_counted(token, needs))
-                } else {
-                    Err(routing.malformed(format!(
+                match u32::try_from(token) {
+                    Ok(place) if token < self.samples.len() && at(token) == key => Ok(place),
+                    _ => Err(routing.malformed(format!(
                         "sample {sample} position {position} has no token, or rows are not sorted"
-                    )))
+                    ))),
                 }
             })
             .collect()
+    }
+
+    /// The rows of a sample that has some.
+    fn of_sample(&self, sample: u32) -> Range<usize> {
+        self.samples.partition_point(|s| *s < sample)
+            ..self.samples.partition_point(|s| *s <= sample)
+    }
+
+    /// What a metric asked for.
+    fn columns(&self, needs: DecisionNeeds, metric: &str) -> Result<TokenColumns, AnalyticsError> {
+        let mut columns = TokenColumns {
+            position: self.positions.clone(),
+            counted: (0..self.samples.len())
+                .map(|row| self.is_counted(row, needs))
+                .collect(),
+            phase: self
+                .phases
+                .iter()
+                .map(|phase| phase.unwrap_or(Phase::Prefill))
+                .collect(),
+            ..TokenColumns::default()
+        };
+        let optional = [
+            (needs.token_ids, schema::TOKEN_ID),
+            (needs.surprisal, schema::SURPRISAL),
+            (needs.predicted_ids, schema::PREDICTED_ID),
+        ];
+        let wanted: Vec<&str> = optional
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
+        if wanted.is_empty() {
+            return Ok(columns);
+        }
+        let frame = Frame::read("tokens", &self.path, &wanted)?;
+        if needs.token_ids {
+            columns.ids = frame
+                .optional_u32s(schema::TOKEN_ID)?
+                .into_iter()
+                .collect::<Option<_>>()
+                .ok_or_else(|| missing_column(metric, "token ids"))?;
+        }
+        if needs.surprisal {
+            let values = frame.optional_f32s(schema::SURPRISAL)?;
+            if values.iter().all(Option::is_none) {
+                return Err(missing_column(metric, "surprisals"));
+            }
+            columns.surprisal = values.into_iter().map(|v| v.unwrap_or(f32::NAN)).collect();
+        }
+        if needs.predicted_ids {
+            let values = frame.optional_u32s(schema::PREDICTED_ID)?;
+            if values.iter().all(Option::is_none) {
+                return Err(missing_column(metric, "predicted tokens"));
+            }
+            columns.predicted_ids = values.into_iter().map(|v| v.unwrap_or(u32::MAX)).collect();
+        }
+        Ok(columns)
     }
 }
 

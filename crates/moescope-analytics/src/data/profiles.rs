@@ -1,10 +1,10 @@
 //! Sums per document and layer as one dense array.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use moescope_core::{PhaseSelection, Progress};
 
-use super::{DecisionNeeds, TraceData};
+use super::{DecisionNeeds, DocumentDecisions, Summary, TraceData};
 use crate::AnalyticsError;
 
 /// A column of the profiles.
@@ -90,11 +90,22 @@ impl DocumentTensor {
                 path: path.to_owned(),
             });
         }
-        Ok(Self {
+        Ok(Self::of(documents, layers, columns))
+    }
+
+    /// Zeros.
+    pub(super) fn of(documents: usize, layers: usize, columns: usize) -> Self {
+        Self {
             layers,
             columns,
-            values: vec![0.0; needed * columns],
-        })
+            values: vec![0.0; documents * layers * columns],
+        }
+    }
+
+    /// The numbers of a document, `[layers × columns]`, to change.
+    pub(super) fn document_mut(&mut self, document: usize) -> &mut [f64] {
+        let width = self.layers * self.columns;
+        &mut self.values[document * width..(document + 1) * width]
     }
 
     /// Numbers per document and layer.
@@ -134,13 +145,7 @@ pub(crate) fn from_decisions(
     phase: PhaseSelection,
     metric: &str,
     progress: &dyn Progress,
-) -> Result<DocumentTensor, AnalyticsError> {
-    let needs = DecisionNeeds {
-        weights: column == ProfileColumn::WeightSum,
-        entropy: false,
-        phase,
-        include_special: true,
-    };
+) -> Result<Arc<DocumentTensor>, AnalyticsError> {
     if !matches!(
         column,
         ProfileColumn::Tokens | ProfileColumn::Counts | ProfileColumn::WeightSum
@@ -152,16 +157,11 @@ pub(crate) fn from_decisions(
                 .to_owned(),
         });
     }
-    let (documents, layers) = (data.documents().len(), data.layers().len());
     let columns = column.width(usize::from(data.model().num_experts));
-    let mut tensor = DocumentTensor {
-        layers,
-        columns,
-        values: vec![0.0; documents * layers * columns],
-    };
-    data.visit_decisions(needs, metric, progress, &mut |decisions| {
+    let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
         for row in decisions.counted_rows() {
-            let sums = tensor.row_mut(decisions.document, decisions.layer(row));
+            let layer = decisions.layer(row);
+            let sums = &mut numbers[layer * columns..(layer + 1) * columns];
             match column {
                 ProfileColumn::Tokens => sums[0] += 1.0,
                 ProfileColumn::WeightSum => {
@@ -178,9 +178,19 @@ pub(crate) fn from_decisions(
                 }
             }
         }
-        Ok(())
-    })?;
-    Ok(tensor)
+    };
+    let summary = Summary {
+        name: format!("profile {column:?}"),
+        needs: DecisionNeeds {
+            weights: column == ProfileColumn::WeightSum,
+            phase,
+            include_special: true,
+            ..DecisionNeeds::default()
+        },
+        columns,
+        add: &add,
+    };
+    data.summarize(&summary, metric, progress)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use moescope_core::{Axis, AxisKind, Measurement, Progress, Weighting};
 use super::{PerLabel, measure_per_label};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
-    data::{DecisionNeeds, DocumentDecisions, Selection},
+    data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
     stats::{
         interval::IntervalMethod,
         random::{self, Purpose},
@@ -52,15 +52,6 @@ impl Repetition {
     }
 }
 
-/// Sums of one document at one layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Pairs {
-    hits: f64,
-    all: f64,
-    /// The rate among random pairs of the same document.
-    shuffled_rate: f64,
-}
-
 /// Measures the repetition of every label at every layer.
 pub(crate) fn measure_repetition(
     data: &TraceData,
@@ -70,34 +61,29 @@ pub(crate) fn measure_repetition(
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
     let selection = Selection::new(data, request, about.name, progress)?;
-    let layers = data.layers().len();
-    let mut found = vec![Pairs::default(); data.documents().len() * layers];
-    let needs = DecisionNeeds {
-        weights: false,
-        entropy: false,
-        phase: request.scope.phase,
-        include_special: request.scope.include_special,
+    let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
+        count_pairs(decisions, repetition, request.seed, numbers);
     };
-    data.visit_decisions(needs, about.name, progress, &mut |decisions| {
-        let start = decisions.document * layers;
-        count_pairs(
-            &decisions,
-            repetition,
-            request.seed,
-            &mut found[start..start + layers],
-        );
-        Ok(())
-    })?;
+    let summary = Summary {
+        name: format!("repetition {repetition:?} seed {}", request.seed),
+        needs: DecisionNeeds::of(&request.scope),
+        columns: 3,
+        add: &add,
+    };
+    let pairs = data.summarize(&summary, about.name, progress)?;
     let table = selection.unit_table(3, |document, layer, row| {
-        let pairs = found[document * layers + layer];
-        if pairs.all > 0.0 {
+        let [hits, all, shuffled] = row else {
+            unreachable!("three columns were asked for")
+        };
+        let pairs = pairs.row(document, layer);
+        if pairs[1] > 0.0 {
             let weight = match request.scope.weighting {
                 Weighting::Token => 1.0,
-                Weighting::Document => 1.0 / pairs.all,
+                Weighting::Document => 1.0 / pairs[1],
             };
-            row[0] = weight * pairs.hits;
-            row[1] = weight * pairs.all;
-            row[2] = weight * pairs.all * pairs.shuffled_rate;
+            *hits = weight * pairs[0];
+            *all = weight * pairs[1];
+            *shuffled = weight * pairs[1] * pairs[2];
         }
     });
     let variants = ["observed", "shuffled", "excess"]
@@ -131,28 +117,30 @@ pub(crate) fn measure_repetition(
     Ok(vec![measurement])
 }
 
-/// Counts the pairs of neighbouring tokens of one document, `[layers]`.
+/// Counts one document's pairs of neighbouring tokens, `[layers × (hits, pairs, rate among random pairs)]`.
 fn count_pairs(
     decisions: &DocumentDecisions<'_>,
     repetition: Repetition,
     seed: u64,
-    found: &mut [Pairs],
+    numbers: &mut [f64],
 ) {
-    let mut rows_of_layer: Vec<Vec<usize>> = vec![Vec::new(); found.len()];
-    for row in decisions.counted_rows() {
-        rows_of_layer[decisions.layer(row)].push(row);
-    }
-    for (layer, (rows, found)) in rows_of_layer.iter().zip(&mut *found).enumerate() {
+    let layers = numbers.len() / 3;
+    let rows_of_layers = decisions.counted_rows_of_layers(layers);
+    for (layer, (rows, found)) in rows_of_layers
+        .iter()
+        .zip(numbers.chunks_exact_mut(3))
+        .enumerate()
+    {
         for pair in rows.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             if decisions.position[before].checked_add(1) == Some(decisions.position[after]) {
-                found.all += 1.0;
                 let hit = repetition.is_hit(decisions.experts(before), decisions.experts(after));
-                found.hits += f64::from(u8::from(hit));
+                found[0] += f64::from(u8::from(hit));
+                found[1] += 1.0;
             }
         }
-        if found.all > 0.0 {
-            found.shuffled_rate = match repetition {
+        if found[1] > 0.0 {
+            found[2] = match repetition {
                 Repetition::FirstChoice => same_first_choice_rate(decisions, rows),
                 Repetition::AnyOverlap => {
                     let stream = (decisions.document as u64) << 16 | layer as u64;

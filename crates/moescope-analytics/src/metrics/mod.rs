@@ -19,22 +19,29 @@ mod routing_entropy;
 
 use crate::Metric;
 
-/// Every metric, by topic: load, confidence, dependence on the label, experts of a label, sequence, fingerprints.
+/// Every metric, by topic.
 pub(crate) static METRICS: &[&dyn Metric] = &[
+    // Load and its concentration.
     &assignment_share::AssignmentShare,
     &domain_specialization::DomainSpecialization,
     &relative_load::RelativeLoad,
     &load_entropy::LoadEntropy,
     &effective_experts::EffectiveExperts,
+    // Confidence of single decisions.
     &routing_entropy::RoutingEntropy,
+    // Dependence on the label.
     &jsd::Jsd,
     &mutual_information::MutualInformation,
     &nmi::Nmi,
+    // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,
     &esft_token_experts::EsftTokenExperts,
+    // Sequence.
     &first_choice_repetition::FirstChoiceRepetition,
     &any_overlap_repetition::AnyOverlapRepetition,
+    // Documents by their routing.
     &fingerprint_map::FingerprintMap,
     &fingerprint_knn::FingerprintKnn,
+    // Experts and layers among each other.
 ];

@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress, Weighting};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    data::{DecisionNeeds, Selection},
+    data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
     inference::{PerLabel, measure_per_label},
     stats::interval::IntervalMethod,
 };
@@ -36,26 +36,29 @@ impl Metric for RoutingEntropy {
     ) -> Result<Vec<Measurement>, AnalyticsError> {
         let about = self.about();
         let selection = Selection::new(data, request, about.name, progress)?;
-        let layers = data.layers().len();
         let most = f64::from(data.model().num_experts).ln();
-        // Sum and number per document and layer.
-        let mut sums = vec![[0.0; 2]; data.documents().len() * layers];
-        let needs = DecisionNeeds {
-            weights: false,
-            entropy: true,
-            phase: request.scope.phase,
-            include_special: request.scope.include_special,
-        };
-        data.visit_decisions(needs, about.name, progress, &mut |decisions| {
+        // Sum and number per layer.
+        let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
             for row in decisions.counted_rows() {
-                let sum = &mut sums[decisions.document * layers + decisions.layer(row)];
-                sum[0] += f64::from(decisions.entropy[row]) / most;
-                sum[1] += 1.0;
+                let layer = decisions.layer(row);
+                numbers[2 * layer] += f64::from(decisions.entropy[row]) / most;
+                numbers[2 * layer + 1] += 1.0;
             }
-            Ok(())
-        })?;
+        };
+        let summary = Summary {
+            name: "sum of routing entropies".to_owned(),
+            needs: DecisionNeeds {
+                entropy: true,
+                ..DecisionNeeds::of(&request.scope)
+            },
+            columns: 2,
+            add: &add,
+        };
+        let sums = data.summarize(&summary, about.name, progress)?;
         let table = selection.unit_table(2, |document, layer, row| {
-            let [sum, n] = sums[document * layers + layer];
+            let &[sum, n] = sums.row(document, layer) else {
+                unreachable!("two columns were asked for")
+            };
             match request.scope.weighting {
                 Weighting::Token => row.copy_from_slice(&[sum, n]),
                 Weighting::Document if n > 0.0 => row.copy_from_slice(&[sum / n, 1.0]),

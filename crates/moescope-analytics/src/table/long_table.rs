@@ -129,7 +129,10 @@ impl LongTable {
                 text("group_b", |row| row.group_b.as_deref()),
                 text("expert", |row| row.expert.as_deref()),
                 text("expert_b", |row| row.expert_b.as_deref()),
+                text("layer_b", |row| row.layer_b.as_deref()),
                 text("document", |row| row.document.as_deref()),
+                text("token", |row| row.token.as_deref()),
+                text("trace", |row| row.trace.as_deref()),
                 text("variant", |row| row.variant.as_deref()),
                 text("bin", |row| row.bin.as_deref()),
                 number("value", |row| row.value),
@@ -195,14 +198,14 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(
             lines[0],
-            "metric,layer,phase,by,group_a,group_b,expert,expert_b,document,variant,bin,value,unit,low,high,level,interval_method,null_mean,p,q,n_tokens,n_documents,n_groups,protocol"
+            "metric,layer,phase,by,group_a,group_b,expert,expert_b,layer_b,document,token,trace,variant,bin,value,unit,low,high,level,interval_method,null_mean,p,q,n_tokens,n_documents,n_groups,protocol"
         );
         assert!(
-            lines[1].contains("\"law, civil\",,,,,,,0.1,bits,0.05,0.2,0.95,"),
+            lines[1].contains("\"law, civil\",,,,,,,,,,0.1,bits,0.05,0.2,0.95,"),
             "{}",
             lines[1]
         );
-        assert!(lines[2].contains("math,,,,,,,,bits,,,,"), "{}", lines[2]);
+        assert!(lines[2].contains("math,,,,,,,,,,,bits,,,,"), "{}", lines[2]);
     }
 
     #[test]

@@ -136,6 +136,12 @@ fn axis_title(kind: AxisKind, by: &str) -> String {
         AxisKind::Variant => "variant".to_owned(),
         AxisKind::Margin => "margin".to_owned(),
         AxisKind::ChangedLayers => "changed layers".to_owned(),
+        AxisKind::LayerB => "layer b".to_owned(),
+        AxisKind::Lag => "lag".to_owned(),
+        AxisKind::Position => "position".to_owned(),
+        AxisKind::Token => "token".to_owned(),
+        AxisKind::Rank => "rank".to_owned(),
+        AxisKind::Trace => "trace".to_owned(),
     }
 }
 

@@ -100,11 +100,23 @@ impl Frame {
         Ok(values.iter().collect())
     }
 
-    /// A column, or `None` where it holds a NULL.
-    pub(super) fn f32s(&self, name: &str) -> Result<Option<Vec<f32>>, AnalyticsError> {
+    /// A column with NULLs.
+    pub(super) fn optional_u16s(&self, name: &str) -> Result<Vec<Option<u16>>, AnalyticsError> {
+        let column = self.column(name)?;
+        let values = column.u16().map_err(|_| self.wrong_type(name, column))?;
+        Ok(values.iter().collect())
+    }
+
+    /// A column with NULLs.
+    pub(super) fn optional_f32s(&self, name: &str) -> Result<Vec<Option<f32>>, AnalyticsError> {
         let column = self.column(name)?;
         let values = column.f32().map_err(|_| self.wrong_type(name, column))?;
         Ok(values.iter().collect())
+    }
+
+    /// A column, or `None` where it holds a NULL.
+    pub(super) fn f32s(&self, name: &str) -> Result<Option<Vec<f32>>, AnalyticsError> {
+        Ok(self.optional_f32s(name)?.into_iter().collect())
     }
 
     /// A column of text.
