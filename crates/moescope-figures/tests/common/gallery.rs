@@ -31,6 +31,7 @@ impl Shown {
 }
 
 /// All figures, by kind.
+#[expect(clippy::too_many_lines, reason = "a list of figures")]
 pub(crate) fn figures() -> Vec<Shown> {
     let plain = FigureOptions::default;
     let shown = |kind, options, measurement, look| Shown {

@@ -85,7 +85,7 @@ impl Drawing {
             .flow
             .columns
             .iter()
-            .map(|column| column.bars.iter().map(|bar| bar.share).sum())
+            .map(|column| column.bars.iter().map(|bar| bar.share).sum::<f64>())
             .fold(0.0, f64::max);
         let scale = if largest > 0.0 {
             (bars - GAP * self.most_bars()) / largest

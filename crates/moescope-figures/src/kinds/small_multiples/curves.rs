@@ -64,14 +64,17 @@ pub(super) fn draw(
         Chart::new(measurement, options, along, series.collect(), explained)
     };
     let charts: Vec<Chart> = shown.iter().map(|own| chart_of(*own)).collect();
-    // The drawn intervals are those of every panel's own line, so any one chart knows whether there are some.
-    let drawn = charts[0].drawn();
+    // Each chart draws the intervals of its own line: the key is that of one that has some.
+    let keyed = charts
+        .iter()
+        .find(|chart| chart.drawn().intervals)
+        .unwrap_or(&charts[0]);
     let words = Words::new(
         measurement,
         options,
         &lines.fixed,
-        &charts[0].remarks(),
-        drawn,
+        &keyed.remarks(),
+        keyed.drawn(),
     );
     let panel_mm = 24.0;
     let label = Face::LABEL;
@@ -96,6 +99,6 @@ pub(super) fn draw(
             (&unit, "Layer"),
             (top, bottom - 3.0, bottom + 0.8),
         )?;
-        charts[0].key(canvas, options, (grid.x0, y))
+        keyed.key(canvas, options, (grid.x0, y))
     })
 }
