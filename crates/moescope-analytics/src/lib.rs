@@ -19,6 +19,7 @@
 
 mod catalogue;
 mod comparison;
+mod control;
 mod data;
 mod error;
 mod fingerprint;
@@ -34,11 +35,12 @@ mod oracle_tests;
 
 pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
+pub use control::Control;
 pub use data::{Document, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
-pub use stats::information::LabelPrior;
+pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};

@@ -216,7 +216,12 @@ impl TraceData {
     ) -> Result<(), AnalyticsError> {
         match &self.source {
             Source::Memory(documents) => {
-                memory::visit_shards(self, documents, needs, metric, visit)
+                let (mut done, all) = (0, documents.len() as u64);
+                memory::visit_shards(self, documents, needs, metric, &mut |shard| {
+                    progress.report(done, all, "reading decisions")?;
+                    done += 1;
+                    visit(shard)
+                })
             }
             Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
         }

@@ -1,6 +1,7 @@
 //! Which documents, layers and labels a request means, and what a reader must know of them.
 
 mod confounds;
+mod matching;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,7 @@ use moescope_core::{Axis, AxisKind, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
 use crate::{AnalyticsError, MeasureRequest, stats::units::UnitTable};
+use matching::Matching;
 
 /// The documents of a request with their labels and units of resampling.
 ///
@@ -33,6 +35,7 @@ pub(crate) struct Selection {
     /// Counted tokens of each selected document (at the layer that has most).
     pub(crate) tokens: Vec<f64>,
     layer_labels: Vec<String>,
+    matching: Option<Matching>,
     notes: Vec<String>,
 }
 
@@ -45,6 +48,7 @@ impl Selection {
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
+        matching::check(request, metric)?;
         let layers = select_layers(data, request)?;
         let labels = select_labels(data, request)?;
         check_resampling_column(data, request)?;
@@ -81,32 +85,78 @@ impl Selection {
                 tokens,
             });
         }
-        builder.finish(data, request, &labels, layers, metric)
+        if request.match_on.is_empty() {
+            return builder.finish(data, request, &labels, layers, metric);
+        }
+        let (stratum, notes) =
+            matching::restrict(&mut builder.rows, data, request, &labels, metric)?;
+        let mut selection = builder.finish(data, request, &labels, layers, metric)?;
+        let matching = Matching::new(stratum, &selection, data, request, metric, progress)?;
+        let Some(note) = matching.note(&selection, request.scope.weighting) else {
+            return Err(AnalyticsError::TooLittle {
+                metric: metric.to_owned(),
+                found: format!("no range of positions occurs under every {}", request.by),
+                help: "match fewer variables".to_owned(),
+            });
+        };
+        selection.notes.extend(notes);
+        selection.notes.push(note);
+        selection.matching = Some(matching);
+        Ok(selection)
     }
 
     /// Sums per unit: `fill` gives a document's row at a layer (indices into the trace's), `[columns]`.
+    ///
+    /// Where labels are matched, the table weights them.
     pub(crate) fn unit_table(
         &self,
         columns: usize,
         fill: impl Fn(usize, usize, &mut [f64]),
     ) -> UnitTable {
-        let mut table = UnitTable::new(
-            self.labels.len(),
-            self.unit_label.clone(),
-            self.layers.len(),
-            columns,
+        debug_assert_eq!(
+            self.position_ranges(),
+            1,
+            "only loads are counted by position"
         );
+        self.unit_table_by_position(columns, |document, layer, _, row| {
+            fill(document, layer, row);
+        })
+    }
+
+    /// The same, with the row of every range of positions (one range unless positions are matched).
+    pub(crate) fn unit_table_by_position(
+        &self,
+        columns: usize,
+        fill: impl Fn(usize, usize, usize, &mut [f64]),
+    ) -> UnitTable {
+        let label = self.unit_label.clone();
+        let mut table = UnitTable::new(self.labels.len(), label, self.layers.len(), columns);
+        let ranges = self.position_ranges();
+        let parts = match &self.matching {
+            None => self.unit.iter().map(|unit| Some(*unit)).collect(),
+            Some(matching) => {
+                let (strata, blocks, parts) = matching.strata(self);
+                table = table.with_strata(strata, blocks);
+                parts
+            }
+        };
         let mut row = vec![0.0; columns];
         for (place, layer) in self.layers.iter().enumerate() {
-            for (document, unit) in self.documents.iter().zip(&self.unit) {
+            for (i, part) in parts.iter().enumerate() {
+                let Some(part) = part else { continue };
                 row.fill(0.0);
-                fill(*document, *layer, &mut row);
-                for (sum, value) in table.row_mut(place, *unit).iter_mut().zip(&row) {
+                fill(self.documents[i / ranges], *layer, i % ranges, &mut row);
+                for (sum, value) in table.row_mut(place, *part).iter_mut().zip(&row) {
                     *sum += value;
                 }
             }
         }
         table
+    }
+
+    /// Number of ranges of positions in which labels are matched; 1 where they are not matched by position.
+    pub(crate) fn position_ranges(&self) -> usize {
+        self.matching.as_ref().map_or(1, |matching| matching.ranges)
     }
 
     /// The axis of layers.
@@ -232,13 +282,13 @@ impl Builder {
             ));
         }
         let documents: Vec<usize> = self.rows.iter().map(|row| row.document).collect();
-        notes.extend(confounds::notes(
-            data.documents(),
-            &documents,
-            &label,
-            &labels,
-            &request.by,
-        ));
+        let described = confounds::Described {
+            documents: documents.iter().map(|d| &data.documents()[*d]).collect(),
+            tokens: self.rows.iter().map(|row| row.tokens).collect(),
+            label: &label,
+            labels: &labels,
+        };
+        notes.extend(described.notes(&request.by, &request.match_on));
         Ok(Selection {
             unit: label
                 .iter()
@@ -257,6 +307,7 @@ impl Builder {
             unit_label,
             group,
             layers,
+            matching: None,
             notes,
         })
     }

@@ -1,5 +1,6 @@
 //! From sums per unit to measurements with intervals, nulls and protocol.
 
+mod conditional;
 mod dependence;
 mod expert_sets;
 mod load;
@@ -8,6 +9,7 @@ mod relevance;
 mod repetition;
 mod words;
 
+pub(crate) use conditional::measure_conditional_dependence;
 pub(crate) use dependence::{Dependence, measure_dependence};
 pub(crate) use expert_sets::measure_expert_sets;
 pub(crate) use load::{LoadQuantity, load_table, measure_load};

@@ -7,6 +7,7 @@ use super::{
     correlation::mean,
     interval::{IntervalMethod, expanded_tail, make_interval},
     random::{self, Purpose},
+    rearranged::rearranged,
     statistic::Statistic,
     units::UnitTable,
 };
@@ -81,9 +82,17 @@ pub(crate) fn bootstrap(
     }
     let draws = draw_multiplicities(table, config);
     for layer in 0..table.layers {
-        progress.report(layer as u64, table.layers as u64, "bootstrap over groups")?;
         let observed = statistic.values(&table.sums(layer));
-        let resampled = resample_layer(table, statistic, layer, &draws);
+        let resampled = rearranged(
+            table,
+            statistic,
+            &draws,
+            |times, sums| table.sum_into(layer, sums, |unit| times[unit], |unit| table.label[unit]),
+            |done| {
+                let (done, all) = (layer * draws.len() + done, table.layers * draws.len());
+                progress.report(done as u64, all as u64, "bootstrap over groups")
+            },
+        )?;
         let summaries: Vec<Summary> = (0..statistic.len)
             .into_par_iter()
             .map(|value| {
@@ -125,27 +134,6 @@ fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u3
             times
         })
         .collect()
-}
-
-/// The statistic of every resample, `[resamples × len]`.
-fn resample_layer(
-    table: &UnitTable,
-    statistic: &Statistic<'_>,
-    layer: usize,
-    draws: &[Vec<u32>],
-) -> Vec<f64> {
-    let mut values = vec![0.0; draws.len() * statistic.len];
-    values
-        .par_chunks_mut(statistic.len.max(1))
-        .zip(draws)
-        .for_each_init(
-            || vec![0.0; table.labels() * table.columns],
-            |sums, (values, times)| {
-                table.sum_into(layer, sums, |unit| times[unit], |unit| table.label[unit]);
-                (statistic.evaluate)(sums, values);
-            },
-        );
-    values
 }
 
 /// What the resamples of one value say.

@@ -1,11 +1,13 @@
 //! Statistics on dense arrays: information measures, resampling, permutation, and nothing of traces.
 
 pub(crate) mod bootstrap;
+pub(crate) mod contingency;
 pub(crate) mod correlation;
 pub(crate) mod information;
 pub(crate) mod interval;
 pub(crate) mod normal;
 pub(crate) mod permutation;
 pub(crate) mod random;
+mod rearranged;
 pub(crate) mod statistic;
 pub(crate) mod units;
