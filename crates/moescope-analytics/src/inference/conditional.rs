@@ -151,8 +151,7 @@ impl<'a> Conditions<'a> {
                         counts[layer].extend(experts.map(|expert| (condition, *expert)));
                     }
                 }
-                counts.iter_mut().for_each(|counts| counts.sort_unstable());
-                Ok(counts)
+                Ok(counts.into_iter().map(merged).collect::<Vec<_>>())
             },
             &mut |document, counts| {
                 let Some((place, _)) = place[document] else {
@@ -160,17 +159,14 @@ impl<'a> Conditions<'a> {
                 };
                 let unit = u32::try_from(unit[place]).expect("samples are numbered in 32 bits");
                 for (records, counts) in records.iter_mut().zip(counts) {
-                    for run in counts.chunk_by(|a, b| a == b) {
-                        let (condition, expert) = run[0];
+                    for (condition, expert, count) in counts {
                         let next = u32::try_from(number.len()).expect("conditions are 32-bit");
-                        let condition = *number.entry(condition).or_insert(next);
-                        // Longer runs than 16 bits can count become several records.
-                        records.extend(run.chunks(usize::from(u16::MAX)).map(|run| CountRecord {
-                            condition,
+                        records.push(CountRecord {
+                            condition: *number.entry(condition).or_insert(next),
                             unit,
                             expert,
-                            count: u16::try_from(run.len()).unwrap_or(u16::MAX),
-                        }));
+                            count,
+                        });
                     }
                 }
                 Ok(())
@@ -178,6 +174,22 @@ impl<'a> Conditions<'a> {
         )?;
         Ok(records)
     }
+}
+
+/// Sorts conditions with experts, and counts equal ones; more than 16 bits can count are counted in several parts.
+fn merged(mut choices: Vec<(u64, u16)>) -> Vec<(u64, u16, u16)> {
+    choices.sort_unstable();
+    choices
+        .chunk_by(|a, b| a == b)
+        .flat_map(|run| run.chunks(usize::from(u16::MAX)))
+        .map(|run| {
+            (
+                run[0].0,
+                run[0].1,
+                u16::try_from(run.len()).unwrap_or(u16::MAX),
+            )
+        })
+        .collect()
 }
 
 /// What the layers so far have given.

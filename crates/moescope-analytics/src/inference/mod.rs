@@ -7,6 +7,7 @@ mod load;
 mod per_label;
 mod relevance;
 mod repetition;
+mod variance;
 mod words;
 
 pub(crate) use conditional::measure_conditional_dependence;
@@ -16,4 +17,5 @@ pub(crate) use load::{LoadQuantity, load_table, measure_load};
 pub(crate) use per_label::{PerLabel, measure_per_label};
 pub(crate) use relevance::{Relevance, relevance_table};
 pub(crate) use repetition::{Repetition, measure_repetition};
+pub(crate) use variance::measure_variance_partition;
 pub(crate) use words::{add_power_note, interval_words, null_words};

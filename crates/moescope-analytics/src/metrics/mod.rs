@@ -17,6 +17,7 @@ mod mutual_information;
 mod nmi;
 mod relative_load;
 mod routing_entropy;
+mod variance_partition;
 
 use crate::Metric;
 
@@ -35,6 +36,7 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &mutual_information::MutualInformation,
     &nmi::Nmi,
     &conditional_mutual_information::ConditionalMutualInformation,
+    &variance_partition::VariancePartition,
     // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,

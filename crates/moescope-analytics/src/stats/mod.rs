@@ -5,6 +5,7 @@ pub(crate) mod contingency;
 pub(crate) mod correlation;
 pub(crate) mod information;
 pub(crate) mod interval;
+pub(crate) mod least_squares;
 pub(crate) mod normal;
 pub(crate) mod permutation;
 pub(crate) mod random;
