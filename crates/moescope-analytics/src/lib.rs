@@ -17,6 +17,7 @@
 //! # Ok::<(), moescope_analytics::AnalyticsError>(())
 //! ```
 
+mod calibration;
 mod catalogue;
 mod comparison;
 mod control;
@@ -33,6 +34,7 @@ mod table;
 #[cfg(test)]
 mod oracle_tests;
 
+pub use calibration::uncalibrated;
 pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
 pub use control::Control;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use moescope_core::{Axis, AxisKind, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
-use crate::{AnalyticsError, MeasureRequest, stats::units::UnitTable};
+use crate::{AnalyticsError, MeasureRequest, calibration, stats::units::UnitTable};
 use matching::Matching;
 
 /// The documents of a request with their labels and units of resampling.
@@ -243,7 +243,8 @@ impl Builder {
     ) -> Result<Selection, AnalyticsError> {
         // A label whose documents are all empty has nothing to show.
         let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
-        let mut notes = self.notes(request, labels, &used);
+        let mut notes: Vec<String> = calibration::notes(metric).collect();
+        notes.extend(self.notes(request, labels, &used));
         if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
             return Err(AnalyticsError::TooLittle {
                 metric: metric.to_owned(),
