@@ -292,9 +292,10 @@ impl<'a> Found<'a> {
             method,
         };
         let mut resampled = bootstrap(&self.pointwise, &statistic, config, progress)?;
-        let family = self
+        let mut family = self
             .family
             .unwrap_or_else(|| NullFamily::new(Tail::Greater, 0, request.seed));
+        family.arrange(&self.pointwise);
         let mut protocol = selection.protocol(request);
         let mut words = interval_words(selection, request, method, &resampled);
         if resampled.intervals.iter().any(Option::is_some) {

@@ -68,7 +68,7 @@ impl NullFamily {
         progress: &dyn Progress,
     ) -> Result<(), Cancelled> {
         let shuffles = self.shuffles(table);
-        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        self.arrange(table);
         for layer in 0..table.layers {
             let observed = statistic.values(&table.sums(layer));
             let permuted = rearranged(
@@ -85,6 +85,11 @@ impl NullFamily {
             self.enter_all(&observed, &permuted);
         }
         Ok(())
+    }
+
+    /// Remembers how many arrangements of these units exist.
+    pub(crate) fn arrange(&mut self, table: &UnitTable) {
+        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
     }
 
     /// Tests values `[len]` whose permuted values `[permutations × len]` were computed elsewhere.

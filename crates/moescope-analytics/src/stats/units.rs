@@ -122,30 +122,36 @@ impl UnitTable {
         label: impl Fn(usize) -> usize,
     ) {
         sums.fill(0.0);
-        let mut add = |part: usize, label: usize, weight: f64| {
+        self.each_part(times, label, |part, label, weight| {
             let target = &mut sums[label * self.columns..(label + 1) * self.columns];
             for (sum, value) in target.iter_mut().zip(self.row(layer, part)) {
                 *sum += weight * value;
             }
-        };
-        match &self.strata {
-            None => {
-                for unit in 0..self.units() {
-                    match times(unit) {
-                        0 => {}
-                        times => add(unit, label(unit), f64::from(times)),
-                    }
+        });
+    }
+
+    /// Shows every part that counts with its label and weight, in ascending order.
+    fn each_part(
+        &self,
+        times: impl Fn(usize) -> u32,
+        label: impl Fn(usize) -> usize,
+        mut visit: impl FnMut(usize, usize, f64),
+    ) {
+        let Some(strata) = &self.strata else {
+            for unit in 0..self.units() {
+                match times(unit) {
+                    0 => {}
+                    times => visit(unit, label(unit), f64::from(times)),
                 }
             }
-            Some(strata) => {
-                let weights = strata.weights(self.labels(), &times, &label);
-                for (part, (unit, stratum)) in strata.unit.iter().zip(&strata.stratum).enumerate() {
-                    let (times, label) = (times(*unit), label(*unit));
-                    let weight = weights[label * strata.target.len() + stratum];
-                    if times > 0 && weight > 0.0 {
-                        add(part, label, f64::from(times) * weight);
-                    }
-                }
+            return;
+        };
+        let weights = strata.weights(self.labels(), &times, &label);
+        for (part, (unit, stratum)) in strata.unit.iter().zip(&strata.stratum).enumerate() {
+            let (times, label) = (times(*unit), label(*unit));
+            let weight = weights[label * strata.target.len() + stratum];
+            if times > 0 && weight > 0.0 {
+                visit(part, label, f64::from(times) * weight);
             }
         }
     }

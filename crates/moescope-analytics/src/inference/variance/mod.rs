@@ -264,8 +264,8 @@ impl Found<'_> {
                 self.alone.permutations
             );
         }
-        format!("none; {by}_beyond_the_rest: mean over permuted labels subtracted")
-            .clone_into(&mut protocol.bias_correction);
+        protocol.bias_correction =
+            format!("none; {by}_beyond_the_rest: mean over permuted labels subtracted");
         protocol.notes.extend(self.notes(request));
         let mut names: Vec<String> = Vec::new();
         let mut cells: Vec<CellOfTable> = Vec::new();
