@@ -336,10 +336,10 @@ fn what_words_explain_is_not_ascribed_to_the_label() {
 fn confounded() -> TraceData {
     let mut documents = Vec::new();
     for (label, genre, first, number) in [
-        ("math", "abstract", 0, 12),
+        ("math", "abstract", 0, 20),
         ("math", "textbook", 1, 6),
         ("physics", "abstract", 0, 6),
-        ("physics", "textbook", 1, 12),
+        ("physics", "textbook", 1, 20),
         ("law", "statute", 2, 9),
     ] {
         for i in 0..number {
@@ -370,9 +370,9 @@ fn matching_removes_what_another_variable_explains() {
     let matched = value(&request);
     assert!(matched.value(&[0, 0, 1]) < 1e-3, "{matched:?}");
     assert!(matched.nulls.unwrap()[1].unwrap().p > 0.05);
-    // 6 documents of each genre and label count: 24 of 36.
+    // 6 documents of each genre and label count: 24 of 52.
     let notes = matched.protocol.notes.join("\n");
-    assert!(notes.contains("67 % of the tokens"), "{notes}");
+    assert!(notes.contains("46 % of the tokens"), "{notes}");
     assert!(notes.contains("every document has counterparts"), "{notes}");
 }
 

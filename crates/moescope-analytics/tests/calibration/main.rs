@@ -1,6 +1,7 @@
 //! Our own tests and intervals, tested by simulation: false positives at the nominal rate, intervals that cover.
 //!
 //! The short version runs always; `MOESCOPE_FULL_CALIBRATION=1` runs 2,000 traces per row and writes `docs/CALIBRATION.md`.
+//! Another number is that of traces per row, and writes nothing.
 //! Every metric of the catalogue is simulated as soon as it is listed; `rows.rs` adds rows for other requests, one line each.
 
 #[path = "../common/mod.rs"]
@@ -12,10 +13,12 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use moescope_analytics::uncalibrated;
 use rayon::prelude::*;
-use rows::{LooksAt, Outcome, PLANS, Plan};
+use rows::{LooksAt, Outcome, PLANS, Plan, not_simulated};
 
 /// Traces per row of the full version.
 const FULL: usize = 2000;
+/// Traces per row of the version that always runs.
+const SHORT: usize = 60;
 
 /// One row of the calibration table.
 struct Row {
@@ -83,7 +86,7 @@ fn rows_of(plan: &Plan, trials: usize, seed: u64) -> Vec<Row> {
 fn make_row(seed: u64, row: String, outcomes: &[Outcome], truths: &BTreeMap<String, f64>) -> Row {
     let trials = outcomes.len();
     // 99.9 %; the short version, which nobody reads row by row, is as strict as it can be without failing by chance.
-    let deviations = if trials >= FULL / 2 { 3.29 } else { 3.89 };
+    let deviations = if trials >= FULL { 3.29 } else { 3.89 };
     let values = || {
         outcomes.iter().map(|outcome| match outcome {
             Outcome::Interval { value, .. } => *value,
@@ -101,7 +104,7 @@ fn make_row(seed: u64, row: String, outcomes: &[Outcome], truths: &BTreeMap<Stri
         .count();
     let is_interval = matches!(outcomes[0], Outcome::Interval { .. });
     let (what, low, high) = if is_interval {
-        let (low, high) = if trials >= FULL / 2 {
+        let (low, high) = if trials >= FULL {
             (0.92, 0.97)
         } else {
             (
@@ -126,12 +129,15 @@ fn make_row(seed: u64, row: String, outcomes: &[Outcome], truths: &BTreeMap<Stri
 
 #[test]
 fn tests_and_intervals_are_calibrated_or_say_that_they_are_not() {
-    let is_full = std::env::var_os("MOESCOPE_FULL_CALIBRATION").is_some();
-    let (trials, seeds): (usize, &[u64]) = if is_full {
-        (FULL, &[1, 2, 3])
+    let asked = std::env::var("MOESCOPE_FULL_CALIBRATION").ok();
+    let is_full = asked.as_deref() == Some("1");
+    let asked: Option<usize> = asked.and_then(|n| n.parse().ok());
+    let trials = if is_full {
+        FULL
     } else {
-        (60, &[1])
+        asked.unwrap_or(SHORT)
     };
+    let seeds: &[u64] = if is_full { &[1, 2, 3] } else { &[1] };
     let mut rows: Vec<Row> = Vec::new();
     for plan in PLANS {
         for seed in seeds {
@@ -153,12 +159,17 @@ fn tests_and_intervals_are_calibrated_or_say_that_they_are_not() {
             row.verdict()
         );
     }
+    page.push_str("\n## Not simulated\n\n");
+    for (name, reason) in not_simulated() {
+        _ = writeln!(page, "- `{name}`: {reason}.");
+    }
     println!("{page}");
     if is_full {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CALIBRATION.md");
         fs::write(path, &page).unwrap();
     }
     // With 99.9 % bounds and hundreds of rows one may fail by chance: two seeds of three decide.
+    let decisive = seeds.len().min(2);
     let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.verdict().starts_with("no")) {
         *failures.entry(&row.what).or_default() += 1;
@@ -166,7 +177,7 @@ fn tests_and_intervals_are_calibrated_or_say_that_they_are_not() {
     let is_labelled = |what: &str| uncalibrated().iter().any(|(_, known, _)| *known == what);
     let unlabelled: Vec<(&str, usize)> = failures
         .iter()
-        .filter(|(what, n)| **n >= seeds.len().min(2) && !is_labelled(what))
+        .filter(|(what, n)| **n >= decisive && !is_labelled(what))
         .map(|(what, n)| (*what, *n))
         .collect();
     assert!(
@@ -177,7 +188,7 @@ fn tests_and_intervals_are_calibrated_or_say_that_they_are_not() {
     let gone: Vec<&str> = known
         .iter()
         .copied()
-        .filter(|what| is_full && failures.get(what).is_none_or(|n| *n < 2))
+        .filter(|what| is_full && failures.get(what).is_none_or(|n| *n < decisive))
         .collect();
     assert!(
         gone.is_empty(),

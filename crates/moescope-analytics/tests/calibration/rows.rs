@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moescope_analytics::{Control, MeasureRequest, TraceData, catalogue, find};
+use moescope_analytics::{AnalyticsError, Control, MeasureRequest, TraceData, catalogue, find};
 use moescope_core::{AxisKind, Measurement, NoProgress};
 
 use crate::simulate::Simulation;
@@ -233,15 +233,48 @@ impl Plan {
             .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));
         of_catalogue
             .chain(self.specials.iter().copied())
-            .map(|(metric, variant, change, name)| {
+            .filter_map(|(metric, variant, change, name)| {
                 let mut request = request.clone();
                 change(&mut request);
-                let found = find(metric).unwrap().measure(data, &request, &NoProgress);
-                let found = found.unwrap_or_else(|error| panic!("{metric}{name}: {error}"));
-                (metric.to_owned(), variant, name, found)
+                match find(metric).unwrap().measure(data, &request, &NoProgress) {
+                    Ok(found) => Some((metric.to_owned(), variant, name, found)),
+                    // `not_simulated` lists them.
+                    Err(AnalyticsError::MissingInput { .. }) => None,
+                    Err(error) => panic!("{metric}{name}: {error}"),
+                }
             })
             .collect()
     }
+}
+
+/// The metrics that have no row, with the reason.
+pub(crate) fn not_simulated() -> Vec<(&'static str, String)> {
+    let data = Simulation::NULL.trace(1);
+    let request = MeasureRequest {
+        resamples: 100,
+        permutations: 20,
+        ..MeasureRequest::default()
+    };
+    let reason = |name: &'static str| {
+        if LEFT_OUT.contains(&name) {
+            return Some("takes long, and has neither intervals nor nulls".to_owned());
+        }
+        match find(name).unwrap().measure(&data, &request, &NoProgress) {
+            Err(error) => Some(error.to_string()),
+            Ok(found)
+                if found
+                    .iter()
+                    .all(|f| f.intervals.is_none() && f.nulls.is_none()) =>
+            {
+                Some("has neither intervals nor nulls".to_owned())
+            }
+            Ok(_) => None,
+        }
+    };
+    let names = catalogue().iter().map(|metric| metric.about().name);
+    names
+        .filter_map(|name| Some((name, reason(name)?)))
+        .collect()
 }
 
 /// Whether any corrected p is at most 0.05, for each family of tests in a measurement.
