@@ -1,6 +1,6 @@
 //! How much experts depend on the label beyond other variables, from counts within each of their values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use moescope_core::{Measurement, Progress, Weighting};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Records held at a time: 768 MiB; more layers are read in several passes.
+/// Records held at a time: 1 GiB; more layers are read in several passes.
 const MOST_RECORDS: f64 = 64.0 * 1024.0 * 1024.0;
 /// Entries visited by all permutations of all layers: about a minute on two cores.
 const MOST_VISITS: usize = 40_000_000_000;
@@ -43,7 +43,7 @@ pub(crate) fn measure_conditional_dependence(
             about.name
         )));
     }
-    let mut conditions = Conditions::new(data, &selection, &request.given);
+    let conditions = Conditions::new(data, &selection, &request.given);
     let top_k = f64::from(data.model().top_k);
     let records_of_layer = selection.tokens.iter().sum::<f64>() * top_k;
     #[expect(
@@ -71,7 +71,6 @@ struct Conditions<'a> {
     place: Vec<Option<(usize, u64)>>,
     /// Selected documents that lack a value.
     unknown: usize,
-    number: HashMap<u64, u32>,
 }
 
 impl<'a> Conditions<'a> {
@@ -81,7 +80,6 @@ impl<'a> Conditions<'a> {
             unit: &selection.unit,
             place: vec![None; data.documents().len()],
             unknown: 0,
-            number: HashMap::new(),
         };
         let mut numbers: BTreeMap<Vec<String>, u64> = BTreeMap::new();
         for (place, document) in selection.documents.iter().enumerate() {
@@ -109,7 +107,7 @@ impl<'a> Conditions<'a> {
 
     /// The counts of some layers.
     fn read(
-        &mut self,
+        &self,
         data: &TraceData,
         request: &MeasureRequest,
         layers: &[usize],
@@ -125,7 +123,7 @@ impl<'a> Conditions<'a> {
         for (place, layer) in layers.iter().enumerate() {
             place_of_layer[*layer] = Some(place);
         }
-        let (place, unit, number) = (&self.place, self.unit, &mut self.number);
+        let (place, unit) = (&self.place, self.unit);
         let mut records = vec![Vec::new(); layers.len()];
         data.map_documents(
             needs,
@@ -159,15 +157,14 @@ impl<'a> Conditions<'a> {
                 };
                 let unit = u32::try_from(unit[place]).expect("samples are numbered in 32 bits");
                 for (records, counts) in records.iter_mut().zip(counts) {
-                    for (condition, expert, count) in counts {
-                        let next = u32::try_from(number.len()).expect("conditions are 32-bit");
-                        records.push(CountRecord {
-                            condition: *number.entry(condition).or_insert(next),
+                    records.extend(counts.into_iter().map(|(condition, expert, count)| {
+                        CountRecord {
+                            condition,
                             unit,
                             expert,
                             count,
-                        });
-                    }
+                        }
+                    }));
                 }
                 Ok(())
             },

@@ -11,7 +11,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CountRecord {
     /// The condition, e.g. a token id.
-    pub(crate) condition: u32,
+    pub(crate) condition: u64,
     /// The unit.
     pub(crate) unit: u32,
     /// The expert.
@@ -67,10 +67,7 @@ impl<'a> Contingency<'a> {
         labels: usize,
         experts: usize,
     ) -> Self {
-        records.par_sort_unstable_by_key(|r| {
-            let pair = u64::from(r.condition) << 32 | u64::from(r.unit);
-            (pair, r.expert)
-        });
+        records.par_sort_unstable_by_key(|r| (r.condition, r.unit, r.expert));
         let mut table = Self {
             experts,
             labels,
@@ -364,7 +361,7 @@ mod tests {
 
     /// Records as (condition, unit, expert, count).
     fn table(
-        records: &[(u32, u32, u16, u16)],
+        records: &[(u64, u32, u16, u16)],
         unit_label: &'static [usize],
     ) -> Contingency<'static> {
         let records = records
@@ -417,7 +414,7 @@ mod tests {
     #[test]
     fn permutations_keep_the_labels_of_every_condition() {
         // Two units a label, both conditions under both labels; a permutation gives each condition two of each label.
-        let records: Vec<(u32, u32, u16, u16)> = (0..4)
+        let records: Vec<(u64, u32, u16, u16)> = (0..4)
             .flat_map(|unit| [(0, unit, u16::from(unit < 2), 3), (1, unit, 0, 1)])
             .collect();
         let table = table(&records, &[0, 0, 1, 1]);

@@ -1,6 +1,6 @@
 //! Which token lies in which cell of which factor, and what was chosen there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use moescope_core::{Progress, Weighting};
 
@@ -12,8 +12,6 @@ use crate::{
 
 /// Sums held at a time, 1 GiB; more layers are read in several passes.
 const MOST_SUMS: usize = 1 << 27;
-/// A vocabulary of unknown size is taken to be this large.
-const LARGE_VOCABULARY: usize = 300_000;
 
 /// The factors of few levels, and every token's place among them.
 pub(super) struct Design {
@@ -32,7 +30,8 @@ pub(super) struct Design {
     pub(super) gram: Vec<f64>,
     /// The weight of all tokens.
     pub(super) total: f64,
-    number: HashMap<u32, u32>,
+    /// Every token id that occurs, ascending.
+    ids: Vec<u32>,
 }
 
 /// Tokens of one id in one range of positions of one document.
@@ -56,7 +55,20 @@ pub(super) struct Choices {
 }
 
 impl Design {
-    pub(super) fn new(data: &TraceData, selection: &Selection, request: &MeasureRequest) -> Self {
+    pub(super) fn new(
+        data: &TraceData,
+        selection: &Selection,
+        request: &MeasureRequest,
+        metric: &str,
+        progress: &dyn Progress,
+    ) -> Result<Self, AnalyticsError> {
+        let scope = &request.scope;
+        let counts = data.token_counts(scope.phase, scope.include_special, metric, progress)?;
+        let ids: BTreeSet<u32> = selection
+            .documents
+            .iter()
+            .flat_map(|document| counts[*document].iter().map(|(id, _)| *id))
+            .collect();
         let documents = data.documents();
         let mut factors = vec![("position".to_owned(), POSITION_RANGES)];
         let mut of_document = vec![Vec::new(); selection.documents.len()];
@@ -93,7 +105,7 @@ impl Design {
             Weighting::Token => 1.0,
             Weighting::Document => 1.0 / tokens,
         };
-        Self {
+        Ok(Self {
             factors,
             of_document,
             weight: selection.tokens.iter().map(weight).collect(),
@@ -102,8 +114,8 @@ impl Design {
             token_columns: Vec::new(),
             gram: Vec::new(),
             total: 0.0,
-            number: HashMap::new(),
-        }
+            ids: ids.into_iter().collect(),
+        })
     }
 
     /// Number of columns of all factors.
@@ -123,19 +135,9 @@ impl Design {
     }
 
     /// How many layers can be read at a time.
-    pub(super) fn layers_at_a_time(data: &TraceData, selection: &Selection) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a number of tokens"
-        )]
-        let tokens = selection.tokens.iter().sum::<f64>() as usize;
-        let known = data
-            .model()
-            .vocab_size
-            .and_then(|size| usize::try_from(size).ok());
-        let vocabulary = known.unwrap_or(LARGE_VOCABULARY).min(tokens).max(1);
-        (MOST_SUMS / (vocabulary * usize::from(data.model().num_experts))).max(1)
+    pub(super) fn layers_at_a_time(&self, data: &TraceData) -> usize {
+        let sums = self.ids.len() * usize::from(data.model().num_experts);
+        (MOST_SUMS / sums.max(1)).max(1)
     }
 
     /// Reads what was chosen at some layers; the first call also finds the cells.
@@ -160,36 +162,31 @@ impl Design {
         let mut choices: Vec<Choices> = layers
             .iter()
             .map(|_| Choices {
-                of_tokens: Vec::new(),
+                of_tokens: vec![0.0; self.ids.len() * experts],
                 of_ranges: vec![0.0; POSITION_RANGES * experts],
             })
             .collect();
         let has_cells = !self.cells.is_empty();
+        let ids = std::mem::take(&mut self.ids);
         data.map_documents(
             needs,
             metric,
             progress,
-            &|decisions| Ok(place[decisions.document].map(|_| counts(decisions, layers))),
+            &|decisions| Ok(place[decisions.document].map(|_| counts(decisions, layers, &ids))),
             &mut |document, counts| {
                 let (Some(counts), Some(document)) = (counts, place[document]) else {
                     return Ok(());
                 };
                 let weight = self.weight[document];
                 for (token, range, layer, expert, count) in counts.choices {
-                    let token = self.token(token);
                     let choices = &mut choices[usize::from(layer)];
                     let weighted = weight * f64::from(count);
                     let expert = usize::from(expert);
                     choices.of_ranges[usize::from(range) * experts + expert] += weighted;
-                    let end = (token + 1) * experts;
-                    if choices.of_tokens.len() < end {
-                        choices.of_tokens.resize(end, 0.0);
-                    }
-                    choices.of_tokens[token * experts + expert] += weighted;
+                    choices.of_tokens[token as usize * experts + expert] += weighted;
                 }
                 if !has_cells {
                     for (token, range, count) in counts.cells {
-                        let token = u32::try_from(self.token(token)).expect("ids are 32-bit");
                         self.cells.push(Cell {
                             token,
                             document: u32::try_from(document).expect("samples are 32-bit"),
@@ -201,26 +198,21 @@ impl Design {
                 Ok(())
             },
         )?;
-        for choices in &mut choices {
-            choices.of_tokens.resize(self.number.len() * experts, 0.0);
-        }
+        self.ids = ids;
         if !has_cells {
+            // Sums do not depend on the order in which documents were captured.
+            self.cells
+                .sort_unstable_by_key(|cell| (cell.token, cell.document, cell.range));
             self.cross();
         }
         Ok(choices)
     }
 
-    /// The number of a token id.
-    fn token(&mut self, id: u32) -> usize {
-        let next = u32::try_from(self.number.len()).expect("ids are 32-bit");
-        *self.number.entry(id).or_insert(next) as usize
-    }
-
     /// Sums the cells' weights by token and column.
     fn cross(&mut self) {
         let columns = self.columns();
-        let mut token_weight = vec![0.0; self.number.len()];
-        let mut token_columns = vec![0.0; self.number.len() * columns];
+        let mut token_weight = vec![0.0; self.ids.len()];
+        let mut token_columns = vec![0.0; self.ids.len() * columns];
         let mut gram = vec![0.0; columns * columns];
         let mut total = 0.0;
         for cell in &self.cells {
@@ -243,20 +235,22 @@ impl Design {
 
 /// One document's tokens and choices.
 struct Counts {
-    /// Token id, range of positions, how many.
+    /// Number of the token id, range of positions, how many.
     cells: Vec<(u32, u8, u32)>,
-    /// Token id, range of positions, place of the layer, expert, how often.
+    /// Number of the token id, range of positions, place of the layer, expert, how often.
     choices: Vec<(u32, u8, u16, u16, u32)>,
 }
 
-fn counts(decisions: &DocumentDecisions<'_>, layers: &[usize]) -> Counts {
+fn counts(decisions: &DocumentDecisions<'_>, layers: &[usize], ids: &[u32]) -> Counts {
+    let narrow = |n: usize| u32::try_from(n).expect("token ids and positions are 32-bit");
     let mut choices: Vec<(u32, u8, u16, u16)> = Vec::new();
     let mut cells: Vec<(u32, u8)> = Vec::new();
     for row in decisions.counted_rows() {
         let Ok(layer) = layers.binary_search(&decisions.layer(row)) else {
             continue;
         };
-        let token = decisions.tokens.ids[decisions.token(row)];
+        let id = decisions.tokens.ids[decisions.token(row)];
+        let token = narrow(ids.partition_point(|known| *known < id));
         let range = position_range(decisions.position[row]);
         let range = u8::try_from(range).expect("there are few ranges");
         if layer == 0 {
@@ -268,15 +262,14 @@ fn counts(decisions: &DocumentDecisions<'_>, layers: &[usize]) -> Counts {
     }
     cells.sort_unstable();
     choices.sort_unstable();
-    let length = |n: usize| u32::try_from(n).expect("a document has fewer tokens than 2³²");
     Counts {
         cells: cells
             .chunk_by(|a, b| a == b)
-            .map(|run| (run[0].0, run[0].1, length(run.len())))
+            .map(|run| (run[0].0, run[0].1, narrow(run.len())))
             .collect(),
         choices: choices
             .chunk_by(|a, b| a == b)
-            .map(|run| (run[0].0, run[0].1, run[0].2, run[0].3, length(run.len())))
+            .map(|run| (run[0].0, run[0].1, run[0].2, run[0].3, narrow(run.len())))
             .collect(),
     }
 }

@@ -33,12 +33,9 @@ pub(crate) fn measure_variance_partition(
 ) -> Result<Vec<Measurement>, AnalyticsError> {
     let selection = dependent_selection(data, request, about.name, progress)?;
     let top_k = f64::from(data.model().top_k);
-    let mut design = Design::new(data, &selection, request);
+    let mut design = Design::new(data, &selection, request, about.name, progress)?;
     let mut partitions: Vec<Partition> = Vec::new();
-    for layers in selection
-        .layers
-        .chunks(Design::layers_at_a_time(data, &selection))
-    {
+    for layers in selection.layers.chunks(design.layers_at_a_time(data)) {
         let choices = design.read(data, &selection, request, layers, about.name, progress)?;
         let work: Vec<(usize, Choices)> = layers.iter().copied().zip(choices).collect();
         let counts = CountsOfDocuments::new(data, &selection, request, about.name, progress)?;
