@@ -190,7 +190,7 @@ impl Builder {
     ) -> Result<Selection, AnalyticsError> {
         // A label whose documents are all empty has nothing to show.
         let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
-        let mut notes: Vec<String> = calibration::notes(metric).collect();
+        let mut notes = calibration::notes(metric);
         notes.extend(self.notes(request, labels, &used));
         if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
             return Err(AnalyticsError::TooLittle {

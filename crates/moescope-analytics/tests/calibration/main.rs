@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod families;
 mod rows;
 mod simulate;
 
@@ -65,7 +66,7 @@ fn rows_of(plan: &Plan, trials: usize, seed: u64) -> Vec<Row> {
         .into_par_iter()
         .map(|trial| {
             let seed = seed << 32 | (trial + 1);
-            plan.outcomes(&plan.simulation.trace(seed), seed)
+            plan.outcomes(seed)
         })
         .collect();
     let mut by_row: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use moescope_analytics::{AnalyticsError, Control, MeasureRequest, TraceData, catalogue, find};
-use moescope_core::{AxisKind, Measurement, NoProgress};
+use moescope_analytics::{AnalyticsError, Control, MeasureRequest, catalogue, find};
+use moescope_core::{Measurement, NoProgress};
 
-use crate::simulate::Simulation;
+use crate::{
+    families::{cells, intervals, rejections},
+    simulate::Simulation,
+};
 
 /// Rows for requests that differ from the default: metric, variant (empty for all values), the difference, and its name.
 type Special = (
@@ -172,7 +175,7 @@ pub(crate) const PLANS: &[Plan] = &[
 
 impl Plan {
     /// The name of every row with what this trace says of it.
-    pub(crate) fn outcomes(&self, data: &TraceData, seed: u64) -> Vec<(String, Outcome)> {
+    pub(crate) fn outcomes(&self, seed: u64) -> Vec<(String, Outcome)> {
         let (resamples, permutations) = match self.looks_at {
             LooksAt::Nulls => (0, 99),
             LooksAt::Intervals => (300, 30),
@@ -184,7 +187,7 @@ impl Plan {
             ..MeasureRequest::default()
         };
         let mut rows = Vec::new();
-        for (metric, variant, name, found) in self.measure(data, &request) {
+        for (metric, variant, name, found) in self.measure(self.simulation, seed, &request) {
             for found in found {
                 rows.extend(match self.looks_at {
                     LooksAt::Nulls => rejections(&found, variant, &metric, name),
@@ -201,7 +204,6 @@ impl Plan {
             groups: 100 * self.simulation.groups,
             ..self.simulation
         };
-        let data = large.trace(0);
         // The permutation mean is all but 0 there, and is needed for values that it is subtracted from.
         let request = MeasureRequest {
             resamples: 0,
@@ -209,7 +211,7 @@ impl Plan {
             ..MeasureRequest::default()
         };
         let mut truths = BTreeMap::new();
-        for (metric, _, name, found) in self.measure(&data, &request) {
+        for (metric, _, name, found) in self.measure(large, 0, &request) {
             for found in found.iter().filter(|_| !OF_SIZE.contains(&metric.as_str())) {
                 for (cell, row) in cells(found, &metric, name) {
                     truths.insert(row, found.values[cell]);
@@ -222,16 +224,18 @@ impl Plan {
     /// Metric, variant, name of the request and what was found.
     fn measure(
         &self,
-        data: &TraceData,
+        simulation: Simulation,
+        seed: u64,
         request: &MeasureRequest,
     ) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+        let data = &simulation.trace(seed);
         let names = catalogue().iter().map(|metric| metric.about().name);
         let of_catalogue = names
             .filter(|name| self.has_catalogue && !LEFT_OUT.contains(name))
             // Quadratic in documents, and their truth is found otherwise.
             .filter(|name| data.documents().len() < 1000 || !OF_SIZE.contains(name))
             .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));
-        of_catalogue
+        let mut all: Vec<(String, &str, &str, Vec<Measurement>)> = of_catalogue
             .chain(self.specials.iter().copied())
             .filter_map(|(metric, variant, change, name)| {
                 let mut request = request.clone();
@@ -243,8 +247,34 @@ impl Plan {
                     Err(error) => panic!("{metric}{name}: {error}"),
                 }
             })
-            .collect()
+            .collect();
+        if self.looks_at == LooksAt::Intervals {
+            all.extend(paired(simulation, seed, request));
+        }
+        all
     }
+}
+
+/// Two computations of the same documents: the first table of each quantity.
+fn paired(
+    simulation: Simulation,
+    seed: u64,
+    request: &MeasureRequest,
+) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+    let request = MeasureRequest {
+        by: "all".into(),
+        ..request.clone()
+    };
+    let comparison = simulation.comparison(seed);
+    let found = comparison.measure(&request, &NoProgress).unwrap();
+    let mut first: BTreeMap<String, Measurement> = BTreeMap::new();
+    for found in found {
+        first.entry(found.metric.clone()).or_insert(found);
+    }
+    first
+        .into_iter()
+        .map(|(metric, found)| (format!("compare-weights: {metric}"), "", "", vec![found]))
+        .collect()
 }
 
 /// The metrics that have no row, with the reason.
@@ -275,108 +305,4 @@ pub(crate) fn not_simulated() -> Vec<(&'static str, String)> {
     names
         .filter_map(|name| Some((name, reason(name)?)))
         .collect()
-}
-
-/// Whether any corrected p is at most 0.05, for each family of tests in a measurement.
-///
-/// Where p is not corrected, every variant is a test of its own.
-fn rejections(
-    found: &Measurement,
-    variant: &str,
-    metric: &str,
-    name: &str,
-) -> Vec<(String, Outcome)> {
-    let Some(nulls) = &found.nulls else {
-        return Vec::new();
-    };
-    let mut smallest: BTreeMap<String, f64> = BTreeMap::new();
-    for (cell, null) in nulls.iter().enumerate() {
-        let Some(null) = null else { continue };
-        let own = variant_of(found, cell);
-        // Of a quantity as it is and less its bias, both have the same p.
-        let is_same_test = own.starts_with("minus_");
-        let is_chosen = variant.is_empty() || own == variant;
-        if is_chosen && !is_same_test {
-            let p = null.p_corrected.unwrap_or(null.p);
-            let row = if own.is_empty() || own == "plug_in" {
-                format!("{metric}{name}")
-            } else {
-                format!("{metric}, {own}{name}")
-            };
-            let smallest = smallest.entry(row).or_insert(1.0);
-            *smallest = smallest.min(p);
-        }
-    }
-    smallest
-        .into_iter()
-        .map(|(row, p)| (row, Outcome::Rejected(p <= 0.05)))
-        .collect()
-}
-
-/// The first interval of every variant.
-fn intervals(found: &Measurement, metric: &str, name: &str) -> Vec<(String, Outcome)> {
-    let Some(intervals) = &found.intervals else {
-        return Vec::new();
-    };
-    cells(found, metric, name)
-        .into_iter()
-        .filter_map(|(cell, row)| {
-            let interval = intervals[cell]?;
-            let value = found.values[cell];
-            Some((
-                row,
-                Outcome::Interval {
-                    value,
-                    low: interval.low,
-                    high: interval.high,
-                },
-            ))
-        })
-        .collect()
-}
-
-/// The first defined cell off the diagonal of every variant, with the row's name.
-fn cells(found: &Measurement, metric: &str, name: &str) -> Vec<(usize, String)> {
-    let mut first: BTreeMap<String, usize> = BTreeMap::new();
-    for cell in 0..found.values.len() {
-        let own = variant_of(found, cell);
-        let row = if own.is_empty() {
-            format!("{metric}{name}")
-        } else {
-            format!("{metric}, {own}{name}")
-        };
-        if found.values[cell].is_finite() && !is_diagonal(found, cell) {
-            first.entry(row).or_insert(cell);
-        }
-    }
-    first.into_iter().map(|(row, cell)| (cell, row)).collect()
-}
-
-/// The index of a cell along an axis.
-fn index(found: &Measurement, cell: usize, axis: usize) -> usize {
-    let stride: usize = found.axes[axis + 1..]
-        .iter()
-        .map(|axis| axis.labels.len())
-        .product();
-    cell / stride % found.axes[axis].labels.len()
-}
-
-fn variant_of(found: &Measurement, cell: usize) -> String {
-    found
-        .axis(AxisKind::Variant)
-        .map_or(String::new(), |(place, axis)| {
-            axis.labels[index(found, cell, place)].clone()
-        })
-}
-
-fn is_diagonal(found: &Measurement, cell: usize) -> bool {
-    [
-        (AxisKind::Group, AxisKind::GroupB),
-        (AxisKind::Expert, AxisKind::ExpertB),
-    ]
-    .into_iter()
-    .filter_map(|(a, b)| Some((found.axis(a)?, found.axis(b)?)))
-    .any(|((a, first), (b, second))| {
-        first.labels[index(found, cell, a)] == second.labels[index(found, cell, b)]
-    })
 }

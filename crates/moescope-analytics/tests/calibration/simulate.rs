@@ -1,7 +1,9 @@
 //! Traces whose truth is known: labels that matter or not, words and genres that do, documents with preferences of their own.
 
-use moescope_analytics::{ExpertsOrder, MemoryDocument, TraceData};
-use moescope_core::{DecisionBatch, Phase, Sample};
+use moescope_analytics::{
+    ComparedDocument, ExpertsOrder, MemoryDocument, RoutingComparison, TraceData,
+};
+use moescope_core::{DecisionBatch, ModelSpec, Phase, Sample, TokenDivergence};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -59,6 +61,52 @@ impl Simulation {
 
     /// One trace; documents share the router's preferences, which depend on the token, and each adds its own.
     pub(crate) fn trace(self, seed: u64) -> TraceData {
+        let documents = self.documents(seed);
+        TraceData::in_memory(model(LAYERS, EXPERTS, 2), ExpertsOrder::ByWeight, documents).unwrap()
+    }
+
+    /// The same documents beside a variant of the router, whose logits are off by more in some documents than in others.
+    pub(crate) fn comparison(self, seed: u64) -> RoutingComparison {
+        let model = model(LAYERS, EXPERTS, 2);
+        let documents = self.documents(seed);
+        let samples = documents.iter().map(|document| document.sample.clone());
+        let mut comparison =
+            RoutingComparison::new(model.clone(), vec!["variant".into()], samples.collect());
+        let mut rng = ChaCha8Rng::seed_from_u64(!seed);
+        for (place, document) in documents.iter().enumerate() {
+            let reference = document.decisions.as_ref().unwrap();
+            let scale = 0.2 * (0.5 * normal(&mut rng)).exp();
+            let mut variant = DecisionBatch::new(usize::from(EXPERTS), 2);
+            for row in 0..reference.len() {
+                let logits = reference.logits(row).unwrap().iter();
+                let logits: Vec<f32> = logits.map(|x| x + scale * normal(&mut rng)).collect();
+                choose(
+                    &mut variant,
+                    reference.position[row],
+                    reference.moe_layer[row],
+                    &logits,
+                    &model,
+                );
+            }
+            let divergences: Vec<TokenDivergence> = (0..GIVEN + GENERATED)
+                .map(|_| TokenDivergence {
+                    kl_nats: f64::from((scale * normal(&mut rng)).powi(2)),
+                    is_prediction_changed: rng.random_bool(f64::from(scale.min(0.5))),
+                    surprisals: Some((2.0, 2.0 + f64::from(scale * normal(&mut rng)))),
+                })
+                .collect();
+            let compared = ComparedDocument {
+                counted: &[true; (GIVEN + GENERATED) as usize],
+                reference,
+                variant: &variant,
+                divergences: &divergences,
+            };
+            comparison.add(0, place, &compared);
+        }
+        comparison
+    }
+
+    fn documents(self, seed: u64) -> Vec<MemoryDocument> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut documents = Vec::new();
         for (label, name) in NAMES.iter().enumerate().take(self.labels) {
@@ -76,7 +124,7 @@ impl Simulation {
                 documents.push(self.document(meta, label, is_abstract, &mut rng));
             }
         }
-        TraceData::in_memory(model(LAYERS, EXPERTS, 2), ExpertsOrder::ByWeight, documents).unwrap()
+        documents
     }
 
     fn document(
@@ -119,7 +167,7 @@ impl Simulation {
             row.surprisal = Some(2.0 + 0.5 * normal(rng).abs());
             row.predicted_id = Some(rng.random_range(0..VOCABULARY));
             tokens.push(row);
-            for (place, layer) in (0u16..).zip(&model.moe_layers) {
+            for place in 0..LAYERS {
                 let start = usize::from(place) * experts;
                 let logits: Vec<f32> = (start..start + experts)
                     .map(|slot| {
@@ -128,22 +176,28 @@ impl Simulation {
                         preferences[slot] + noise[slot] + if is_own { 1.0 } else { 0.0 }
                     })
                     .collect();
-                let mut order: Vec<u16> = (0..EXPERTS).collect();
-                order.sort_by(|a, b| logits[usize::from(*b)].total_cmp(&logits[usize::from(*a)]));
-                let (a, b) = (logits[usize::from(order[0])], logits[usize::from(order[1])]);
-                let first = 1.0 / (1.0 + (b - a).exp());
-                let weights = [first, 1.0 - first];
-                batch.push_decision(
-                    position,
-                    *layer,
-                    place,
-                    &order[..2],
-                    &weights,
-                    &logits,
-                    &model.gating,
-                );
+                choose(&mut batch, position, place, &logits, &model);
             }
         }
         MemoryDocument::from_decisions(&model, meta, tokens, batch)
     }
+}
+
+/// Adds the decision that logits lead to.
+fn choose(batch: &mut DecisionBatch, position: u32, place: u16, logits: &[f32], model: &ModelSpec) {
+    let mut order: Vec<u16> = (0..EXPERTS).collect();
+    order.sort_by(|a, b| logits[usize::from(*b)].total_cmp(&logits[usize::from(*a)]));
+    let (a, b) = (logits[usize::from(order[0])], logits[usize::from(order[1])]);
+    let first = 1.0 / (1.0 + (b - a).exp());
+    let layer = model.moe_layers[usize::from(place)];
+    let weights = [first, 1.0 - first];
+    batch.push_decision(
+        position,
+        layer,
+        place,
+        &order[..2],
+        &weights,
+        logits,
+        &model.gating,
+    );
 }
