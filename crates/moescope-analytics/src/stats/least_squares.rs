@@ -11,7 +11,7 @@ pub(crate) struct Fit {
 
 /// Fits columns in an order, by Cholesky's decomposition of their cross products.
 ///
-/// `gram` is XᵀX, `[n × n]`, and `cross` is XᵀY, `[n × responses]`. A column whose remaining sum of squares is a billionth of
+/// `gram` is `XᵀX`, `[n × n]`, and `cross` is `XᵀY`, `[n × responses]`. A column whose remaining sum of squares is a billionth of
 /// its `scale` lies in the span of those before it. The coefficients are in the order of `order`.
 pub(crate) fn fit_in_order(
     gram: &[f64],

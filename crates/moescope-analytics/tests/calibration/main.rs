@@ -79,12 +79,12 @@ fn rows_of(plan: &Plan, trials: usize, seed: u64) -> Vec<Row> {
     };
     by_row
         .into_iter()
-        .map(|(row, outcomes)| make_row(seed, row, &outcomes, &truths))
+        .map(|(row, outcomes)| make_row(seed, &row, &outcomes, &truths))
         .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of traces")]
-fn make_row(seed: u64, row: String, outcomes: &[Outcome], truths: &BTreeMap<String, f64>) -> Row {
+fn make_row(seed: u64, row: &str, outcomes: &[Outcome], truths: &BTreeMap<String, f64>) -> Row {
     let trials = outcomes.len();
     // 99.9 %; the short version, which nobody reads row by row, is as strict as it can be without failing by chance.
     let deviations = if trials >= FULL { 3.29 } else { 3.89 };
@@ -95,7 +95,7 @@ fn make_row(seed: u64, row: String, outcomes: &[Outcome], truths: &BTreeMap<Stri
         })
     };
     let mean = values().sum::<f64>() / trials as f64;
-    let truth = truths.get(&row).copied().unwrap_or(mean);
+    let truth = truths.get(row).copied().unwrap_or(mean);
     let hits = outcomes
         .iter()
         .filter(|outcome| match outcome {

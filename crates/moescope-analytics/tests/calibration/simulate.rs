@@ -172,7 +172,7 @@ impl Simulation {
                 let logits: Vec<f32> = (start..start + experts)
                     .map(|slot| {
                         noise[slot] = KEPT * noise[slot] + NOISE * normal(rng);
-                        let is_own = (slot - start) as u32 == id % u32::from(EXPERTS);
+                        let is_own = slot - start == id as usize % experts;
                         preferences[slot] + noise[slot] + if is_own { 1.0 } else { 0.0 }
                     })
                     .collect();

@@ -44,9 +44,10 @@ fn every_metric_compares_by_any_column_and_two_labels_of_it() {
             assert_eq!(found.protocol.by, "genre", "{name}");
             if let Some((_, labels)) = found.axis(AxisKind::Group) {
                 // A contrast is a difference of the first label from the second, in its order.
-                let expected: &[&str] = match is_contrast {
-                    true => &["textbook"],
-                    false => &["abstract", "textbook"],
+                let expected: &[&str] = if is_contrast {
+                    &["textbook"]
+                } else {
+                    &["abstract", "textbook"]
                 };
                 assert_eq!(labels.labels, expected, "{name}");
             }

@@ -160,7 +160,7 @@ fn table_of_residuals(
     table
 }
 
-/// Σ_D |S_D|² / n_D − |S|² / n over k n − |S|² / n, from assignments `[labels × experts]`.
+/// `Σ_D |S_D|² / n_D − |S|² / n` over `k n − |S|² / n`, from assignments `[labels × experts]`.
 fn share_alone(sums: &[f64], experts: usize, top_k: f64) -> f64 {
     let mut all = vec![0.0; experts];
     let mut between = 0.0;
@@ -174,7 +174,7 @@ fn share_alone(sums: &[f64], experts: usize, top_k: f64) -> f64 {
     (between - mean) / (top_k * tokens - mean)
 }
 
-/// Σ_D |R_D|² / n_D over the total, from residuals with weight and total `[labels × (experts + 2)]`.
+/// `Σ_D |R_D|² / n_D` over the total, from residuals with weight and total `[labels × (experts + 2)]`.
 fn share_of_residuals(sums: &[f64], columns: usize) -> f64 {
     let experts = columns - 2;
     let (mut between, mut total) = (0.0, 0.0);
