@@ -4,6 +4,8 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Document;
+
 /// A variable whose distribution a comparison makes equal, or within whose values it looks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -16,6 +18,17 @@ pub enum Control {
     Length,
     /// A label column of the documents, such as `genre`.
     Label(String),
+}
+
+impl Control {
+    /// Its value for all tokens of a document of so many tokens: empty if tokens differ in it, `None` where it is unknown.
+    pub(crate) fn of_document(&self, document: &Document, tokens: f64) -> Option<String> {
+        match self {
+            Self::Label(column) => document.label(column).map(ToOwned::to_owned),
+            Self::Length => Some(length_bin(tokens).to_string()),
+            Self::Position | Self::Token => Some(String::new()),
+        }
+    }
 }
 
 impl From<String> for Control {

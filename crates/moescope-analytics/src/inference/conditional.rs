@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     About, AnalyticsError, Control, MeasureRequest, TraceData,
-    control::{POSITION_RANGES, length_bin, names, position_range},
+    control::{POSITION_RANGES, names, position_range},
     data::{DecisionNeeds, DocumentDecisions, Selection},
     stats::{
         bootstrap::{BootstrapConfig, bootstrap},
@@ -83,17 +83,10 @@ impl<'a> Conditions<'a> {
         };
         let mut numbers: BTreeMap<Vec<String>, u64> = BTreeMap::new();
         for (place, document) in selection.documents.iter().enumerate() {
-            let values: Option<Vec<String>> = given
-                .iter()
-                .map(|control| match control {
-                    Control::Label(column) => {
-                        let label = data.documents()[*document].label(column);
-                        label.map(ToOwned::to_owned)
-                    }
-                    Control::Length => Some(length_bin(selection.tokens[place]).to_string()),
-                    Control::Position | Control::Token => Some(String::new()),
-                })
-                .collect();
+            let of = &data.documents()[*document];
+            let tokens = selection.tokens[place];
+            let values = given.iter().map(|control| control.of_document(of, tokens));
+            let values: Option<Vec<String>> = values.collect();
             let Some(values) = values else {
                 conditions.unknown += 1;
                 continue;

@@ -7,7 +7,7 @@ use moescope_core::{Progress, Weighting};
 use super::{Row, Selection};
 use crate::{
     AnalyticsError, Control, MeasureRequest, TraceData,
-    control::{POSITION_RANGES, length_bin, names, position_range},
+    control::{POSITION_RANGES, names, position_range},
     data::{DecisionNeeds, DocumentDecisions, Summary},
     stats::units::Strata,
 };
@@ -139,15 +139,9 @@ pub(super) fn restrict(
 /// The values of the matched variables of a document; `None` where one is unknown.
 fn key(row: &Row, data: &TraceData, request: &MeasureRequest) -> Option<Vec<String>> {
     let document = &data.documents()[row.document];
-    request
-        .match_on
-        .iter()
-        .map(|control| match control {
-            Control::Label(column) => document.label(column).map(ToOwned::to_owned),
-            Control::Length => Some(length_bin(row.tokens).to_string()),
-            // Positions are matched by token.
-            Control::Position | Control::Token => Some(String::new()),
-        })
+    let values = request.match_on.iter();
+    values
+        .map(|control| control.of_document(document, row.tokens))
         .collect()
 }
 
