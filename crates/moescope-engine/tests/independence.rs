@@ -122,7 +122,11 @@ fn all_options() -> Vec<LoadOptions> {
     WeightType::ALL
         .into_iter()
         .flat_map(|weights| {
-            [ComputeType::F32, ComputeType::Bf16].map(|compute| LoadOptions { weights, compute })
+            [ComputeType::F32, ComputeType::Bf16].map(|compute| LoadOptions {
+                weights,
+                compute,
+                ..LoadOptions::default()
+            })
         })
         .collect()
 }

@@ -24,7 +24,7 @@ use crate::AnalyticsError;
 pub use documents::Document;
 pub use memory::MemoryDocument;
 
-pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
+pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions};
 pub(crate) use documents::GENRE;
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;

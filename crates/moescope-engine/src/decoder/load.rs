@@ -9,6 +9,7 @@ use super::{
         Layout, LinearLayout, NormLayout, Place, ProjectionLayout, SparseLayout, Wanted,
     },
     needs::block_type,
+    untrained_routers::untrain,
     weights::{
         AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
         GluWeights, GroupedWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights,
@@ -21,14 +22,14 @@ use crate::{
     device::ComputeDevice,
     error::EngineError,
     matrix::Matrix,
-    precision::WeightType,
+    precision::{LoadOptions, WeightType},
 };
 
 /// Loads all weights, reporting each layer.
 pub(super) fn load(
     checkpoint: &Checkpoint,
     device: &ComputeDevice,
-    weights: WeightType,
+    options: LoadOptions,
     progress: &dyn Progress,
 ) -> Result<DecoderWeights, EngineError> {
     let (layout, catalogue) = Layout::of(checkpoint)?;
@@ -43,7 +44,7 @@ pub(super) fn load(
             is_cpu: device.is_cpu(),
         },
         host: Device::flex(),
-        weights,
+        weights: options.weights,
     };
     let vocabulary = [config.vocab_size, config.hidden_size];
     let total = config.num_layers as u64;
@@ -56,7 +57,11 @@ pub(super) fn load(
     )?;
     let mut layers = Vec::with_capacity(config.num_layers);
     for (number, layer) in layout.layers.iter().enumerate() {
-        layers.push(loader.layer(layer)?);
+        let mut layer = loader.layer(layer)?;
+        if let Some(seed) = options.untrained_routers {
+            untrain(&mut layer, number, seed);
+        }
+        layers.push(layer);
         device.sync()?;
         progress.report(number as u64 + 1, total, "loading weights")?;
     }

@@ -8,6 +8,7 @@ mod layout;
 mod load;
 mod needs;
 mod step;
+mod untrained_routers;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ impl MoeModel {
         progress: &dyn Progress,
     ) -> Result<Self, EngineError> {
         let kernels = device.kernels(options.compute)?;
-        let weights = load::load(checkpoint, device, options.weights, progress)?;
+        let weights = load::load(checkpoint, device, options, progress)?;
         Ok(Self {
             config: checkpoint.config().clone(),
             spec: checkpoint.model_spec(),
