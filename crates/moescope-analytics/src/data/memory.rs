@@ -6,7 +6,8 @@ use std::{
 };
 
 use moescope_core::{
-    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Sample, TokenRow,
+    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Progress, Sample,
+    TokenRow,
 };
 
 use moescope_trace::Profile;
@@ -15,6 +16,7 @@ use super::{
     DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TraceData,
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
+    steps::Steps,
 };
 use crate::AnalyticsError;
 
@@ -238,13 +240,18 @@ pub(super) fn visit_shards(
     documents: &[MemoryDocument],
     needs: DecisionNeeds,
     metric: &str,
+    progress: &dyn Progress,
     visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
 ) -> Result<(), AnalyticsError> {
+    let steps = Steps::new(documents.len() as u64, "reading decisions");
     for (number, document) in (0u32..).zip(documents) {
         let index = data
             .index_of(number)
             .expect("every document in memory was numbered");
-        visit(&shard_of(data, index, document, needs, metric)?)?;
+        let mut shard = shard_of(data, index, document, needs, metric)?;
+        shard.steps = steps.clone();
+        steps.add(1, progress)?;
+        visit(&shard)?;
     }
     Ok(())
 }
@@ -286,6 +293,7 @@ fn shard_of(
         (false, _) => Vec::new(),
     };
     Ok(DecisionShard {
+        steps: Steps::default(),
         top_k: batch.top_k(),
         documents: vec![DocumentRows {
             document: index,

@@ -2,10 +2,13 @@
 
 mod decisions;
 mod documents;
+mod kept;
+mod label_counts;
 mod memory;
 mod parquet;
 mod profiles;
 mod selection;
+mod steps;
 mod summary;
 
 use std::{
@@ -22,9 +25,12 @@ use rayon::prelude::*;
 use crate::AnalyticsError;
 
 pub use documents::Document;
+pub use label_counts::{CountSource, LabelCounts};
 pub use memory::MemoryDocument;
 
-pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions};
+use kept::KeptSummaries;
+
+pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
 pub(crate) use documents::GENRE;
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
@@ -43,6 +49,8 @@ pub struct TraceData {
     /// A handful of entries, so a list is enough.
     cache: Mutex<Vec<(CacheKey, Arc<DocumentTensor>)>>,
     summaries: Mutex<Vec<(SummaryKey, Arc<DocumentTensor>)>>,
+    /// Summaries beside the trace; `None` where none are kept.
+    beside: Option<KeptSummaries>,
 }
 
 /// What a cached tensor holds: a column of the profiles, and a phase.
@@ -60,6 +68,9 @@ enum Source {
 impl TraceData {
     /// Opens the trace in a folder and reads its samples.
     ///
+    /// What is computed from the decisions of a large trace is kept in a cache within its folder, where that can be
+    /// written to; [`Self::without_cache`] does without.
+    ///
     /// # Errors
     /// When the folder is no trace, or its samples cannot be read.
     pub fn open(folder: &Path) -> Result<Self, AnalyticsError> {
@@ -73,13 +84,22 @@ impl TraceData {
     pub fn from_trace(trace: &RoutingTrace) -> Result<Self, AnalyticsError> {
         let (parquet, documents) = parquet::ParquetTrace::open(trace)?;
         let manifest = trace.manifest();
-        Self::assemble(
+        let mut data = Self::assemble(
             manifest.model.clone(),
             manifest.recorded_layers().to_vec(),
             manifest.scores.experts_order,
             documents,
             Source::Parquet(Box::new(parquet)),
-        )
+        )?;
+        data.beside = KeptSummaries::of(trace);
+        Ok(data)
+    }
+
+    /// The same data, for which nothing is read from the cache beside a large trace or written to it.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.beside = None;
+        self
     }
 
     /// Takes documents that are in memory, such as those of a running capture.
@@ -136,6 +156,7 @@ impl TraceData {
             source,
             cache: Mutex::default(),
             summaries: Mutex::default(),
+            beside: None,
         })
     }
 
@@ -206,7 +227,8 @@ impl TraceData {
 
     /// Shows some whole documents at a time with all their decisions, in order of shards and samples.
     ///
-    /// What is in memory at a time is bounded by the size of one shard of the trace.
+    /// What is in memory at a time is bounded, by the longest document if that is larger; while some documents are shown
+    /// the next are read.
     pub(crate) fn visit_shards(
         &self,
         needs: DecisionNeeds,
@@ -216,7 +238,7 @@ impl TraceData {
     ) -> Result<(), AnalyticsError> {
         match &self.source {
             Source::Memory(documents) => {
-                memory::visit_shards(self, documents, needs, metric, visit)
+                memory::visit_shards(self, documents, needs, metric, progress, visit)
             }
             Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
         }
@@ -225,6 +247,7 @@ impl TraceData {
     /// Turns every document's decisions into something, on all cores, and takes the results in order of shards and samples.
     ///
     /// `map` sees one document, `take` its index among [`Self::documents`] and what was made of it.
+    /// A cancel is heard between documents.
     pub(crate) fn map_documents<T: Send>(
         &self,
         needs: DecisionNeeds,
@@ -238,7 +261,9 @@ impl TraceData {
                 .into_par_iter()
                 .map(|place| {
                     let decisions = shard.document(place);
-                    Ok((decisions.document, map(&decisions)?))
+                    let made = map(&decisions)?;
+                    shard.steps.check(progress)?;
+                    Ok((decisions.document, made))
                 })
                 .collect::<Result<_, AnalyticsError>>()?;
             made.into_iter()
@@ -257,6 +282,11 @@ impl TraceData {
         self.visit_shards(needs, metric, progress, &mut |shard| {
             (0..shard.len()).try_for_each(|place| visit(shard.document(place)))
         })
+    }
+
+    /// The summaries beside the trace.
+    fn summaries_beside(&self) -> Option<&KeptSummaries> {
+        self.beside.as_ref()
     }
 
     fn known_summary(&self, key: &SummaryKey) -> Option<Arc<DocumentTensor>> {

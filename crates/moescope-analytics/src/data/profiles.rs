@@ -108,6 +108,16 @@ impl DocumentTensor {
         &mut self.values[document * width..(document + 1) * width]
     }
 
+    /// All numbers, `[documents × layers × columns]`.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The same, to change.
+    pub(super) fn values_mut(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
+
     /// Numbers per document and layer.
     pub(crate) fn columns(&self) -> usize {
         self.columns

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     correlation::mean,
+    draws::{Draw, Strips, evaluate_draws},
     interval::{IntervalMethod, expanded_tail, make_interval},
     random::{self, Purpose},
     statistic::Statistic,
@@ -79,11 +80,14 @@ pub(crate) fn bootstrap(
         found.means = vec![f64::NAN; size];
         return Ok(found);
     }
-    let draws = draw_multiplicities(table, config);
+    let draws = draw_units(table, config);
+    let (mut strips, mut resampled) = (Strips::default(), Vec::new());
     for layer in 0..table.layers {
-        progress.report(layer as u64, table.layers as u64, "bootstrap over groups")?;
+        let check = || progress.report(layer as u64, table.layers as u64, "bootstrap over groups");
+        check()?;
         let observed = statistic.values(&table.sums(layer));
-        let resampled = resample_layer(table, statistic, layer, &draws);
+        strips.load(table, layer);
+        evaluate_draws(&strips, statistic, &draws, &mut resampled, &check)?;
         let summaries: Vec<Summary> = (0..statistic.len)
             .into_par_iter()
             .map(|value| {
@@ -110,42 +114,24 @@ pub(crate) fn bootstrap(
     Ok(found)
 }
 
-/// How often each unit is drawn in each resample, `[resamples, units]`.
-fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u32>> {
+/// The units of each resample.
+fn draw_units(table: &UnitTable, config: BootstrapConfig) -> Vec<Draw> {
     (0..config.resamples)
         .into_par_iter()
-        .map(|resample| {
-            let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
-            let mut times = vec![0; table.units()];
-            for range in &table.of_label {
-                for _ in range.clone() {
-                    times[range.start + random::below(&mut rng, range.len())] += 1;
+        .map_init(
+            || vec![0; table.units()],
+            |times, resample| {
+                let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
+                times.fill(0);
+                for range in &table.of_label {
+                    for _ in range.clone() {
+                        times[range.start + random::below(&mut rng, range.len())] += 1;
+                    }
                 }
-            }
-            times
-        })
-        .collect()
-}
-
-/// The statistic of every resample, `[resamples × len]`.
-fn resample_layer(
-    table: &UnitTable,
-    statistic: &Statistic<'_>,
-    layer: usize,
-    draws: &[Vec<u32>],
-) -> Vec<f64> {
-    let mut values = vec![0.0; draws.len() * statistic.len];
-    values
-        .par_chunks_mut(statistic.len.max(1))
-        .zip(draws)
-        .for_each_init(
-            || vec![0.0; table.labels() * table.columns],
-            |sums, (values, times)| {
-                table.sum_into(layer, sums, |unit| times[unit], |unit| table.label[unit]);
-                (statistic.evaluate)(sums, values);
+                Draw::resample(table, times)
             },
-        );
-    values
+        )
+        .collect()
 }
 
 /// What the resamples of one value say.

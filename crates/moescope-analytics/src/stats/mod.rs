@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod correlation;
+pub(crate) mod draws;
 pub(crate) mod information;
 pub(crate) mod interval;
 pub(crate) mod normal;

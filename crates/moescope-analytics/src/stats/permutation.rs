@@ -4,6 +4,7 @@ use moescope_core::{Cancelled, NullComparison, Progress};
 use rayon::prelude::*;
 
 use super::{
+    draws::{Draw, Strips, evaluate_draws},
     random::{self, Purpose},
     statistic::Statistic,
     units::UnitTable,
@@ -68,20 +69,14 @@ impl NullFamily {
     ) -> Result<(), Cancelled> {
         let shuffles = self.shuffles(table);
         self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        let (mut strips, mut permuted) = (Strips::default(), Vec::new());
         for layer in 0..table.layers {
-            progress.report(layer as u64, table.layers as u64, "permutations of labels")?;
+            let check =
+                || progress.report(layer as u64, table.layers as u64, "permutations of labels");
+            check()?;
             let observed = statistic.values(&table.sums(layer));
-            let mut permuted = vec![0.0; shuffles.len() * statistic.len];
-            permuted
-                .par_chunks_mut(statistic.len.max(1))
-                .zip(&shuffles)
-                .for_each_init(
-                    || vec![0.0; table.labels() * table.columns],
-                    |sums, (values, labels)| {
-                        table.sum_into(layer, sums, |_| 1, |unit| labels[unit]);
-                        (statistic.evaluate)(sums, values);
-                    },
-                );
+            strips.load(table, layer);
+            evaluate_draws(&strips, statistic, &shuffles, &mut permuted, &check)?;
             for (value, observed) in observed.iter().enumerate() {
                 self.enter(*observed, permuted[value..].iter().step_by(statistic.len));
             }
@@ -131,19 +126,19 @@ impl NullFamily {
         })
     }
 
-    /// The labels of all units in each permutation; every call uses streams of its own.
-    fn shuffles(&mut self, table: &UnitTable) -> Vec<Vec<usize>> {
+    /// The units of each label in each permutation; every call uses streams of its own.
+    fn shuffles(&mut self, table: &UnitTable) -> Vec<Draw> {
         let (seed, first) = (self.seed, self.stream);
         self.stream += self.largest.len() as u64;
         (0..self.largest.len() as u64)
             .into_par_iter()
-            .map(|i| {
-                let mut labels = table.label.clone();
+            .map_init(Vec::new, |labels, i| {
+                labels.clone_from(&table.label);
                 random::shuffle(
                     &mut random::stream(seed, Purpose::Permutation, first + i),
-                    &mut labels,
+                    labels,
                 );
-                labels
+                Draw::permutation(table, labels)
             })
             .collect()
     }

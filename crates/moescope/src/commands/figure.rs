@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use moescope_analytics::TraceData;
 use moescope_figures::{FigureOptions, catalogue};
 use moescope_pipeline::{FigureJob, kind, usual_metric};
 
@@ -139,7 +138,7 @@ pub(crate) fn run(args: &FigureArgs, console: &Console) -> anyhow::Result<Outcom
         request: args.request.request()?,
         options: args.look.options()?,
     };
-    let data = TraceData::open(trace)?;
+    let data = args.request.open(trace)?;
     job.write(&data, out, console)?;
     console.finish();
     console.note(&format!("wrote {}", out.display()));

@@ -77,6 +77,9 @@ pub(crate) struct RequestArgs {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// Neither read nor write the cache beside a large trace (`.moescope-cache` in its folder)
+    #[arg(long)]
+    no_cache: bool,
     /// What stands for a document in maps and classifiers: `mean_prob`, `selection_frequency`, `weight_share`,
     /// `last_prob`, `scidfm_logits`, `scidfm_probs`, `scidfm_weights`
     #[arg(long, default_value = "mean_prob", value_name = "KIND")]
@@ -105,6 +108,16 @@ enum TableFormat {
 }
 
 impl RequestArgs {
+    /// Opens the trace that is measured.
+    pub(crate) fn open(&self, trace: &Path) -> anyhow::Result<TraceData> {
+        let data = TraceData::open(trace)?;
+        Ok(if self.no_cache {
+            data.without_cache()
+        } else {
+            data
+        })
+    }
+
     /// The request that the options describe.
     pub(crate) fn request(&self) -> anyhow::Result<MeasureRequest> {
         let contrast = self
@@ -163,7 +176,7 @@ pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outco
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let data = TraceData::open(&args.trace)?;
+    let data = args.request.open(&args.trace)?;
     let mut measurements = Vec::new();
     for metric in metrics {
         measurements.extend(metric.measure(&data, &request, console)?);
