@@ -17,8 +17,10 @@
 //! # Ok::<(), moescope_analytics::AnalyticsError>(())
 //! ```
 
+mod calibration;
 mod catalogue;
 mod comparison;
+mod control;
 mod data;
 mod error;
 mod fingerprint;
@@ -32,13 +34,15 @@ mod table;
 #[cfg(test)]
 mod oracle_tests;
 
+pub use calibration::uncalibrated;
 pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
 pub use data::{CountSource, Document, LabelCounts, MemoryDocument, TraceData};
+pub use control::Control;
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
-pub use stats::information::LabelPrior;
+pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};

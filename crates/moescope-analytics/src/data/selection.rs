@@ -1,13 +1,16 @@
 //! Which documents, layers and labels a request means, and what a reader must know of them.
 
 mod confounds;
+mod matching;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use moescope_core::{Axis, AxisKind, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
-use crate::{AnalyticsError, MeasureRequest, stats::units::UnitTable};
+use crate::{AnalyticsError, MeasureRequest, calibration};
+use matching::Matching;
 
 /// The documents of a request with their labels and units of resampling.
 ///
@@ -33,6 +36,7 @@ pub(crate) struct Selection {
     /// Counted tokens of each selected document (at the layer that has most).
     pub(crate) tokens: Vec<f64>,
     layer_labels: Vec<String>,
+    matching: Option<Matching>,
     notes: Vec<String>,
 }
 
@@ -45,6 +49,7 @@ impl Selection {
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
+        matching::check(request, metric)?;
         let layers = select_layers(data, request)?;
         let labels = select_labels(data, request)?;
         check_resampling_column(data, request)?;
@@ -81,32 +86,24 @@ impl Selection {
                 tokens,
             });
         }
-        builder.finish(data, request, &labels, layers, metric)
-    }
-
-    /// Sums per unit: `fill` gives a document's row at a layer (indices into the trace's), `[columns]`.
-    pub(crate) fn unit_table(
-        &self,
-        columns: usize,
-        fill: impl Fn(usize, usize, &mut [f64]),
-    ) -> UnitTable {
-        let mut table = UnitTable::new(
-            self.labels.len(),
-            self.unit_label.clone(),
-            self.layers.len(),
-            columns,
-        );
-        let mut row = vec![0.0; columns];
-        for (place, layer) in self.layers.iter().enumerate() {
-            for (document, unit) in self.documents.iter().zip(&self.unit) {
-                row.fill(0.0);
-                fill(*document, *layer, &mut row);
-                for (sum, value) in table.row_mut(place, *unit).iter_mut().zip(&row) {
-                    *sum += value;
-                }
-            }
+        if request.match_on.is_empty() {
+            return builder.finish(data, request, &labels, layers, metric);
         }
-        table
+        let (stratum, notes) =
+            matching::restrict(&mut builder.rows, data, request, &labels, metric)?;
+        let mut selection = builder.finish(data, request, &labels, layers, metric)?;
+        let matching = Matching::new(stratum, &selection, data, request, metric, progress)?;
+        let Some(note) = matching.note(&selection, request.scope.weighting) else {
+            return Err(AnalyticsError::TooLittle {
+                metric: metric.to_owned(),
+                found: format!("no range of positions occurs under every {}", request.by),
+                help: "match fewer variables".to_owned(),
+            });
+        };
+        selection.notes.extend(notes);
+        selection.notes.push(note);
+        selection.matching = Some(matching);
+        Ok(selection)
     }
 
     /// The axis of layers.
@@ -193,7 +190,8 @@ impl Builder {
     ) -> Result<Selection, AnalyticsError> {
         // A label whose documents are all empty has nothing to show.
         let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
-        let mut notes = self.notes(request, labels, &used);
+        let mut notes = calibration::notes(metric);
+        notes.extend(self.notes(request, labels, &used));
         if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
             return Err(AnalyticsError::TooLittle {
                 metric: metric.to_owned(),
@@ -232,13 +230,13 @@ impl Builder {
             ));
         }
         let documents: Vec<usize> = self.rows.iter().map(|row| row.document).collect();
-        notes.extend(confounds::notes(
-            data.documents(),
-            &documents,
-            &label,
-            &labels,
-            &request.by,
-        ));
+        let described = confounds::Described {
+            documents: documents.iter().map(|d| &data.documents()[*d]).collect(),
+            tokens: self.rows.iter().map(|row| row.tokens).collect(),
+            label: &label,
+            labels: &labels,
+        };
+        notes.extend(described.notes(&request.by, &request.match_on));
         Ok(Selection {
             unit: label
                 .iter()
@@ -257,6 +255,7 @@ impl Builder {
             unit_label,
             group,
             layers,
+            matching: None,
             notes,
         })
     }

@@ -1,11 +1,14 @@
 //! Quantities of how the assignments of a label spread over the experts of a layer.
 
+use std::sync::Arc;
+
 use moescope_core::{Axis, AxisKind, Measurement, Progress, Weighting};
 
 use super::{PerLabel, measure_per_label};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
-    data::{ProfileColumn, Selection},
+    control::{POSITION_RANGES, position_range},
+    data::{DecisionNeeds, DocumentDecisions, DocumentTensor, ProfileColumn, Selection, Summary},
     stats::{interval::IntervalMethod, units::UnitTable},
 };
 
@@ -76,15 +79,21 @@ pub(crate) fn load_table(
     progress: &dyn Progress,
 ) -> Result<UnitTable, AnalyticsError> {
     let scope = &request.scope;
-    let counts = data.tensor(
-        ProfileColumn::Counts,
-        scope.phase,
-        scope.include_special,
-        metric,
-        progress,
-    )?;
+    let experts = usize::from(data.model().num_experts);
+    let counts = if selection.position_ranges() == 1 {
+        let phase = scope.phase;
+        data.tensor(
+            ProfileColumn::Counts,
+            phase,
+            scope.include_special,
+            metric,
+            progress,
+        )?
+    } else {
+        counts_by_position(data, request, experts, metric, progress)?
+    };
     Ok(
-        selection.unit_table(counts.columns(), |document, layer, row| {
+        selection.unit_table_by_position(experts, |document, layer, range, row| {
             let counts = counts.row(document, layer);
             let total: f64 = counts.iter().sum();
             let weight = match scope.weighting {
@@ -92,9 +101,48 @@ pub(crate) fn load_table(
                 Weighting::Document if total > 0.0 => 1.0 / total,
                 Weighting::Document => 0.0,
             };
-            for (target, count) in row.iter_mut().zip(counts) {
+            for (target, count) in row.iter_mut().zip(&counts[range * experts..]) {
                 *target = weight * count;
             }
         }),
     )
+}
+
+/// Assignments of every document to every expert in every range of positions, `[documents, layers, ranges × experts]`.
+fn counts_by_position(
+    data: &TraceData,
+    request: &MeasureRequest,
+    experts: usize,
+    metric: &str,
+    progress: &dyn Progress,
+) -> Result<Arc<DocumentTensor>, AnalyticsError> {
+    /// 2 GiB.
+    const MOST_NUMBERS: usize = 1 << 28;
+    let columns = POSITION_RANGES * experts;
+    let (documents, layers) = (data.documents().len(), data.layers().len());
+    if documents.saturating_mul(layers).saturating_mul(columns) > MOST_NUMBERS {
+        return Err(AnalyticsError::TooLittle {
+            metric: metric.to_owned(),
+            found: format!(
+                "counts of {documents} documents at {layers} layers by {POSITION_RANGES} ranges of positions do not fit in 2 GiB"
+            ),
+            help: "match by length instead of position".to_owned(),
+        });
+    }
+    let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
+        for row in decisions.counted_rows() {
+            let start =
+                decisions.layer(row) * columns + position_range(decisions.position[row]) * experts;
+            for expert in decisions.experts(row) {
+                numbers[start + usize::from(*expert)] += 1.0;
+            }
+        }
+    };
+    let summary = Summary {
+        name: "counts by position".to_owned(),
+        needs: DecisionNeeds::of(&request.scope),
+        columns,
+        add: &add,
+    };
+    data.summarize(&summary, metric, progress)
 }

@@ -154,29 +154,45 @@ impl Classifier {
     }
 
     /// Accuracies with labels permuted over units; the same permutations for every classifier.
-    fn shuffled(&self, selection: &Selection, request: &MeasureRequest) -> Vec<f64> {
-        (0..u64::from(request.permutations))
+    fn shuffled(
+        &self,
+        selection: &Selection,
+        request: &MeasureRequest,
+        progress: &dyn Progress,
+    ) -> Result<Vec<f64>, AnalyticsError> {
+        let all = u64::from(request.permutations);
+        (0..all)
             .map(|i| {
+                progress.report(i, all, "permutations of labels")?;
                 let mut labels = selection.unit_label.clone();
                 random::shuffle(
                     &mut random::stream(request.seed, Purpose::Permutation, i),
                     &mut labels,
                 );
                 let label: Vec<usize> = selection.unit.iter().map(|unit| labels[*unit]).collect();
-                accuracy(&votes(&self.neighbours, &label, selection.labels.len()))
+                Ok(accuracy(&votes(
+                    &self.neighbours,
+                    &label,
+                    selection.labels.len(),
+                )))
             })
             .collect()
     }
 
-    fn null(&self, selection: &Selection, request: &MeasureRequest) -> Option<NullComparison> {
-        let shuffled = self.shuffled(selection, request);
+    fn null(
+        &self,
+        selection: &Selection,
+        request: &MeasureRequest,
+        progress: &dyn Progress,
+    ) -> Result<Option<NullComparison>, AnalyticsError> {
+        let shuffled = self.shuffled(selection, request, progress)?;
         let observed = self.accuracy() - 1e-12;
         let exceeding = shuffled.iter().filter(|x| **x >= observed).count();
-        (!shuffled.is_empty()).then(|| NullComparison {
+        Ok((!shuffled.is_empty()).then(|| NullComparison {
             null_mean: mean(&shuffled),
             p: share_of(exceeding, shuffled.len()),
             p_corrected: None,
-        })
+        }))
     }
 }
 
@@ -208,7 +224,8 @@ impl Rivals<'_> {
     ) -> Result<Measurement, AnalyticsError> {
         let (selection, request) = (self.selection, self.request);
         let resampled = self.resample(progress)?;
-        let null = self.by_fingerprint.null(selection, request);
+        let null_of = |classifier: &Classifier| classifier.null(selection, request, progress);
+        let null = null_of(&self.by_fingerprint)?;
         let tokens = self.by_tokens.as_ref();
         let token_accuracy = tokens.map_or(f64::NAN, Classifier::accuracy);
         let values = vec![
@@ -240,8 +257,8 @@ impl Rivals<'_> {
         ];
         let nulls = vec![
             null,
-            tokens.and_then(|tokens| tokens.null(selection, request)),
-            self.by_length.null(selection, request),
+            tokens.map(null_of).transpose()?.flatten(),
+            null_of(&self.by_length)?,
             None,
             None,
             None,

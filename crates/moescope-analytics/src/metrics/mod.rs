@@ -2,6 +2,7 @@
 
 mod any_overlap_repetition;
 mod assignment_share;
+mod conditional_mutual_information;
 mod domain_specialization;
 mod effective_experts;
 mod esft_gate_experts;
@@ -16,6 +17,7 @@ mod mutual_information;
 mod nmi;
 mod relative_load;
 mod routing_entropy;
+mod variance_partition;
 
 use crate::Metric;
 
@@ -33,6 +35,8 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &jsd::Jsd,
     &mutual_information::MutualInformation,
     &nmi::Nmi,
+    &conditional_mutual_information::ConditionalMutualInformation,
+    &variance_partition::VariancePartition,
     // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,

@@ -13,6 +13,30 @@ pub enum LabelPrior {
     Mass,
 }
 
+/// What is done about the upward bias that finite samples give to mutual information.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BiasCorrection {
+    /// The mean over permuted labels is subtracted: it knows how alike the tokens of a group are.
+    #[default]
+    Permutation,
+    /// The bias of independent assignments is subtracted: too little where tokens of a group are alike.
+    MillerMadow,
+    /// Nothing.
+    None,
+}
+
+impl LabelPrior {
+    /// The weight of a label with this mass, of the mass of all of so many labels.
+    pub(crate) fn weight(self, mass: f64, all: f64, labels: usize) -> f64 {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "a number of labels")]
+            Self::Equal => 1.0 / labels as f64,
+            Self::Mass => mass / all,
+        }
+    }
+}
+
 /// Shannon entropy in nats of a mass, normalised to sum 1; NaN where the mass is empty.
 pub(crate) fn entropy_nats(mass: &[f64]) -> f64 {
     let total: f64 = mass.iter().sum();
@@ -81,18 +105,13 @@ pub(crate) fn mutual_information(
     experts: usize,
     prior: LabelPrior,
 ) -> MutualInformation {
-    let labels = mass.len() / experts;
     let grand: f64 = mass.iter().sum();
     let mut mixture = vec![0.0; experts];
     let mut within = 0.0;
-    let mut priors = Vec::with_capacity(labels);
+    let mut priors = Vec::with_capacity(mass.len() / experts);
     for row in mass.chunks_exact(experts) {
         let total: f64 = row.iter().sum();
-        let weight = match prior {
-            #[expect(clippy::cast_precision_loss, reason = "a number of labels")]
-            LabelPrior::Equal => 1.0 / labels as f64,
-            LabelPrior::Mass => total / grand,
-        };
+        let weight = prior.weight(total, grand, mass.len() / experts);
         for (mixed, m) in mixture.iter_mut().zip(row) {
             *mixed += weight * m / total;
         }
@@ -105,6 +124,50 @@ pub(crate) fn mutual_information(
         label_entropy: entropy_bits(&priors),
         expert_entropy,
     }
+}
+
+/// The bias in bits of [`mutual_information`] when `mass` counts independent assignments, to first order in their number.
+pub(crate) fn miller_madow_bias_bits(mass: &[f64], experts: usize, prior: LabelPrior) -> f64 {
+    let grand: f64 = mass.iter().sum();
+    let labels = mass.len() / experts;
+    let weight = |_, total| prior.weight(total, grand, labels);
+    miller_madow_bias_nats(mass, experts, weight) / std::f64::consts::LN_2
+}
+
+/// The same in nats, with `weight(label, assignments)` for each label; labels without assignments do not count.
+///
+/// Miller and Madow's term (cells − 1) / 2N for the entropy of each label, and the same expansion for their mixture:
+/// `−½ Σ_e Var(mixture_e) / mixture_e`, with the number of assignments of each label fixed.
+pub(crate) fn miller_madow_bias_nats(
+    mass: &[f64],
+    experts: usize,
+    weight: impl Fn(usize, f64) -> f64,
+) -> f64 {
+    let mut mixture = vec![0.0; experts];
+    let mut variance = vec![0.0; experts];
+    let mut within = 0.0;
+    for (label, row) in mass.chunks_exact(experts).enumerate() {
+        let total: f64 = row.iter().sum();
+        if total <= 0.0 {
+            continue;
+        }
+        let weight = weight(label, total);
+        for ((mixture, variance), m) in mixture.iter_mut().zip(&mut variance).zip(row) {
+            let share = m / total;
+            *mixture += weight * share;
+            *variance += weight * weight * share * (1.0 - share) / total;
+            if *m > 0.0 {
+                within += weight * (1.0 - share) / (2.0 * total);
+            }
+        }
+    }
+    let between: f64 = mixture
+        .iter()
+        .zip(&variance)
+        .filter(|(mixture, _)| **mixture > 0.0)
+        .map(|(mixture, variance)| variance / (2.0 * mixture))
+        .sum();
+    within - between
 }
 
 #[cfg(test)]
@@ -144,5 +207,16 @@ mod tests {
     fn equal_labels_tell_nothing() {
         let found = mutual_information(&[1.0, 3.0, 5.0, 15.0], 2, LabelPrior::Equal);
         assert!(found.bits.abs() < 1e-12 && found.normalized().abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_bias_of_independent_counts_is_half_a_degree_of_freedom_each() {
+        // Two labels of 100 at (½, ½): within ½ · 2 · ½ / 200 · 2 = 1/200; the mixture has variance ½² · ¼ / 100 · 2 = 1/800 per
+        // expert, over 2 · ½, for two experts: 1/400. Together 1/400 nats, which is (2 − 1)(2 − 1) / (2 · 200), as of a χ² test.
+        let bias = miller_madow_bias_bits(&[50.0, 50.0, 50.0, 50.0], 2, LabelPrior::Equal);
+        assert!((bias * std::f64::consts::LN_2 - 1.0 / 400.0).abs() < 1e-15);
+        // A label with one expert only has no bias of its own, and neither has the mixture of two such labels.
+        let none = miller_madow_bias_bits(&[7.0, 0.0, 0.0, 9.0], 2, LabelPrior::Mass);
+        assert!(none.abs() < 1e-15);
     }
 }

@@ -1,10 +1,12 @@
 //! Statistics on dense arrays: information measures, resampling, permutation, and nothing of traces.
 
 pub(crate) mod bootstrap;
+pub(crate) mod contingency;
 pub(crate) mod correlation;
 pub(crate) mod draws;
 pub(crate) mod information;
 pub(crate) mod interval;
+pub(crate) mod least_squares;
 pub(crate) mod normal;
 pub(crate) mod permutation;
 pub(crate) mod random;

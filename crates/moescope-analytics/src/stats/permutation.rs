@@ -68,7 +68,7 @@ impl NullFamily {
         progress: &dyn Progress,
     ) -> Result<(), Cancelled> {
         let shuffles = self.shuffles(table);
-        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        self.arrange(table);
         let (mut strips, mut permuted) = (Strips::default(), Vec::new());
         for layer in 0..table.layers {
             let check =
@@ -77,11 +77,21 @@ impl NullFamily {
             let observed = statistic.values(&table.sums(layer));
             strips.load(table, layer);
             evaluate_draws(&strips, statistic, &shuffles, &mut permuted, &check)?;
-            for (value, observed) in observed.iter().enumerate() {
-                self.enter(*observed, permuted[value..].iter().step_by(statistic.len));
-            }
+            self.enter_all(&observed, &permuted);
         }
         Ok(())
+    }
+
+    /// Remembers how many arrangements of these units exist.
+    pub(crate) fn arrange(&mut self, table: &UnitTable) {
+        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+    }
+
+    /// Tests values `[len]` whose permuted values `[permutations × len]` were computed elsewhere.
+    pub(crate) fn enter_all(&mut self, observed: &[f64], permuted: &[f64]) {
+        for (value, x) in observed.iter().enumerate() {
+            self.enter(*x, permuted[value..].iter().step_by(observed.len()));
+        }
     }
 
     /// The comparisons in the order in which the values came in; `None` where a value is undefined.
@@ -133,11 +143,15 @@ impl NullFamily {
         (0..self.largest.len() as u64)
             .into_par_iter()
             .map_init(Vec::new, |labels, i| {
+                let mut rng = random::stream(seed, Purpose::Permutation, first + i);
                 labels.clone_from(&table.label);
-                random::shuffle(
-                    &mut random::stream(seed, Purpose::Permutation, first + i),
-                    labels,
-                );
+                for block in &table.blocks {
+                    let mut of_block: Vec<usize> = block.iter().map(|u| table.label[*u]).collect();
+                    random::shuffle(&mut rng, &mut of_block);
+                    for (unit, label) in block.iter().zip(of_block) {
+                        labels[*unit] = label;
+                    }
+                }
                 Draw::permutation(table, labels)
             })
             .collect()
@@ -185,12 +199,18 @@ pub(crate) fn share_of(exceeding: usize, permutations: usize) -> f64 {
     share
 }
 
-/// The logarithm of the number of ways to give the units of a table their labels, `n! / Π n_k!`.
+/// The logarithm of the number of ways to give the units of a table their labels, `n! / Π n_k!` in each block.
 fn arrangements_ln(table: &UnitTable) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a number of groups")]
     let ln_factorial = |n: usize| (1..=n).map(|i| (i as f64).ln()).sum::<f64>();
-    let parts: f64 = table.of_label.iter().map(|r| ln_factorial(r.len())).sum();
-    ln_factorial(table.units()) - parts
+    let of_block = |block: &Vec<usize>| {
+        let mut count = vec![0; table.labels()];
+        for unit in block {
+            count[table.label[*unit]] += 1;
+        }
+        ln_factorial(block.len()) - count.into_iter().map(ln_factorial).sum::<f64>()
+    };
+    table.blocks.iter().map(of_block).sum()
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find, long_table, table};
+use moescope_analytics::{
+    BiasCorrection, Control, FingerprintKind, MeasureRequest, TraceData, find, long_table, table,
+};
 use moescope_core::{Measurement, Scope, Weighting};
 
 use crate::{console::Console, exit::Outcome, output};
@@ -18,6 +20,8 @@ use crate::{console::Console, exit::Outcome, output};
 Examples:
   moescope measure my-trace mutual_information
   moescope measure my-trace domain_specialization --layers 3 --contrast math:law
+  moescope measure my-trace mutual_information --match genre,length
+  moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
 
 `moescope metrics` lists the metrics.")]
@@ -80,6 +84,21 @@ pub(crate) struct RequestArgs {
     /// Neither read nor write the cache beside a large trace (`.moescope-cache` in its folder)
     #[arg(long)]
     no_cache: bool,
+    /// Weight documents (tokens, for `position`) so that these are distributed alike under every label: `genre`, `length`,
+    /// `position`, or any label column
+    #[arg(long = "match", value_delimiter = ',', value_name = "VARIABLES")]
+    match_on: Vec<Control>,
+    /// What `conditional_mutual_information` holds constant: `token`, `position`, `length`, or any label column; several jointly
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "token",
+        value_name = "VARIABLES"
+    )]
+    given: Vec<Control>,
+    /// How the upward bias of mutual information is corrected
+    #[arg(long, value_enum, default_value_t)]
+    bias: BiasArg,
     /// What stands for a document in maps and classifiers: `mean_prob`, `selection_frequency`, `weight_share`,
     /// `last_prob`, `scidfm_logits`, `scidfm_probs`, `scidfm_weights`
     #[arg(long, default_value = "mean_prob", value_name = "KIND")]
@@ -94,6 +113,17 @@ enum WeightingArg {
     #[default]
     Token,
     Document,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum BiasArg {
+    /// Subtract the mean over permuted labels.
+    #[default]
+    Permutation,
+    /// Subtract the bias of independent tokens.
+    MillerMadow,
+    /// Subtract nothing.
+    None,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -160,6 +190,13 @@ impl RequestArgs {
             permutations: self.resamples,
             seed: self.seed,
             level: self.level,
+            match_on: self.match_on.clone(),
+            given: self.given.clone(),
+            bias: match self.bias {
+                BiasArg::Permutation => BiasCorrection::Permutation,
+                BiasArg::MillerMadow => BiasCorrection::MillerMadow,
+                BiasArg::None => BiasCorrection::None,
+            },
             fingerprint,
             esft_p: self.esft_p,
             ..MeasureRequest::default()
