@@ -34,7 +34,7 @@ mod oracle_tests;
 
 pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
-pub use data::{Document, MemoryDocument, TraceData};
+pub use data::{Document, LoadMass, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric};

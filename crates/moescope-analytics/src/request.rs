@@ -3,7 +3,7 @@
 use moescope_core::Scope;
 use serde::{Deserialize, Serialize};
 
-use crate::{AnalyticsError, FingerprintKind, stats::information::LabelPrior};
+use crate::{AnalyticsError, FingerprintKind, LoadMass, stats::information::LabelPrior};
 
 /// Everything that a metric is told besides the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct MeasureRequest {
     pub fingerprint: FingerprintKind,
     /// The cumulative score at which a set of experts that ESFT selects is complete; `None` is the published value.
     pub esft_p: Option<f64>,
+    /// What the load of an expert is a sum of; `None` is what the definition of each metric says.
+    pub mass: Option<LoadMass>,
 }
 
 impl Default for MeasureRequest {
@@ -47,6 +49,7 @@ impl Default for MeasureRequest {
             prior: LabelPrior::default(),
             fingerprint: FingerprintKind::default(),
             esft_p: None,
+            mass: None,
         }
     }
 }
@@ -81,6 +84,17 @@ impl MeasureRequest {
                 "the contrast compares '{a}' with itself; name two labels, e.g. math:law"
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses another mass than assignments, for a metric that is defined by them.
+    pub(crate) fn check_mass_is_counts(&self, metric: &str) -> Result<(), AnalyticsError> {
+        match self.mass {
+            None | Some(LoadMass::Counts) => Ok(()),
+            Some(mass) => Err(AnalyticsError::Request(format!(
+                "{metric} is defined by assignments, not by {}; leave out --mass, or use relative_load",
+                mass.as_str()
+            ))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod documents;
+mod load_mass;
 mod memory;
 mod parquet;
 mod profiles;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 use crate::AnalyticsError;
 
 pub use documents::Document;
+pub use load_mass::LoadMass;
 pub use memory::MemoryDocument;
 
 pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};

@@ -2,7 +2,9 @@
 
 use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progress};
 
-use super::{interval_words, load_table, null_words, words::significant};
+use super::{
+    interval_words, load_table, mass_note, need_two_labels, null_words, words::significant,
+};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
@@ -26,6 +28,16 @@ pub(crate) struct Dependence {
     pub(crate) most: fn(f64, f64) -> f64,
 }
 
+/// A quantity that is 0 where the labels share their experts, and grows with how much they differ.
+pub(crate) struct Association<'a> {
+    /// The metric.
+    pub(crate) about: &'a About,
+    /// From the load `[labels, experts]` and the number of experts to the quantity.
+    pub(crate) value: &'a (dyn Fn(&[f64], usize) -> f64 + Sync),
+    /// Its largest value for numbers of labels and experts.
+    pub(crate) most: fn(f64, f64) -> f64,
+}
+
 /// The estimate as it is, and the estimate minus its mean over permuted labels.
 const VARIANTS: [&str; 2] = ["plug_in", "minus_permutation_mean"];
 
@@ -36,20 +48,32 @@ pub(crate) fn measure_dependence(
     dependence: &Dependence,
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
-    let about = &dependence.about;
+    let value = |mass: &[f64], experts: usize| {
+        (dependence.value)(&mutual_information(mass, experts, request.prior))
+    };
+    let association = Association {
+        about: &dependence.about,
+        value: &value,
+        most: dependence.most,
+    };
+    measure_association(data, request, &association, progress)
+}
+
+/// Measures an association at every layer.
+pub(crate) fn measure_association(
+    data: &TraceData,
+    request: &MeasureRequest,
+    association: &Association<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Measurement>, AnalyticsError> {
+    let about = association.about;
     let selection = Selection::new(data, request, about.name, progress)?;
     let labels = selection.labels.len();
-    if labels < 2 {
-        return Err(AnalyticsError::TooLittle {
-            metric: about.name.to_owned(),
-            found: format!("there is one {} only", request.by),
-            help: "compare at least two labels, e.g. with another --by".to_owned(),
-        });
-    }
+    need_two_labels(&selection, request, about.name)?;
     let table = load_table(data, &selection, request, about.name, progress)?;
     let experts = table.columns;
     let evaluate = |sums: &[f64], out: &mut [f64]| {
-        out[0] = (dependence.value)(&mutual_information(sums, experts, request.prior));
+        out[0] = (association.value)(sums, experts);
     };
     let statistic = Statistic {
         len: 1,
@@ -57,7 +81,7 @@ pub(crate) fn measure_dependence(
         sides: &|_| Sides::All,
     };
     #[expect(clippy::cast_precision_loss, reason = "numbers of labels and experts")]
-    let most = (dependence.most)(labels as f64, experts as f64);
+    let most = (association.most)(labels as f64, experts as f64);
     let method = IntervalMethod::BiasCorrected { range: (0.0, most) };
     let config = BootstrapConfig {
         resamples: request.resamples,
@@ -79,6 +103,7 @@ pub(crate) fn measure_dependence(
         LabelPrior::Equal => "every label has the same prior weight".to_owned(),
         LabelPrior::Mass => format!("labels are weighted by their {}s", request.scope.weighting),
     });
+    protocol.notes.extend(mass_note(request.mass));
     protocol.notes.extend(family.note());
     protocol.notes.extend(power_note(&family, about.unit));
     let nulls = family.finish();
