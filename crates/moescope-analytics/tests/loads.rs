@@ -20,6 +20,7 @@ struct Oracle {
     z_loss: Vec<f64>,
     aux_loss_sums_to_k: Vec<f64>,
     entropy_surprisal_correlation: Vec<f64>,
+    entropy_surprisal_correlation_exact: Vec<f64>,
     jaccard_last_token: f64,
     gini_last_token: Vec<f64>,
     counts: Vec<Vec<u32>>,
@@ -250,11 +251,13 @@ fn confidence_of_decisions_agrees_with_numpy_and_scipy() {
             1e-6,
         );
     }
-    // All values differ by more than a bin of ranks, so ranks are exact.
+    let correlation = first(&data, "entropy_surprisal_correlation").values;
+    close(&correlation, &oracle.entropy_surprisal_correlation, 1e-6);
+    // Ties of stored values matter with 57 pairs, a little.
     close(
-        &first(&data, "entropy_surprisal_correlation").values,
-        &oracle.entropy_surprisal_correlation,
-        0.002,
+        &correlation,
+        &oracle.entropy_surprisal_correlation_exact,
+        0.003,
     );
     let margin = measure(&data, "selection_margin", &quick());
     let ratio = first(&data, "weight_ratio");
@@ -295,7 +298,12 @@ fn probabilities_at_the_last_token_agree_with_scikit_learn() {
     );
     // Probabilities of all tokens are another protocol with another value.
     let all = measure(&data, "gini", &with_mass(LoadMass::Probabilities)).remove(0);
-    assert!((all.values[0] - gini.values[0]).abs() > 0.01);
+    let other = all.values.iter().zip(&gini.values);
+    assert!(
+        other
+            .into_iter()
+            .any(|(all, last)| (all - last).abs() > 0.01)
+    );
 }
 
 #[test]

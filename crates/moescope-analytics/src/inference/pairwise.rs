@@ -79,42 +79,29 @@ pub(crate) fn measure_pairs(
         protocol.notes.extend(found.note);
     }
     add_power_note(&mut protocol, &resampled.standard_errors, about.unit, true);
-    let square = Square {
-        labels,
-        pairs: &pairs,
-        diagonal: pairwise.diagonal,
-        layers: table.layers,
-    };
-    let is_contrast = request.contrast.is_some();
-    let (axes, shape): (Vec<Axis>, &dyn Fn(Vec<Cell>) -> Vec<Cell>) = if is_contrast {
-        let name = |label: usize| vec![selection.labels[label].clone()];
-        let axes = vec![
-            selection.layer_axis(),
-            Axis::new(AxisKind::Group, name(0)),
-            Axis::new(AxisKind::GroupB, name(1)),
-        ];
-        (axes, &|cells| cells)
-    } else {
-        let axes = vec![
-            selection.layer_axis(),
-            selection.group_axis(),
-            Axis::new(AxisKind::GroupB, selection.labels.clone()),
-        ];
-        (axes, &|cells| square.fill(&cells))
-    };
-    let cells = (0..values.len())
+    let cells: Vec<Cell> = (0..values.len())
         .map(|i| Cell {
             value: values[i],
             interval: resampled.intervals[i],
             null: nulls.as_ref().and_then(|nulls| nulls[i]),
         })
         .collect();
-    let cells = shape(cells);
+    let cells = if request.contrast.is_some() {
+        cells
+    } else {
+        let square = Square {
+            labels,
+            pairs: &pairs,
+            layers: table.layers,
+            diagonal: pairwise.diagonal,
+        };
+        square.fill(&cells)
+    };
     let measurement = Measurement {
         metric: about.name.to_owned(),
         title: about.title.to_owned(),
         unit: about.unit.to_owned(),
-        axes,
+        axes: pair_axes(selection, request),
         values: cells.iter().map(|cell| cell.value).collect(),
         intervals: has_intervals.then(|| cells.iter().map(|cell| cell.interval).collect()),
         nulls: nulls.map(|_| cells.iter().map(|cell| cell.null).collect()),
@@ -123,6 +110,21 @@ pub(crate) fn measure_pairs(
     };
     measurement.check()?;
     Ok(measurement)
+}
+
+/// Layers and labels by labels, or the two labels of a contrast.
+fn pair_axes(selection: &Selection, request: &MeasureRequest) -> Vec<Axis> {
+    let labels = &selection.labels;
+    let (a, b) = if request.contrast.is_some() {
+        (vec![labels[0].clone()], vec![labels[1].clone()])
+    } else {
+        (labels.clone(), labels.clone())
+    };
+    vec![
+        selection.layer_axis(),
+        Axis::new(AxisKind::Group, a),
+        Axis::new(AxisKind::GroupB, b),
+    ]
 }
 
 /// A value with its company.

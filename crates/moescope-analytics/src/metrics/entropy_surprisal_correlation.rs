@@ -20,7 +20,7 @@ impl Metric for EntropySurprisalCorrelation {
             formula: "Spearman's ρ over tokens t of the routing entropy at position t − 1 and the surprisal of token t, which that routing led to",
             unit: "rank correlation",
             range: "−1 to 1; 0 where the router's doubt says nothing of the model's",
-            edge_cases: "Pairs of neighbouring positions of which both are in scope. Ranks are taken once over all tokens of a label and layer, in bins 0.4 % wide whose values share their mean rank; groups are resampled with these ranks, which is what makes the bootstrap possible. Under a contrast ranks are taken over both labels together, so that labels can be permuted, and the two correlations differ slightly from those within labels. A correlation over tokens of many documents mixes the dependence within documents with that between them. Refused where the trace lacks entropies or surprisals. NaN below three pairs or where one side does not vary.",
+            edge_cases: "Pairs of neighbouring positions of which both are in scope. Ranks are taken once over all tokens of a label (and layer, for the entropies), in bins 0.1 % wide whose values share their mean rank; groups are resampled with these ranks, which is what makes the bootstrap possible. Under a contrast ranks are taken over both labels together, so that labels can be permuted, and the two correlations differ slightly from those within labels. A correlation over tokens of many documents mixes the dependence within documents with that between them. Refused where the trace lacks entropies or surprisals. NaN below three pairs or where one side does not vary.",
             uncertainty: "Percentile bootstrap over groups within label. No null but under a contrast, whose labels are permuted over groups, two-sided.",
             citation: "Spearman 1904; the question follows arXiv 2605.07260 (routers are good where the model is confident).",
             inputs: &[Input::Routing, Input::Tokens],
@@ -117,7 +117,11 @@ impl RankSums {
                 *label
             });
         }
-        let mut ranks = [0, 1].map(|_| PooledRanks::new(selection.labels.len() * layers));
+        let labels = selection.labels.len();
+        // Entropies are at most ln E, and those below 2⁻¹² nats all mean that the router is certain.
+        let mut entropies = PooledRanks::new(labels * layers, -12, 3);
+        // Every layer sees the same tokens.
+        let mut surprisals = PooledRanks::new(labels, -20, 7);
         let find = |decisions: &DocumentDecisions<'_>| {
             let is_selected = pool[decisions.document].is_some();
             Ok(if is_selected {
@@ -127,21 +131,21 @@ impl RankSums {
             })
         };
         data.map_documents(needs, metric, progress, &find, &mut |document, pairs| {
-            for (layer, values) in pairs {
-                let place = pool[document].unwrap_or(0) * layers + layer;
-                for (ranks, value) in ranks.iter_mut().zip(values) {
-                    ranks.count(place, value);
-                }
+            let pool = pool[document].unwrap_or(0);
+            for (layer, [entropy, surprisal]) in pairs {
+                entropies.count(pool * layers + layer, entropy);
+                surprisals.count(pool, surprisal);
             }
             Ok(())
         })?;
-        let ranks = ranks.map(PooledRanks::rank);
+        let (entropies, surprisals) = (entropies.rank(), surprisals.rank());
         let mut values = vec![0.0; data.documents().len() * layers * COLUMNS];
         let sum = |decisions: &DocumentDecisions<'_>| {
             let mut sums = vec![0.0; layers * COLUMNS];
-            for (layer, values) in find(decisions)? {
-                let place = pool[decisions.document].unwrap_or(0) * layers + layer;
-                let [a, b] = [0, 1].map(|side| ranks[side].of(place, values[side]));
+            let pool = pool[decisions.document].unwrap_or(0);
+            for (layer, [entropy, surprisal]) in find(decisions)? {
+                let a = entropies.of(pool * layers + layer, entropy);
+                let b = surprisals.of(pool, surprisal);
                 let sums = &mut sums[layer * COLUMNS..(layer + 1) * COLUMNS];
                 let parts = [1.0, a, b, a * a, b * b, a * b, 1.0];
                 sums.iter_mut()

@@ -80,9 +80,11 @@ impl RareExperts {
         }
         let places = lists.iter().map(Vec::len).max().unwrap_or(0);
         let values = |part: fn(&(f64, f64)) -> f64| {
-            let place = |list: &Vec<(f64, f64)>, i| list.get(i).map_or(f64::NAN, part);
-            let of_list = |list| (0..places).map(move |i| place(list, i));
-            lists.iter().flat_map(of_list).collect()
+            let mut values = Vec::new();
+            for list in &lists {
+                values.extend((0..places).map(|i| list.get(i).map_or(f64::NAN, part)));
+            }
+            values
         };
         let mut protocol = selection.protocol(request);
         protocol.notes.push(format!(

@@ -38,18 +38,17 @@ impl Bins {
         if total <= 0.0 {
             return f64::NAN;
         }
+        // Sums of weights miss whole counts by rounding, which must not decide between two bins.
+        let slack = 1e-9 * total;
         let mut rest = part * total;
-        let mut last = f64::NAN;
         for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
             let (low, high) = (self.edges[bin], self.edges[bin + 1]);
-            if rest <= *count {
-                return low + (high - low) * (rest / count);
+            if rest <= count + slack {
+                return low + (high - low) * (rest / count).min(1.0);
             }
             rest -= count;
-            // Rounding may leave a little after the last bin.
-            last = high;
         }
-        last
+        f64::NAN
     }
 }
 

@@ -1,39 +1,53 @@
 //! Ranks of values among all values of their pool, without keeping the values.
 
-/// Values below 2⁻²⁰ share the first bin, those from 2⁷ on the last; each doubling between has 256 bins.
-const LOW: f32 = 9.536_743_164_062_5e-7;
-const OCTAVES: usize = 27;
-/// Bits of a float below those that number its bin: 15 of the 23 of its fraction.
-const DROPPED_BITS: u32 = 15;
-const BINS: usize = OCTAVES * 256 + 1;
+/// Bits of a float below those that number its bin: 13 of the 23 of its fraction, so that bins are 0.1 % wide.
+///
+/// Traces keep floats at this precision unless asked for more, and then no bin holds two different values.
+const DROPPED_BITS: u32 = 13;
 
-/// Counts of non-negative values per pool, in bins whose upper edge is at most 0.4 % above their lower.
+/// Counts of non-negative values per pool, in bins 0.1 % wide.
 pub(crate) struct PooledRanks {
+    bins: Bins,
     counts: Vec<u32>,
 }
 
 /// The rank of every bin in its pool, scaled to −½ to ½.
 pub(crate) struct RankTable {
+    bins: Bins,
     ranks: Vec<f32>,
 }
 
+/// The range that is resolved; the values below share a bin, those above as well.
+#[derive(Clone, Copy)]
+struct Bins {
+    low: f32,
+    len: usize,
+}
+
 impl PooledRanks {
-    /// Empty pools.
-    pub(crate) fn new(pools: usize) -> Self {
+    /// Empty pools of values mostly between 2^`low` and 2^`high`.
+    pub(crate) fn new(pools: usize, low: i16, high: i16) -> Self {
+        let edge = |exponent: i16| 2_f32.powi(i32::from(exponent));
+        let inner = (edge(high).to_bits() - edge(low).to_bits()) >> DROPPED_BITS;
+        let bins = Bins {
+            low: edge(low),
+            len: inner as usize + 2,
+        };
         Self {
-            counts: vec![0; pools * BINS],
+            bins,
+            counts: vec![0; pools * bins.len],
         }
     }
 
     /// Counts a value of a pool.
     pub(crate) fn count(&mut self, pool: usize, value: f32) {
-        self.counts[pool * BINS + bin(value)] += 1;
+        self.counts[self.bins.place(pool, value)] += 1;
     }
 
     /// Gives every bin the mean rank of its values.
     pub(crate) fn rank(self) -> RankTable {
         let mut ranks = Vec::with_capacity(self.counts.len());
-        for counts in self.counts.chunks_exact(BINS) {
+        for counts in self.counts.chunks_exact(self.bins.len) {
             let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
             let mut below = 0.0;
             for count in counts {
@@ -47,24 +61,32 @@ impl PooledRanks {
                 below += count;
             }
         }
-        RankTable { ranks }
+        RankTable {
+            bins: self.bins,
+            ranks,
+        }
     }
 }
 
 impl RankTable {
     /// The scaled rank of a value that was counted in a pool.
     pub(crate) fn of(&self, pool: usize, value: f32) -> f64 {
-        f64::from(self.ranks[pool * BINS + bin(value)])
+        f64::from(self.ranks[self.bins.place(pool, value)])
     }
 }
 
-/// The bits of positive floats are ordered like the floats themselves.
-fn bin(value: f32) -> usize {
-    if value < LOW {
-        return 0;
+impl Bins {
+    /// The place of a value's bin among those of all pools.
+    fn place(self, pool: usize, value: f32) -> usize {
+        let bin = if value < self.low {
+            0
+        } else {
+            // The bits of positive floats are ordered like the floats themselves.
+            let above = (value.to_bits() - self.low.to_bits()) >> DROPPED_BITS;
+            (above as usize + 1).min(self.len - 1)
+        };
+        pool * self.len + bin
     }
-    let above = (value.to_bits() - LOW.to_bits()) >> DROPPED_BITS;
-    (above as usize + 1).min(BINS - 1)
 }
 
 #[cfg(test)]
@@ -73,7 +95,7 @@ mod tests {
 
     #[test]
     fn equal_values_share_their_mean_rank_and_pools_do_not_mix() {
-        let mut pools = PooledRanks::new(2);
+        let mut pools = PooledRanks::new(2, -4, 4);
         for value in [0.5, 3.0, 3.0, 0.0] {
             pools.count(1, value);
         }
@@ -88,9 +110,12 @@ mod tests {
 
     #[test]
     fn bins_are_narrow_and_the_ends_take_the_rest() {
-        assert_eq!(bin(1.0), bin(1.003));
-        assert_eq!(bin(1.0) + 1, bin(1.004));
-        assert_eq!((bin(0.0), bin(-0.0), bin(1e30)), (0, 0, BINS - 1));
-        assert!(bin(127.9) < BINS - 1 || bin(127.9) == bin(1e30));
+        let bins = PooledRanks::new(1, -1, 1).bins;
+        let bin = |value| bins.place(0, value);
+        // Two octaves of 1,024 bins between two ends.
+        assert_eq!(bins.len, 2050);
+        assert_eq!((bin(0.0), bin(0.49), bin(0.5)), (0, 0, 1));
+        assert_eq!((bin(1.0), bin(1.000_9), bin(1.001)), (1025, 1025, 1026));
+        assert_eq!((bin(1.999_9), bin(2.0), bin(1e30)), (2048, 2049, 2049));
     }
 }
