@@ -37,7 +37,7 @@ mod oracle_tests;
 pub use calibration::uncalibrated;
 pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
-pub use data::{CountSource, Document, LabelCounts, MemoryDocument, TraceData};
+pub use data::{CountSource, Document, LabelCounts, LoadMass, MemoryDocument, TraceData};
 pub use control::Control;
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;

@@ -4,7 +4,7 @@ use moescope_core::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnalyticsError, Control, FingerprintKind,
+    AnalyticsError, Control, FingerprintKind, LoadMass,
     stats::information::{BiasCorrection, LabelPrior},
 };
 
@@ -40,6 +40,8 @@ pub struct MeasureRequest {
     pub fingerprint: FingerprintKind,
     /// The cumulative score at which a set of experts that ESFT selects is complete; `None` is the published value.
     pub esft_p: Option<f64>,
+    /// What the load of an expert is a sum of; `None` is what the definition of each metric says.
+    pub mass: Option<LoadMass>,
 }
 
 impl Default for MeasureRequest {
@@ -59,6 +61,7 @@ impl Default for MeasureRequest {
             given: vec![Control::Token],
             fingerprint: FingerprintKind::default(),
             esft_p: None,
+            mass: None,
         }
     }
 }
@@ -120,6 +123,17 @@ impl MeasureRequest {
             );
         }
         Ok(())
+    }
+
+    /// Refuses another mass than assignments, for a metric that is defined by them.
+    pub(crate) fn check_mass_is_counts(&self, metric: &str) -> Result<(), AnalyticsError> {
+        match self.mass {
+            None | Some(LoadMass::Counts) => Ok(()),
+            Some(mass) => Err(AnalyticsError::Request(format!(
+                "{metric} is defined by assignments, not by {}; leave out --mass, or use relative_load",
+                mass.as_str()
+            ))),
+        }
     }
 }
 

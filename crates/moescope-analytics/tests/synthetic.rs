@@ -70,8 +70,12 @@ fn a_document_given_twice_within_its_group_changes_no_value() {
         TraceData::in_memory(synthetic.model(), ExpertsOrder::ByWeight, documents).unwrap();
     for name in [
         "assignment_share",
+        "aux_loss",
+        "entropy_surprisal_correlation",
         "first_choice_repetition",
+        "gini",
         "jsd",
+        "selection_margin",
         "mutual_information",
         "routing_entropy",
     ] {
@@ -129,6 +133,9 @@ fn names_of_experts_do_not_matter_to_information() {
         "jsd",
         "load_entropy",
         "effective_experts",
+        "gini",
+        "coverage_count",
+        "cramers_v",
     ] {
         let a = measure(&synthetic.data(), name, &quick()).remove(0);
         let b = measure(&renamed, name, &quick()).remove(0);
@@ -321,6 +328,10 @@ fn document_weighting_reaches_every_metric_of_labels() {
         "routing_entropy",
         "any_overlap_repetition",
         "mutual_information",
+        "aux_loss",
+        "entropy_surprisal_correlation",
+        "risk_difference",
+        "weight_ratio",
     ] {
         let by_token = measure(&data, name, &quick()).remove(0);
         let by_document = measure(&data, name, &request).remove(0);

@@ -4,6 +4,7 @@ mod decisions;
 mod documents;
 mod kept;
 mod label_counts;
+mod load_mass;
 mod memory;
 mod parquet;
 mod profiles;
@@ -26,6 +27,7 @@ use crate::AnalyticsError;
 
 pub use documents::Document;
 pub use label_counts::{CountSource, LabelCounts};
+pub use load_mass::LoadMass;
 pub use memory::MemoryDocument;
 
 use kept::KeptSummaries;

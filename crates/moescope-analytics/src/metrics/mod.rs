@@ -3,21 +3,40 @@
 mod any_overlap_repetition;
 mod assignment_share;
 mod conditional_mutual_information;
+mod aux_loss;
+mod coverage_count;
+mod cramers_v;
 mod domain_specialization;
 mod effective_experts;
+mod entropy_surprisal_correlation;
 mod esft_gate_experts;
 mod esft_gate_score;
 mod esft_token_experts;
 mod fingerprint_knn;
 mod fingerprint_map;
 mod first_choice_repetition;
+mod gini;
 mod jsd;
+mod label_lift;
+mod load_cv;
 mod load_entropy;
+mod lorenz_curve;
+mod max_violation;
 mod mutual_information;
 mod nmi;
+mod rare_experts;
 mod relative_load;
+mod risk_difference;
+mod risk_difference_newcombe;
 mod routing_entropy;
 mod variance_partition;
+mod selection_margin;
+mod shared_top_experts;
+mod standing_committee;
+mod top_set_jaccard;
+mod topk_mass;
+mod weight_ratio;
+mod z_loss;
 
 use crate::Metric;
 
@@ -29,18 +48,37 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &relative_load::RelativeLoad,
     &load_entropy::LoadEntropy,
     &effective_experts::EffectiveExperts,
+    &max_violation::MaxViolation,
+    &load_cv::LoadCv,
+    &gini::Gini,
+    &lorenz_curve::LorenzCurve,
+    &coverage_count::CoverageCount,
+    &rare_experts::RareExperts,
+    &aux_loss::AuxLoss,
+    &z_loss::ZLoss,
     // Confidence of single decisions.
     &routing_entropy::RoutingEntropy,
+    &selection_margin::SelectionMargin,
+    &topk_mass::TopkMass,
+    &weight_ratio::WeightRatio,
+    &entropy_surprisal_correlation::EntropySurprisalCorrelation,
     // Dependence on the label.
     &jsd::Jsd,
     &mutual_information::MutualInformation,
     &nmi::Nmi,
     &conditional_mutual_information::ConditionalMutualInformation,
     &variance_partition::VariancePartition,
+    &cramers_v::CramersV,
+    &label_lift::LabelLift,
+    &risk_difference::RiskDifference,
+    &risk_difference_newcombe::RiskDifferenceNewcombe,
     // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,
     &esft_token_experts::EsftTokenExperts,
+    &top_set_jaccard::TopSetJaccard,
+    &shared_top_experts::SharedTopExperts,
+    &standing_committee::StandingCommittee,
     // Sequence.
     &first_choice_repetition::FirstChoiceRepetition,
     &any_overlap_repetition::AnyOverlapRepetition,

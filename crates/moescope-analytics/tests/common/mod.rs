@@ -164,7 +164,9 @@ impl Synthetic {
             let words = 20;
             let own = u32::try_from(label).unwrap() * 7;
             let id = rng.random_range(0..words) + if rng.random::<f32>() < 0.3 { own } else { 0 };
-            tokens.push(token(position, id));
+            let mut token = token(position, id);
+            token.surprisal = Some((u16::try_from(id).unwrap() % 7).into());
+            tokens.push(token);
             for (place, layer) in (0u16..).zip(&model.moe_layers) {
                 let start = usize::from(place) * experts;
                 let logits: Vec<f32> = preferences[start..start + experts]

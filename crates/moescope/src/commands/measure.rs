@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use moescope_analytics::{
-    BiasCorrection, Control, FingerprintKind, MeasureRequest, TraceData, find, long_table, table,
+    BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find, long_table, table,
 };
 use moescope_core::{Measurement, Scope, Weighting};
 
@@ -106,6 +106,10 @@ pub(crate) struct RequestArgs {
     /// The cumulative score at which a set of `esft_gate_experts` (published: 0.1) or `esft_token_experts` (0.2) is complete
     #[arg(long, value_name = "P")]
     esft_p: Option<f64>,
+    /// What the load of an expert is a sum of: `counts`, `weights`, `probabilities`, `last_probabilities` (of each
+    /// document's last token); by default what each metric's definition says, which is mostly `counts`
+    #[arg(long, value_name = "MASS")]
+    mass: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -172,6 +176,7 @@ impl RequestArgs {
                     kinds.join(", ")
                 )
             })?;
+        let mass = self.mass.as_deref().map(load_mass).transpose()?;
         let request = MeasureRequest {
             scope: Scope {
                 layers: self.layers.parse()?,
@@ -199,11 +204,25 @@ impl RequestArgs {
             },
             fingerprint,
             esft_p: self.esft_p,
+            mass,
             ..MeasureRequest::default()
         };
         request.check()?;
         Ok(request)
     }
+}
+
+fn load_mass(name: &str) -> anyhow::Result<LoadMass> {
+    let kinds = LoadMass::ALL.map(LoadMass::as_str);
+    LoadMass::ALL
+        .into_iter()
+        .find(|mass| mass.as_str() == name)
+        .with_context(|| {
+            format!(
+                "there is no mass '{name}'; the kinds are {}",
+                kinds.join(", ")
+            )
+        })
 }
 
 pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
