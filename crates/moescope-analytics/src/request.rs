@@ -31,6 +31,12 @@ pub struct MeasureRequest {
     pub fingerprint: FingerprintKind,
     /// The cumulative score at which a set of experts that ESFT selects is complete; `None` is the published value.
     pub esft_p: Option<f64>,
+    /// The largest distance of tokens whose experts are compared.
+    pub lags: u32,
+    /// Tokens of a segment that one set of experts is to serve.
+    pub segment: u32,
+    /// Tokens of a window whose routing is compared with that of labels.
+    pub window: u32,
 }
 
 impl Default for MeasureRequest {
@@ -47,6 +53,9 @@ impl Default for MeasureRequest {
             prior: LabelPrior::default(),
             fingerprint: FingerprintKind::default(),
             esft_p: None,
+            lags: 32,
+            segment: 16,
+            window: 32,
         }
     }
 }
@@ -55,9 +64,10 @@ impl MeasureRequest {
     /// Checks the options that no type checks.
     ///
     /// # Errors
-    /// When the level is not between 0 and 1, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd, or a contrast compares a label with itself.
+    /// When the level is not between 0 and 1, a number of tokens is 0 or absurd, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd, or a contrast compares a label with itself.
     pub fn check(&self) -> Result<(), AnalyticsError> {
         const MOST_RESAMPLES: u32 = 1_000_000;
+        const MOST_TOKENS: u32 = 1024;
         let error = |reason: String| Err(AnalyticsError::Request(reason));
         if !(self.level > 0.0 && self.level < 1.0) {
             return error(format!(
@@ -74,6 +84,16 @@ impl MeasureRequest {
         if let Some(p) = self.esft_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
             return error(format!(
                 "the cumulative score of ESFT's sets is {p}; use a number above 0 and at most 1, e.g. 0.2"
+            ));
+        }
+        let lengths = [
+            ("largest lag", self.lags),
+            ("length of a segment", self.segment),
+            ("length of a window", self.window),
+        ];
+        if let Some((name, found)) = lengths.iter().find(|(_, n)| !(1..=MOST_TOKENS).contains(n)) {
+            return error(format!(
+                "the {name} is {found} tokens; use 1 to {MOST_TOKENS}"
             ));
         }
         match &self.contrast {
@@ -109,6 +129,11 @@ mod tests {
             };
             assert!(check(request).contains("above 0 and at most 1"));
         }
+        let segment = MeasureRequest {
+            segment: 0,
+            ..MeasureRequest::default()
+        };
+        assert!(check(segment).contains("length of a segment is 0 tokens"));
         MeasureRequest::default().check().unwrap();
     }
 }

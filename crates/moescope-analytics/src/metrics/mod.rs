@@ -2,20 +2,32 @@
 
 mod any_overlap_repetition;
 mod assignment_share;
+mod capacity_drop;
 mod domain_specialization;
 mod effective_experts;
 mod esft_gate_experts;
 mod esft_gate_score;
 mod esft_token_experts;
+mod expert_cache_hit_rate;
+mod fingerprint_by_layer;
 mod fingerprint_knn;
+mod fingerprint_logistic;
 mod fingerprint_map;
+mod fingerprint_separation;
 mod first_choice_repetition;
 mod jsd;
+mod label_drift;
 mod load_entropy;
 mod mutual_information;
 mod nmi;
+mod overlap_by_lag;
+mod phase_shift;
+mod position_profile;
+mod profile_identification;
 mod relative_load;
+mod routing_change_points;
 mod routing_entropy;
+mod segment_routing_consistency;
 
 use crate::Metric;
 
@@ -33,6 +45,7 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &jsd::Jsd,
     &mutual_information::MutualInformation,
     &nmi::Nmi,
+    &phase_shift::PhaseShift,
     // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,
@@ -40,8 +53,19 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     // Sequence.
     &first_choice_repetition::FirstChoiceRepetition,
     &any_overlap_repetition::AnyOverlapRepetition,
+    &overlap_by_lag::OverlapByLag,
+    &segment_routing_consistency::SegmentRoutingConsistency,
+    &expert_cache_hit_rate::ExpertCacheHitRate,
+    &routing_change_points::RoutingChangePoints,
+    &position_profile::PositionProfile,
+    &capacity_drop::CapacityDrop,
+    &label_drift::LabelDrift,
     // Documents by their routing.
     &fingerprint_map::FingerprintMap,
     &fingerprint_knn::FingerprintKnn,
+    &fingerprint_logistic::FingerprintLogistic,
+    &profile_identification::ProfileIdentification,
+    &fingerprint_separation::FingerprintSeparation,
+    &fingerprint_by_layer::FingerprintByLayer,
     // Experts and layers among each other.
 ];

@@ -110,6 +110,41 @@ pub(crate) fn bootstrap(
     Ok(found)
 }
 
+/// The same for values that are no function of sums: `evaluate` gives them for how often each unit is drawn.
+///
+/// Every value depends on all labels. The table gives the units only.
+pub(crate) fn bootstrap_units(
+    table: &UnitTable,
+    observed: &[f64],
+    config: BootstrapConfig,
+    evaluate: &(dyn Fn(&[u32]) -> Vec<f64> + Sync),
+) -> Bootstrap {
+    let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
+    let fewest = fewest.unwrap_or(0);
+    let resampled: Vec<Vec<f64>> = if fewest >= FEWEST_GROUPS {
+        let draws = draw_multiplicities(table, config);
+        draws.par_iter().map(|times| evaluate(times)).collect()
+    } else {
+        Vec::new()
+    };
+    let tail = expanded_tail(config.level, fewest);
+    let mut found = Bootstrap {
+        intervals: Vec::new(),
+        percentiles: Vec::new(),
+        standard_errors: Vec::new(),
+        means: Vec::new(),
+    };
+    for (value, observed) in observed.iter().enumerate() {
+        let column = resampled.iter().map(|values| values[value]).collect();
+        let summary = summarize(column, *observed, tail, config.method);
+        found.intervals.push(summary.interval);
+        found.percentiles.push(summary.percentile);
+        found.standard_errors.push(summary.standard_error);
+        found.means.push(summary.mean);
+    }
+    found
+}
+
 /// How often each unit is drawn in each resample, `[resamples, units]`.
 fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u32>> {
     (0..config.resamples)

@@ -1,10 +1,13 @@
 //! Statistics on dense arrays: information measures, resampling, permutation, and nothing of traces.
 
 pub(crate) mod bootstrap;
+pub(crate) mod change_points;
 pub(crate) mod correlation;
 pub(crate) mod information;
 pub(crate) mod interval;
+pub(crate) mod logistic;
 pub(crate) mod normal;
+pub(crate) mod number;
 pub(crate) mod permutation;
 pub(crate) mod random;
 pub(crate) mod statistic;

@@ -84,6 +84,15 @@ pub(crate) struct RequestArgs {
     /// The cumulative score at which a set of `esft_gate_experts` (published: 0.1) or `esft_token_experts` (0.2) is complete
     #[arg(long, value_name = "P")]
     esft_p: Option<f64>,
+    /// The largest distance of tokens in `overlap_by_lag`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    lags: u32,
+    /// The length of segments in `segment_routing_consistency` and `expert_cache_hit_rate`
+    #[arg(long, default_value_t = 16, value_name = "TOKENS")]
+    segment: u32,
+    /// The length of windows in `label_drift`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    window: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -149,6 +158,9 @@ impl RequestArgs {
             level: self.level,
             fingerprint,
             esft_p: self.esft_p,
+            lags: self.lags,
+            segment: self.segment,
+            window: self.window,
             ..MeasureRequest::default()
         };
         request.check()?;
