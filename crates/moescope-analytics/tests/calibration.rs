@@ -6,7 +6,7 @@ mod common;
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use common::{NAMES, counted, measure, model, sample};
+use common::{NAMES, chosen, counted, measure, model, sample};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, TraceData};
 use moescope_core::{AxisKind, Measurement};
 use rand::{RngExt as _, SeedableRng as _};
@@ -139,6 +139,54 @@ fn false_positives(metric: &str, groups: usize, trials: usize, seed: u64) -> Row
     }
 }
 
+/// A trace of tokens whose order means nothing: every document draws its experts from preferences of its own.
+fn unordered(groups: usize, seed: u64) -> TraceData {
+    let model = model(1, 8, 1);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut documents = Vec::new();
+    for group in 0..groups {
+        let weights: Vec<f64> = (0..EXPERTS).map(|_| gamma(&mut rng, 2.0)).collect();
+        let total: f64 = weights.iter().sum();
+        let tokens = rng.random_range(40..100);
+        let choices: Vec<[u16; 1]> = (0..tokens)
+            .map(|_| {
+                let mut u = rng.random::<f64>() * total;
+                let expert = (0u16..).zip(&weights).find(|(_, weight)| {
+                    u -= **weight;
+                    u < 0.0
+                });
+                [expert.map_or(0, |(expert, _)| expert)]
+            })
+            .collect();
+        let id = format!("math-{group:03}");
+        documents.push(chosen(&model, sample(&id, "math", &id), &choices));
+    }
+    TraceData::in_memory(model, ExpertsOrder::ByWeight, documents).unwrap()
+}
+
+/// False positives at 5 % where the order of tokens does not matter.
+fn false_orders(metric: &str, groups: usize, trials: usize, seed: u64) -> Row {
+    let hits = count(trials, seed, |seed| {
+        let request = MeasureRequest {
+            lags: 4,
+            segment: 8,
+            ..request(seed, 0, 99)
+        };
+        let found = measure(&unordered(groups, seed), metric, &request).remove(0);
+        let nulls = found.nulls.unwrap();
+        let corrected = nulls.iter().flatten().map(|null| null.p_corrected.unwrap());
+        corrected.fold(1.0, f64::min) <= 0.05
+    });
+    let (low, high) = binomial(0.05, trials);
+    Row {
+        what: format!("{metric}: any q ≤ 0.05 for tokens in random order, {groups} groups"),
+        hits,
+        trials,
+        low,
+        high,
+    }
+}
+
 /// How often a 95 % interval of a value covers the truth.
 fn coverage(
     what: &str,
@@ -192,6 +240,13 @@ fn rows(trials: usize, seed: u64) -> Vec<Row> {
         false_positives("mutual_information", 20, trials, seed + 10),
         false_positives("jsd", 8, trials, seed + 20),
         false_positives("assignment_share", 8, trials, seed + 30),
+        false_orders("first_choice_repetition", 12, trials, seed + 31),
+        false_orders("overlap_by_lag", 12, trials, seed + 32),
+        false_orders("segment_routing_consistency", 12, trials, seed + 33),
+        false_orders("expert_cache_hit_rate", 12, trials, seed + 34),
+        false_orders("routing_change_points", 12, trials, seed + 35),
+        false_orders("position_profile", 12, trials, seed + 36),
+        false_orders("capacity_drop", 12, trials, seed + 37),
         coverage(
             "assignment_share",
             "assignment_share",
