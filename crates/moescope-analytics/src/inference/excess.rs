@@ -41,7 +41,7 @@ const VARIANTS: [&str; 3] = ["observed", "shuffled", "excess"];
 pub(crate) fn measure_excess(
     selection: &Selection,
     request: &MeasureRequest,
-    excess: Excess<'_>,
+    excess: &Excess<'_>,
     progress: &dyn Progress,
 ) -> Result<Measurement, AnalyticsError> {
     let half = excess.table.columns / 2;
@@ -93,7 +93,7 @@ pub(crate) fn measure_excess(
             },
             sides: &|i| Sides::One(i / width),
         };
-        let mut family = NullFamily::new(Tail::TwoSided, request.permutations, request.seed);
+        let mut family = NullFamily::new(Tail::AroundZero, request.permutations, request.seed);
         family.add_swaps(excess.table, &statistic, progress)?;
         measurement.protocol.null_method = format!(
             "observed and shuffled exchanged within groups, {} permutations, two-sided; q corrects for all values of this table (max-T)",

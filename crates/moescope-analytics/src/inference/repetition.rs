@@ -83,7 +83,7 @@ pub(crate) fn measure_repetition(
     let measurement = measure_excess(
         &selection,
         request,
-        Excess {
+        &Excess {
             about,
             table: &table,
             quantities: &[""],

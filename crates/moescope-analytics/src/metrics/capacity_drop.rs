@@ -80,7 +80,7 @@ impl Metric for CapacityDrop {
         let measurement = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &table,
                 quantities: &QUANTITIES,

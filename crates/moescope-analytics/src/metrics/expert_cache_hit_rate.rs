@@ -79,7 +79,7 @@ impl Metric for ExpertCacheHitRate {
         let mut measurement = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &table,
                 quantities: &QUANTITIES,

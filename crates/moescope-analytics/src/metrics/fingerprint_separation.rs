@@ -1,6 +1,8 @@
 //! How far labels lie apart in fingerprint space.
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress};
+use std::ops::Range;
+
+use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progress, Protocol};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -62,77 +64,24 @@ impl Metric for FingerprintSeparation {
         let saturation = Saturation::of(&points, experts, &selection.tokens);
         progress.report(0, 3, "similarities of all documents")?;
         let similarities = Similarities::new(&points, &selection);
-        let table = UnitTable::new(selection.labels.len(), selection.unit_label.clone(), 1, 0);
-        let once = vec![1; similarities.units()];
-        let evaluate = |label: &[usize], times: &[u32]| values(&similarities, label, times);
-        let mut observed = evaluate(&selection.unit_label, &once);
-        let config = BootstrapConfig {
-            resamples: request.resamples,
-            seed: request.seed,
-            level: request.level,
-            method: IntervalMethod::Percentile,
-        };
-        progress.report(1, 3, "bootstrap over groups")?;
-        let mut resampled = bootstrap_units(&table, &observed, config, &|times| {
-            evaluate(&selection.unit_label, times)
-        });
         let mut protocol = selection.protocol(request);
-        protocol.interval_method =
-            interval_words(&selection, request, IntervalMethod::Percentile, &resampled);
-        progress.report(2, 3, "permutations of labels")?;
-        let mut nulls = None;
-        if request.permutations > 0 {
-            let mut family = NullFamily::new(Tail::Greater, request.permutations, request.seed);
-            // A small similarity across labels speaks for separation.
-            let signed = |mut values: Vec<f64>| {
-                values
-                    .iter_mut()
-                    .enumerate()
-                    .filter(|(i, _)| is_smaller_better(*i))
-                    .for_each(|(_, v)| *v = -*v);
-                values
-            };
-            family.add_labelled(&table, &signed(observed.clone()), &|label| {
-                signed(evaluate(label, &once))
-            });
-            protocol.null_method = null_words(&family, Tail::Greater, "values of both tables");
-            protocol.notes.extend(family.note());
-            let mut found = family.finish();
-            for null in found
-                .iter_mut()
-                .enumerate()
-                .filter(|(i, _)| is_smaller_better(*i))
-                .filter_map(|(_, n)| n.as_mut())
-            {
-                null.null_mean = -null.null_mean;
-            }
-            nulls = Some(found);
-        }
-        let all_pairs = similarities
-            .separation(&selection.unit_label, &once, Pairs::All)
-            .silhouette;
-        let whole = OVERALL.len() - 1;
-        observed.insert(whole, all_pairs);
-        resampled.intervals.insert(whole, None);
-        if let Some(nulls) = &mut nulls {
-            nulls.insert(whole, None);
-        }
-        let has_intervals = resampled.intervals.iter().any(Option::is_some);
-        protocol.level = has_intervals.then_some(request.level);
+        let found = Values::new(&similarities, &selection, request, &mut protocol, progress)?;
         protocol.notes.push(format!(
             "cosine distance of {}, {} numbers per document; pairs of different groups",
             request.fingerprint,
             points.columns()
         ));
         protocol.notes.push(saturation.note(request.fingerprint));
-        let part = |range: std::ops::Range<usize>, title: &str, axes: Vec<Axis>| Measurement {
+        let part = |range: Range<usize>, title: &str, axes: Vec<Axis>| Measurement {
             metric: about.name.to_owned(),
             title: title.to_owned(),
             unit: about.unit.to_owned(),
             axes,
-            values: observed[range.clone()].to_vec(),
-            intervals: has_intervals.then(|| resampled.intervals[range.clone()].to_vec()),
-            nulls: nulls.as_ref().map(|nulls| nulls[range].to_vec()),
+            values: found.values[range.clone()].to_vec(),
+            intervals: protocol
+                .level
+                .map(|_| found.intervals[range.clone()].to_vec()),
+            nulls: found.nulls.as_ref().map(|nulls| nulls[range].to_vec()),
             reference: None,
             protocol: protocol.clone(),
         };
@@ -142,18 +91,91 @@ impl Metric for FingerprintSeparation {
                 names.iter().map(|name| (*name).to_owned()).collect(),
             )
         };
-        let found = vec![
+        let tables = vec![
             part(0..OVERALL.len(), about.title, vec![names(&OVERALL)]),
             part(
-                OVERALL.len()..observed.len(),
+                OVERALL.len()..found.values.len(),
                 "Separation of each label from the others in fingerprint space",
                 vec![selection.group_axis(), names(&BY_LABEL)],
             ),
         ];
-        for measurement in &found {
+        for measurement in &tables {
             measurement.check()?;
         }
+        Ok(tables)
+    }
+}
+
+/// Values of the whole, then of every label.
+struct Values {
+    values: Vec<f64>,
+    intervals: Vec<Option<Interval>>,
+    nulls: Option<Vec<Option<NullComparison>>>,
+}
+
+impl Values {
+    /// Values, intervals and nulls; the protocol learns how they were made.
+    fn new(
+        similarities: &Similarities,
+        selection: &Selection,
+        request: &MeasureRequest,
+        protocol: &mut Protocol,
+        progress: &dyn Progress,
+    ) -> Result<Self, AnalyticsError> {
+        let label = &selection.unit_label;
+        let table = UnitTable::new(selection.labels.len(), label.clone(), 1, 0);
+        let once = vec![1; similarities.units()];
+        let observed = values(similarities, label, &once);
+        let config = BootstrapConfig {
+            resamples: request.resamples,
+            seed: request.seed,
+            level: request.level,
+            method: IntervalMethod::Percentile,
+        };
+        progress.report(1, 3, "bootstrap over groups")?;
+        let resampled = bootstrap_units(&table, &observed, config, &|times| {
+            values(similarities, label, times)
+        });
+        protocol.interval_method =
+            interval_words(selection, request, IntervalMethod::Percentile, &resampled);
+        let has_intervals = resampled.intervals.iter().any(Option::is_some);
+        protocol.level = has_intervals.then_some(request.level);
+        progress.report(2, 3, "permutations of labels")?;
+        let mut nulls = None;
+        if request.permutations > 0 {
+            let mut family = NullFamily::new(Tail::Greater, request.permutations, request.seed);
+            family.add_labelled(&table, &signed(observed.clone()), &|label| {
+                signed(values(similarities, label, &once))
+            });
+            protocol.null_method = null_words(&family, Tail::Greater, "values of both tables");
+            protocol.notes.extend(family.note());
+            let mut found = family.finish();
+            for (place, null) in found.iter_mut().enumerate() {
+                if let Some(null) = null
+                    && is_smaller_better(place)
+                {
+                    null.null_mean = -null.null_mean;
+                }
+            }
+            nulls = Some(found);
+        }
+        let mut found = Self {
+            values: observed,
+            intervals: resampled.intervals,
+            nulls,
+        };
+        let all_pairs = similarities.separation(label, &once, Pairs::All).silhouette;
+        found.insert(OVERALL.len() - 1, all_pairs);
         Ok(found)
+    }
+
+    /// Puts a value without interval and null between the others.
+    fn insert(&mut self, place: usize, value: f64) {
+        self.values.insert(place, value);
+        self.intervals.insert(place, None);
+        if let Some(nulls) = &mut self.nulls {
+            nulls.insert(place, None);
+        }
     }
 }
 
@@ -168,6 +190,16 @@ fn values(similarities: &Similarities, label: &[usize], times: &[u32]) -> Vec<f6
         found.cohens_d,
     ];
     values.extend(found.of_labels);
+    values
+}
+
+/// The same, with those negated that speak for separation where they are small.
+fn signed(mut values: Vec<f64>) -> Vec<f64> {
+    for (place, value) in values.iter_mut().enumerate() {
+        if is_smaller_better(place) {
+            *value = -*value;
+        }
+    }
     values
 }
 

@@ -71,11 +71,12 @@ impl Metric for LabelDrift {
             &about, &selection, request, &windows, progress,
         )?];
         found.extend(calibration.measure(&about, &selection, request, &windows, progress)?);
-        match listed(&about, data, &selection, request, &windows, &calibration) {
-            Some(list) => found.push(list),
-            None => found[0].protocol.notes.push(format!(
+        if let Some(list) = listed(&about, data, &selection, request, &windows, &calibration) {
+            found.push(list);
+        } else {
+            found[0].protocol.notes.push(format!(
                 "no table of documents: above {MOST_LISTED} probabilities; choose fewer documents"
-            )),
+            ));
         }
         for measurement in &mut found {
             measurement.protocol.notes.push(format!(

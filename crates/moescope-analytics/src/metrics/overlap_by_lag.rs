@@ -58,7 +58,7 @@ impl Metric for OverlapByLag {
         let by_lag = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &tables.lags,
                 quantities: &names,
@@ -90,7 +90,7 @@ impl Metric for OverlapByLag {
             found.push(measure_excess(
                 &selection,
                 request,
-                Excess {
+                &Excess {
                     about: &tokens,
                     table: &tables.runs,
                     quantities: &["run_length"],

@@ -138,7 +138,7 @@ impl Quantity<'_> {
             family.add_swaps(table, &statistic, progress)?;
             let tail = match self.tail {
                 Tail::Greater => "one-sided",
-                Tail::TwoSided => "two-sided",
+                Tail::TwoSided | Tail::AroundZero => "two-sided",
             };
             found.protocol.null_method = format!(
                 "prefill and decode exchanged within groups, {} permutations, {tail}; q corrects for all layers and labels (max-T)",

@@ -61,7 +61,7 @@ impl Metric for PositionProfile {
         let mut measurement = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &table,
                 quantities: &[""],
@@ -190,9 +190,10 @@ fn add_document(sums: &mut Vec<f64>, counts: &[f64], experts: usize, weighting: 
             _ => 1.0,
         };
         let (observed, expected) = sums.split_at_mut(experts);
-        for expert in 0..experts {
-            observed[expert] += weight * counts[expert];
-            expected[expert] += weight * total * own[expert] / all;
+        let sums = observed.iter_mut().zip(expected);
+        for ((observed, expected), (n, own)) in sums.zip(counts.iter().zip(&own)) {
+            *observed += weight * n;
+            *expected += weight * total * own / all;
         }
     }
 }

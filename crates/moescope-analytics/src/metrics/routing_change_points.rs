@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress, Weighting};
+use moescope_core::{AxisKind, Measurement, Progress, Weighting};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -68,7 +68,7 @@ impl Metric for RoutingChangePoints {
         let by_label = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &table,
                 quantities: &["changes", "documents"],

@@ -62,7 +62,7 @@ impl Metric for SegmentRoutingConsistency {
         let mut measurement = measure_excess(
             &selection,
             request,
-            Excess {
+            &Excess {
                 about: &about,
                 table: &table,
                 quantities: &["srp", "size_ratio", "fixed_k_share"],

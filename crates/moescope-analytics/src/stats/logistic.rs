@@ -1,5 +1,7 @@
 //! Multinomial logistic regression with an L2 penalty.
 
+use std::collections::VecDeque;
+
 use super::number::as_f64;
 
 /// Rows of features that a linear model reads.
@@ -158,13 +160,14 @@ impl Loss<'_> {
             .zip(weights.chunks_exact(columns + 1))
         {
             let by_intercept = slope[columns];
-            for column in 0..columns {
-                if let Some(scaling) = self.scaling {
-                    slope[column] = (slope[column] - scaling.centre[column] * by_intercept)
-                        / scaling.scale[column];
+            if let Some(Scaling { centre, scale }) = self.scaling {
+                for ((slope, centre), scale) in slope.iter_mut().zip(centre).zip(scale) {
+                    *slope = (*slope - centre * by_intercept) / scale;
                 }
-                slope[column] += weights[column];
-                loss += weights[column].powi(2) / 2.0;
+            }
+            for (slope, weight) in slope.iter_mut().zip(weights).take(columns) {
+                *slope += weight;
+                loss += weight.powi(2) / 2.0;
             }
         }
         loss
@@ -177,12 +180,12 @@ fn plain_weights(weights: &[f64], columns: usize, scaling: Option<&Scaling>) -> 
     let mut plain = vec![0.0; weights.len()];
     for (label, weights) in weights.chunks_exact(columns + 1).enumerate() {
         let mut intercept = weights[columns];
-        for column in 0..columns {
-            let weight = match scaling {
-                Some(scaling) => weights[column] / scaling.scale[column],
-                None => weights[column],
-            };
-            intercept -= scaling.map_or(0.0, |scaling| weight * scaling.centre[column]);
+        for (column, weight) in weights[..columns].iter().enumerate() {
+            let mut weight = *weight;
+            if let Some(scaling) = scaling {
+                weight /= scaling.scale[column];
+                intercept -= weight * scaling.centre[column];
+            }
             plain[column * labels + label] = weight;
         }
         plain[columns * labels + label] = intercept;
@@ -216,7 +219,7 @@ fn minimise(
     let mut x = vec![0.0; size];
     let mut slope = vec![0.0; size];
     let mut value = objective(&x, &mut slope);
-    let mut memory: std::collections::VecDeque<(Vec<f64>, Vec<f64>, f64)> = [].into();
+    let mut memory: VecDeque<Step> = VecDeque::new();
     let (mut next, mut next_slope) = (vec![0.0; size], vec![0.0; size]);
     for _ in 0..most_steps {
         if largest(&slope) <= goal {
@@ -251,7 +254,11 @@ fn minimise(
             if memory.len() == MEMORY {
                 memory.pop_front();
             }
-            memory.push_back((moved, turned, curvature));
+            memory.push_back(Step {
+                moved,
+                turned,
+                curvature,
+            });
         }
         std::mem::swap(&mut x, &mut next);
         std::mem::swap(&mut slope, &mut next_slope);
@@ -261,27 +268,33 @@ fn minimise(
     (x, is_converged)
 }
 
+/// A step, how it turned the slope, and the product of both.
+struct Step {
+    moved: Vec<f64>,
+    turned: Vec<f64>,
+    curvature: f64,
+}
+
 /// Minus the inverse curvature of the remembered steps times the slope.
-fn direction(
-    slope: &[f64],
-    memory: &std::collections::VecDeque<(Vec<f64>, Vec<f64>, f64)>,
-) -> Vec<f64> {
+fn direction(slope: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     let mut q: Vec<f64> = slope.iter().map(|g| -g).collect();
     let mut factors = Vec::with_capacity(memory.len());
-    for (moved, turned, curvature) in memory.iter().rev() {
-        let factor = dot(moved, &q) / curvature;
-        q.iter_mut().zip(turned).for_each(|(q, y)| *q -= factor * y);
+    for step in memory.iter().rev() {
+        let factor = dot(&step.moved, &q) / step.curvature;
+        for (q, turned) in q.iter_mut().zip(&step.turned) {
+            *q -= factor * turned;
+        }
         factors.push(factor);
     }
-    if let Some((_, turned, curvature)) = memory.back() {
-        let scale = curvature / dot(turned, turned);
+    if let Some(last) = memory.back() {
+        let scale = last.curvature / dot(&last.turned, &last.turned);
         q.iter_mut().for_each(|q| *q *= scale);
     }
-    for ((moved, turned, curvature), factor) in memory.iter().zip(factors.into_iter().rev()) {
-        let correction = factor - dot(turned, &q) / curvature;
-        q.iter_mut()
-            .zip(moved)
-            .for_each(|(q, s)| *q += correction * s);
+    for (step, factor) in memory.iter().zip(factors.into_iter().rev()) {
+        let correction = factor - dot(&step.turned, &q) / step.curvature;
+        for (q, moved) in q.iter_mut().zip(&step.moved) {
+            *q += correction * moved;
+        }
     }
     q
 }

@@ -20,6 +20,10 @@ pub(crate) enum Tail {
     Greater,
     /// Both large and small ones (shares, differences).
     TwoSided,
+    /// Both, of values that the null turns into their negatives, so that their mean is 0 exactly.
+    ///
+    /// A mean estimated from few arrangements would tell a value from its mirror image and halve p.
+    AroundZero,
 }
 
 /// A family of values tested together, with p values corrected by max-T over the same permutations.
@@ -244,7 +248,10 @@ impl NullFamily {
         let n = self.largest.len() as f64;
         let sum: f64 = permuted.clone().sum();
         // All B + 1 arrangements, the observed one among them, are alike under the null.
-        let centre = (sum + observed) / (n + 1.0);
+        let centre = match self.tail {
+            Tail::AroundZero => 0.0,
+            Tail::Greater | Tail::TwoSided => (sum + observed) / (n + 1.0),
+        };
         let squares: f64 = permuted.clone().map(|x| (x - centre).powi(2)).sum();
         let sd = ((squares + (observed - centre).powi(2)) / (n + 1.0)).sqrt();
         let tail = self.tail;
@@ -252,7 +259,7 @@ impl NullFamily {
         let t = move |x: f64| {
             let distance = match tail {
                 Tail::Greater => x - centre,
-                Tail::TwoSided => (x - centre).abs(),
+                Tail::TwoSided | Tail::AroundZero => (x - centre).abs(),
             };
             if sd > TIE * scale { distance / sd } else { 0.0 }
         };
@@ -337,7 +344,7 @@ mod tests {
             evaluate: &|s, out| out[0] = s[0] - s[1],
             sides: &|_| Sides::One(0),
         };
-        let mut family = NullFamily::new(Tail::TwoSided, 4000, 5);
+        let mut family = NullFamily::new(Tail::AroundZero, 4000, 5);
         family.add_swaps(&table, &statistic, &NoProgress).unwrap();
         assert!(family.note().unwrap().starts_with("only 16 arrangements"));
         let found = family.finish()[0].unwrap();

@@ -264,7 +264,8 @@ fn best_beta(windows: &[(&[f64], usize)]) -> f64 {
         windows.iter().map(of).sum()
     };
     let (mut low, mut high) = (0.0, LARGEST_BETA);
-    if slope(high) > 0.0 {
+    // Where every label is already certain, rounding leaves a slope of 0.
+    if slope(high) >= 0.0 {
         return high;
     }
     for _ in 0..60 {
