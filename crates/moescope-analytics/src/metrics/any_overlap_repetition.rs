@@ -18,7 +18,7 @@ impl Metric for AnyOverlapRepetition {
             formula: "P(the k experts at positions t and t + 1 have one in common) over neighbouring content tokens of one document; `shuffled` is the same over random pairs of the document (four draws per token, seeded); `excess` is their difference",
             unit: "share of neighbouring pairs",
             range: "0 to 1; an indifferent router gives 1 − C(E−k, k) / C(E, k)",
-            edge_cases: "A special or template token between two tokens parts them. Needs no rank of experts. NaN for a label without a pair.",
+            edge_cases: "A special or template token between two tokens parts them. Needs no rank of experts. The mean overlap over k is in `overlap_by_lag`. NaN for a label without a pair.",
             uncertainty: "Percentile bootstrap over groups within label, of all three variants. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over layers × labels. Under a contrast: labels permuted over groups.",
             citation: "Jiang et al., Mixtral of Experts, arXiv 2401.04088, table 5 (first or second choice).",
             inputs: &[Input::Routing, Input::Tokens],

@@ -130,10 +130,11 @@ impl Tables {
         let lags = request.lags as usize;
         let columns = PER_LAG * lags + 5;
         let layers = data.layers().len();
+        let experts = usize::from(data.model().num_experts);
         let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
             let rows_of_layers = decisions.counted_rows_of_layers(layers);
             for (rows, numbers) in rows_of_layers.iter().zip(numbers.chunks_exact_mut(columns)) {
-                count(decisions, rows, lags, numbers);
+                count(decisions, rows, experts, lags, numbers);
             }
         };
         let summary = Summary {
@@ -173,24 +174,42 @@ impl Tables {
 }
 
 /// Counts one document at one layer: the lags' sums, two rates of random pairs, tokens, runs, and runs expected in random order.
-fn count(decisions: &DocumentDecisions<'_>, rows: &[usize], lags: usize, numbers: &mut [f64]) {
+fn count(
+    decisions: &DocumentDecisions<'_>,
+    rows: &[usize],
+    experts: usize,
+    lags: usize,
+    numbers: &mut [f64],
+) {
     if rows.is_empty() {
         return;
     }
     let (of_lags, rest) = numbers.split_at_mut(PER_LAG * lags);
     let chance = Coincidence::of(decisions, rows);
+    // Sets of experts as bits, since every token is compared with many others.
+    let words = experts.div_ceil(64);
     let (mut parts, mut changes) = (0, 0);
     for stretch in stretches(decisions, rows) {
         parts += 1;
-        for (lag, sums) in (1..stretch.len()).zip(of_lags.chunks_exact_mut(PER_LAG)) {
-            let (mut shared, mut same) = (0, 0);
-            for (before, after) in stretch.iter().zip(&stretch[lag..]) {
-                let (a, b) = (decisions.experts(*before), decisions.experts(*after));
-                shared += a.iter().filter(|expert| b.contains(expert)).count();
-                same += usize::from(a[0] == b[0]);
+        let mut sets = vec![0_u64; stretch.len() * words];
+        for (row, set) in stretch.iter().zip(sets.chunks_exact_mut(words)) {
+            for expert in decisions.experts(*row) {
+                set[usize::from(expert / 64)] |= 1 << (expert % 64);
             }
-            let pairs = stretch.len() - lag;
-            sums[0] += as_f64(shared) / as_f64(decisions.top_k);
+        }
+        let first: Vec<u16> = stretch
+            .iter()
+            .map(|row| decisions.experts(*row)[0])
+            .collect();
+        for (lag, sums) in (1..stretch.len()).zip(of_lags.chunks_exact_mut(PER_LAG)) {
+            let shared: u32 = sets
+                .iter()
+                .zip(&sets[lag * words..])
+                .map(|(a, b)| (a & b).count_ones())
+                .sum();
+            let same = first.iter().zip(&first[lag..]).filter(|(a, b)| a == b);
+            let (same, pairs) = (same.count(), stretch.len() - lag);
+            sums[0] += f64::from(shared) / as_f64(decisions.top_k);
             sums[1] += as_f64(same);
             sums[2] += as_f64(pairs);
             if lag == 1 {
