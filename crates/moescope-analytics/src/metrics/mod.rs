@@ -6,19 +6,25 @@ mod conditional_mutual_information;
 mod aux_loss;
 mod coverage_count;
 mod cramers_v;
+mod capacity_drop;
 mod domain_specialization;
 mod effective_experts;
 mod entropy_surprisal_correlation;
 mod esft_gate_experts;
 mod esft_gate_score;
 mod esft_token_experts;
+mod expert_cache_hit_rate;
+mod fingerprint_by_layer;
 mod fingerprint_knn;
+mod fingerprint_logistic;
 mod fingerprint_map;
+mod fingerprint_separation;
 mod first_choice_repetition;
 mod gini;
 mod jsd;
 mod label_lift;
 mod load_cv;
+mod label_drift;
 mod load_entropy;
 mod lorenz_curve;
 mod max_violation;
@@ -37,6 +43,14 @@ mod top_set_jaccard;
 mod topk_mass;
 mod weight_ratio;
 mod z_loss;
+mod overlap_by_lag;
+mod phase_shift;
+mod position_profile;
+mod profile_identification;
+mod relative_load;
+mod routing_change_points;
+mod routing_entropy;
+mod segment_routing_consistency;
 
 use crate::Metric;
 
@@ -72,6 +86,7 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &label_lift::LabelLift,
     &risk_difference::RiskDifference,
     &risk_difference_newcombe::RiskDifferenceNewcombe,
+    &phase_shift::PhaseShift,
     // Experts of a label.
     &esft_gate_score::EsftGateScore,
     &esft_gate_experts::EsftGateExperts,
@@ -82,8 +97,19 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     // Sequence.
     &first_choice_repetition::FirstChoiceRepetition,
     &any_overlap_repetition::AnyOverlapRepetition,
+    &overlap_by_lag::OverlapByLag,
+    &segment_routing_consistency::SegmentRoutingConsistency,
+    &expert_cache_hit_rate::ExpertCacheHitRate,
+    &routing_change_points::RoutingChangePoints,
+    &position_profile::PositionProfile,
+    &capacity_drop::CapacityDrop,
+    &label_drift::LabelDrift,
     // Documents by their routing.
     &fingerprint_map::FingerprintMap,
     &fingerprint_knn::FingerprintKnn,
+    &fingerprint_logistic::FingerprintLogistic,
+    &profile_identification::ProfileIdentification,
+    &fingerprint_separation::FingerprintSeparation,
+    &fingerprint_by_layer::FingerprintByLayer,
     // Experts and layers among each other.
 ];

@@ -114,24 +114,70 @@ pub(crate) fn bootstrap(
     Ok(found)
 }
 
+/// The same for values that are no function of sums: `evaluate` gives them for how often each unit is drawn.
+///
+/// Every value depends on all labels. The table gives the units only.
+pub(crate) fn bootstrap_units(
+    table: &UnitTable,
+    observed: &[f64],
+    config: BootstrapConfig,
+    evaluate: &(dyn Fn(&[u32]) -> Vec<f64> + Sync),
+) -> Bootstrap {
+    let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
+    let fewest = fewest.unwrap_or(0);
+    let resampled: Vec<Vec<f64>> = if fewest >= FEWEST_GROUPS {
+        (0..config.resamples)
+            .into_par_iter()
+            .map_init(Vec::new, |times, resample| {
+                draw_times(table, config.seed, resample, times);
+                evaluate(times)
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let tail = expanded_tail(config.level, fewest);
+    let mut found = Bootstrap {
+        intervals: Vec::new(),
+        percentiles: Vec::new(),
+        standard_errors: Vec::new(),
+        means: Vec::new(),
+    };
+    for (value, observed) in observed.iter().enumerate() {
+        let column = resampled.iter().map(|values| values[value]).collect();
+        let summary = summarize(column, *observed, tail, config.method);
+        found.intervals.push(summary.interval);
+        found.percentiles.push(summary.percentile);
+        found.standard_errors.push(summary.standard_error);
+        found.means.push(summary.mean);
+    }
+    found
+}
+
 /// The units of each resample.
 fn draw_units(table: &UnitTable, config: BootstrapConfig) -> Vec<Draw> {
     (0..config.resamples)
         .into_par_iter()
         .map_init(
-            || vec![0; table.units()],
+            Vec::new,
             |times, resample| {
-                let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
-                times.fill(0);
-                for range in &table.of_label {
-                    for _ in range.clone() {
-                        times[range.start + random::below(&mut rng, range.len())] += 1;
-                    }
-                }
+                draw_times(table, config.seed, resample, times);
                 Draw::resample(table, times)
             },
         )
         .collect()
+}
+
+/// How often each unit is drawn in a resample, `[units]`.
+fn draw_times(table: &UnitTable, seed: u64, resample: u32, times: &mut Vec<u32>) {
+    let mut rng = random::stream(seed, Purpose::Bootstrap, u64::from(resample));
+    times.clear();
+    times.resize(table.units(), 0);
+    for range in &table.of_label {
+        for _ in range.clone() {
+            times[range.start + random::below(&mut rng, range.len())] += 1;
+        }
+    }
 }
 
 /// What the resamples of one value say.

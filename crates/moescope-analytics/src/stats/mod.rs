@@ -3,6 +3,7 @@
 pub(crate) mod bootstrap;
 pub(crate) mod concentration;
 pub(crate) mod contingency;
+pub(crate) mod change_points;
 pub(crate) mod correlation;
 pub(crate) mod count;
 pub(crate) mod draws;
@@ -11,7 +12,9 @@ pub(crate) mod information;
 pub(crate) mod interval;
 pub(crate) mod least_squares;
 pub(crate) mod multiple;
+pub(crate) mod logistic;
 pub(crate) mod normal;
+pub(crate) mod number;
 pub(crate) mod permutation;
 pub(crate) mod pooled_ranks;
 pub(crate) mod random;

@@ -12,6 +12,14 @@ pub(crate) enum Purpose {
     Permutation,
     /// Drawing pairs of tokens of one document.
     TokenPairs,
+    /// Putting the tokens of one document in random order.
+    TokenOrder,
+    /// Exchanging two halves of a group's sums.
+    Swap,
+    /// Shuffling the blocks of a sequence.
+    Blocks,
+    /// Dealing groups to folds.
+    Folds,
     /// Starting positions of a map.
     MapStart,
     /// Starting vectors of an eigenvalue iteration.
@@ -25,6 +33,10 @@ impl Purpose {
             Self::Bootstrap => *b"bootstrp",
             Self::Permutation => *b"permutat",
             Self::TokenPairs => *b"tokpairs",
+            Self::TokenOrder => *b"tokorder",
+            Self::Swap => *b"swaphalf",
+            Self::Blocks => *b"seqblock",
+            Self::Folds => *b"cv-folds",
             Self::MapStart => *b"mapstart",
             Self::Eigenvectors => *b"eigenvec",
         })

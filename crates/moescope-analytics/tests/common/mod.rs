@@ -202,6 +202,24 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
 }
 
+/// A document of content tokens at one layer, of which only the chosen experts are known, best first.
+pub(crate) fn chosen<const K: usize>(
+    model: &ModelSpec,
+    meta: Sample,
+    choices: &[[u16; K]],
+) -> MemoryDocument {
+    let mut batch = DecisionBatch::ids_only(usize::from(model.num_experts), K);
+    let mut tokens = Vec::new();
+    for (position, experts) in (0u32..).zip(choices) {
+        tokens.push(token(position, u32::from(experts[0])));
+        batch.position.push(position);
+        batch.layer.push(model.moe_layers[0]);
+        batch.moe_layer.push(0);
+        batch.selected_experts.extend(experts);
+    }
+    MemoryDocument::from_decisions(model, meta, tokens, batch)
+}
+
 /// A document of which only counts are known, `[layers][experts]`.
 pub(crate) fn counted(model: &ModelSpec, meta: Sample, counts: &[Vec<u32>]) -> MemoryDocument {
     let profiles = (0u16..)

@@ -110,6 +110,15 @@ pub(crate) struct RequestArgs {
     /// document's last token); by default what each metric's definition says, which is mostly `counts`
     #[arg(long, value_name = "MASS")]
     mass: Option<String>,
+    /// The largest distance of tokens in `overlap_by_lag`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    lags: u32,
+    /// The length of segments in `segment_routing_consistency` and `expert_cache_hit_rate`
+    #[arg(long, default_value_t = 16, value_name = "TOKENS")]
+    segment: u32,
+    /// The length of windows in `label_drift`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    window: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -205,6 +214,9 @@ impl RequestArgs {
             fingerprint,
             esft_p: self.esft_p,
             mass,
+            lags: self.lags,
+            segment: self.segment,
+            window: self.window,
             ..MeasureRequest::default()
         };
         request.check()?;
