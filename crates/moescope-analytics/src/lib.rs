@@ -21,6 +21,7 @@ mod catalogue;
 mod comparison;
 mod data;
 mod error;
+mod expert;
 mod fingerprint;
 mod inference;
 mod metric;
@@ -28,6 +29,7 @@ mod metrics;
 mod request;
 mod stats;
 mod table;
+mod weights;
 
 #[cfg(test)]
 mod oracle_tests;
@@ -36,9 +38,14 @@ pub use catalogue::{catalogue, find, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
 pub use data::{Document, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
+pub use expert::{
+    Companion, Context, ExpertConfig, ExpertProfile, LabelShare, PositionBin, TokenList, TopToken,
+    VocabularyValue, expert_profile,
+};
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::LabelPrior;
 pub use table::{LongTable, long_table, table};
+pub use weights::{ExpertProjection, LayerWeights, WeightSource};

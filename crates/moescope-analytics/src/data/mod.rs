@@ -7,6 +7,7 @@ mod parquet;
 mod profiles;
 mod selection;
 mod summary;
+mod texts;
 
 use std::{
     collections::HashMap,
@@ -19,16 +20,17 @@ use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
-use crate::AnalyticsError;
+use crate::{AnalyticsError, WeightSource};
 
 pub use documents::Document;
 pub use memory::MemoryDocument;
 
 pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
-pub(crate) use documents::GENRE;
+pub(crate) use documents::{ALL, GENRE};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
 pub(crate) use summary::Summary;
+pub(crate) use texts::{TokenText, piece_label};
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {
@@ -43,6 +45,8 @@ pub struct TraceData {
     /// A handful of entries, so a list is enough.
     cache: Mutex<Vec<(CacheKey, Arc<DocumentTensor>)>>,
     summaries: Mutex<Vec<(SummaryKey, Arc<DocumentTensor>)>>,
+    /// The weights of the model that made the trace, where a caller gave them.
+    weights: Option<Arc<dyn WeightSource>>,
 }
 
 /// What a cached tensor holds: a column of the profiles, and a phase.
@@ -136,7 +140,21 @@ impl TraceData {
             source,
             cache: Mutex::default(),
             summaries: Mutex::default(),
+            weights: None,
         })
+    }
+
+    /// The same trace with the weights of the model that made it, for metrics that read them.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<dyn WeightSource>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// The model's weights, where they were given.
+    #[must_use]
+    pub fn weights(&self) -> Option<&dyn WeightSource> {
+        self.weights.as_deref()
     }
 
     /// The model that made the trace.

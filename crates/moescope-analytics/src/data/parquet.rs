@@ -16,6 +16,7 @@ use super::{
     DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
+    texts::{TokenText, VisitTexts},
 };
 use crate::AnalyticsError;
 use columns::Frame;
@@ -197,6 +198,52 @@ impl ParquetTrace {
             .into_iter()
             .map(|c| c.into_iter().collect())
             .collect())
+    }
+}
+
+impl ParquetTrace {
+    pub(super) fn visit_texts(
+        &self,
+        data: &TraceData,
+        is_wanted: &dyn Fn(usize) -> bool,
+        progress: &dyn Progress,
+        visit: &mut VisitTexts<'_>,
+    ) -> Result<(), AnalyticsError> {
+        self.check(Table::Tokens, progress)?;
+        for (shard, path) in self.tokens.iter().enumerate() {
+            progress.report(shard as u64, self.tokens.len() as u64, "reading texts")?;
+            let keys = Frame::read("tokens", path, &[schema::SAMPLE, schema::POSITION])?;
+            let samples = keys.u32s(schema::SAMPLE)?;
+            let mut runs = Vec::new();
+            let mut start = 0;
+            for run in samples.chunk_by(|a, b| a == b) {
+                let document = keys.document(data, run[0])?;
+                if is_wanted(document) {
+                    runs.push((document, start..start + run.len()));
+                }
+                start += run.len();
+            }
+            if runs.is_empty() {
+                continue;
+            }
+            let positions = keys.u32s(schema::POSITION)?;
+            let frame = Frame::read("tokens", path, &[schema::TOKEN_ID, schema::TEXT])?;
+            let ids = frame.optional_u32s(schema::TOKEN_ID)?;
+            let mut texts = frame.strings(schema::TEXT)?;
+            for (document, rows) in runs {
+                let tokens = rows
+                    .map(|row| TokenText {
+                        position: positions[row],
+                        id: ids[row],
+                        text: texts[row].take(),
+                    })
+                    .collect();
+                if !visit(document, tokens) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

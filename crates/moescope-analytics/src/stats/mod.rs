@@ -2,10 +2,13 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod correlation;
+pub(crate) mod exact_k;
+pub(crate) mod false_discovery;
 pub(crate) mod information;
 pub(crate) mod interval;
 pub(crate) mod normal;
 pub(crate) mod permutation;
 pub(crate) mod random;
+pub(crate) mod sparse;
 pub(crate) mod statistic;
 pub(crate) mod units;
