@@ -39,4 +39,18 @@ mod tests {
         }
         assert_eq!(benjamini_hochberg(&[Some(1.0)]), [Some(1.0)]);
     }
+    #[test]
+    fn adjusted_values_are_scipys() {
+        // Made by tests/oracle/structure.py with scipy.stats.false_discovery_control.
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/structure.json")).unwrap();
+        let column = |name: &str| -> Vec<Option<f64>> {
+            let values = oracle[name].as_array().unwrap();
+            values.iter().map(serde_json::Value::as_f64).collect()
+        };
+        let found = benjamini_hochberg(&column("p"));
+        for (found, expected) in found.iter().zip(column("q")) {
+            assert!((found.unwrap() - expected.unwrap()).abs() < 1e-12);
+        }
+    }
 }
