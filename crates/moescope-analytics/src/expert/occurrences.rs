@@ -56,7 +56,7 @@ fn bin(position: u32) -> usize {
 fn ends(bin: usize) -> (u32, u32) {
     match bin.checked_sub(1) {
         None => (0, 0),
-        Some(power) => (1 << power, (1_u64 << bin).wrapping_sub(1) as u32),
+        Some(power) => (1 << power, u32::MAX >> (BINS - 1 - bin)),
     }
 }
 

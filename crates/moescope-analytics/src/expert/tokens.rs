@@ -52,7 +52,7 @@ pub(super) fn tokens(
         .flat_map(|(.., lists)| lists.iter().flatten().map(|token| token.id))
         .collect();
     let pieces = data.pieces(&ids, progress)?;
-    let top = |share: f64, tokens: Vec<TokenUse>| {
+    let top = |share: f64, tokens: Vec<TokenUse>| -> Vec<TopToken> {
         tokens
             .into_iter()
             .map(|token| TopToken {

@@ -1,19 +1,17 @@
 //! Sparse counts of what tokens are against what is chosen for them, observed and with tokens shuffled within documents.
 
-use moescope_core::{Interval, NullComparison, Progress, Protocol};
+use moescope_core::Progress;
 
 use super::{
-    Blocks, interval_words,
+    Blocks,
     token_classes::{TokenClass, UNKNOWN},
 };
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection},
     stats::{
-        bootstrap::{Bootstrap, BootstrapConfig, Summary},
-        correlation::mean,
+        bootstrap::{BootstrapConfig, Summary},
         interval::IntervalMethod,
-        permutation::{NullFamily, Tail},
         random::{self, Purpose},
         sparse::{
             Counts, Entry, SparseStatistic, SparseTable, affordable_resamples, bootstrap_sparse,
@@ -43,10 +41,6 @@ pub(crate) struct CellCounting<'a> {
     /// Counts that a token adds to all tables of a class.
     pub(crate) counts_per_token: usize,
     /// Tells a document's choices, given the class of each of its tokens, `[tokens]`.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a document, its tokens' classes, and where to put what is told"
-    )]
     pub(crate) tell: &'a (dyn Fn(&DocumentDecisions<'_>, &[u32], &mut Sink<'_>) + Sync),
 }
 
@@ -152,35 +146,17 @@ pub(crate) fn for_cell_tables(
                 let label = selection.label[place];
                 let block = blocks.of_unit(selection.unit[place]) - blocks.first_of(label);
                 let block = u32::try_from(block).expect("fewer than 2³² groups");
-                let mut told = Vec::new();
-                for (class, kind) in counting.classes.iter().enumerate() {
-                    let mut values = kind.values(decisions);
-                    for arrangement in 0..arrangements {
-                        if arrangement > 0 {
-                            shuffle_known(decisions, &mut values, request.seed, arrangement);
+                let told = tell_document(decisions, counting, arrangements, request.seed, &is_now);
+                Ok(told
+                    .into_iter()
+                    .map(|(table, arrangement, mut entries)| {
+                        if arrangement == 0 {
+                            entries.iter_mut().for_each(|entry| entry.block = block);
                         }
-                        let mut entries = vec![Vec::new(); counting.tables];
-                        (counting.tell)(decisions, &values, &mut |table, row, column| {
-                            if is_now(class * counting.tables + table) {
-                                entries[table].push(Entry {
-                                    row,
-                                    column,
-                                    block: if arrangement == 0 { block } else { 0 },
-                                    count: 1,
-                                });
-                            }
-                        });
-                        for (table, mut entries) in entries.into_iter().enumerate() {
-                            merge(&mut entries);
-                            let table = class * counting.tables + table;
-                            told.push((
-                                (table * labels + label) * arrangements + arrangement,
-                                entries,
-                            ));
-                        }
-                    }
-                }
-                Ok(told)
+                        let place = (table * labels + label) * arrangements + arrangement;
+                        (place, entries)
+                    })
+                    .collect())
             },
             &mut |_, told| {
                 for (place, entries) in told {
@@ -213,6 +189,42 @@ pub(crate) fn for_cell_tables(
         }
     }
     Ok(())
+}
+
+/// One document's counts by table and arrangement, all of block 0.
+fn tell_document(
+    decisions: &DocumentDecisions<'_>,
+    counting: &CellCounting<'_>,
+    arrangements: usize,
+    seed: u64,
+    is_now: &dyn Fn(usize) -> bool,
+) -> Vec<(usize, usize, Vec<Entry>)> {
+    let mut told = Vec::new();
+    for (class, kind) in counting.classes.iter().enumerate() {
+        let first = class * counting.tables;
+        let mut values = kind.values(decisions);
+        for arrangement in 0..arrangements {
+            if arrangement > 0 {
+                shuffle_known(decisions, &mut values, seed, arrangement);
+            }
+            let mut entries = vec![Vec::new(); counting.tables];
+            (counting.tell)(decisions, &values, &mut |table, row, column| {
+                if is_now(first + table) {
+                    entries[table].push(Entry {
+                        row,
+                        column,
+                        block: 0,
+                        count: 1,
+                    });
+                }
+            });
+            for (table, mut entries) in entries.into_iter().enumerate() {
+                merge(&mut entries);
+                told.push((first + table, arrangement, entries));
+            }
+        }
+    }
+    told
 }
 
 /// Shuffles what is known among a document's counted tokens.
@@ -312,82 +324,5 @@ impl CellValues {
     /// Where a value is.
     pub(crate) fn place(&self, class: usize, table: usize, label: usize, value: usize) -> usize {
         ((class * self.tables + table) * self.labels + label) * self.len + value
-    }
-
-    /// A value minus its mean over shuffles; NaN without shuffles.
-    pub(crate) fn corrected(&self, place: usize) -> f64 {
-        self.observed[place] - mean(&self.shuffled[place])
-    }
-
-    /// The spread of the resamples around their own mean, laid around the corrected value.
-    ///
-    /// The resamples are biased like the value, so their mean says nothing, but their spread does.
-    pub(crate) fn corrected_interval(&self, place: usize) -> Option<Interval> {
-        let summary = &self.summaries[place];
-        let shift = self.corrected(place) - summary.mean;
-        let plain = summary.percentile.filter(|_| shift.is_finite())?;
-        Some(Interval {
-            low: plain.low + shift,
-            high: plain.high + shift,
-        })
-    }
-
-    /// The comparisons of some values with shuffled tokens, corrected for all of them.
-    pub(crate) fn nulls(&self, places: &[usize], seed: u64) -> Vec<Option<NullComparison>> {
-        let shuffles = places
-            .first()
-            .map_or(0, |place| self.shuffled[*place].len());
-        let count = u32::try_from(shuffles).unwrap_or(u32::MAX);
-        let mut family = NullFamily::new(Tail::Greater, count, seed);
-        for place in places {
-            family.add_value(self.observed[*place], &self.shuffled[*place]);
-        }
-        family.finish()
-    }
-
-    /// The protocol of these values so far: how intervals were made, and why some are missing.
-    pub(crate) fn protocol(
-        &self,
-        source: CellSource<'_>,
-        method: IntervalMethod,
-    ) -> (Protocol, bool) {
-        let request = MeasureRequest {
-            resamples: self.resamples,
-            ..source.request.clone()
-        };
-        let mut all = Bootstrap::default();
-        for summary in &self.summaries {
-            all.push(*summary);
-        }
-        let mut protocol = source.selection.protocol(source.request);
-        let has_intervals = all.intervals.iter().any(Option::is_some);
-        protocol.resamples = self.resamples;
-        protocol.level = has_intervals.then_some(request.level);
-        protocol.interval_method = interval_words(source.selection, &request, method, &all);
-        source.blocks.describe(&mut protocol);
-        if self.resamples < source.request.resamples {
-            protocol.notes.push(format!(
-                "{} resamples instead of {}: these counts are large",
-                self.resamples, source.request.resamples
-            ));
-        }
-        (protocol, has_intervals)
-    }
-
-    /// Says how the null came about.
-    pub(crate) fn describe_null(&self, protocol: &mut Protocol, what: &str, corrected_over: &str) {
-        let shuffles = self.shuffled.first().map_or(0, Vec::len);
-        if shuffles > 0 {
-            protocol.null_method = format!(
-                "{what} shuffled over the counted tokens of each document, {shuffles} shuffles, one-sided; q corrects for all {corrected_over} (max-T); p cannot be below {:.3}",
-                self.smallest_p()
-            );
-        }
-    }
-
-    fn smallest_p(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a number of shuffles")]
-        let shuffles = self.shuffled.first().map_or(0, Vec::len) as f64;
-        1.0 / (1.0 + shuffles)
     }
 }

@@ -1,11 +1,12 @@
 //! Which experts of two layers the same token chooses.
 
+use moescope_core::Progress;
+
 use super::{BlockCounting, BlockCounts, co_activation::needs_rank};
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection},
 };
-use moescope_core::Progress;
 
 /// Which experts of two layers make a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! From sums per unit to measurements with intervals, nulls and protocol.
 
 mod blocks;
+mod cell_measurement;
 mod cells;
 mod co_activation;
 mod co_activation_lift;

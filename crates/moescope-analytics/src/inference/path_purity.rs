@@ -3,6 +3,7 @@
 use moescope_core::{Interval, Measurement, Progress};
 
 use super::{
+    cell_measurement::{CellMeasurement, Shown},
     cells::{CellCounting, CellQuantity, CellSource, CellValues},
     co_activation::needs_rank,
     paths::{for_paths, path_key},
@@ -89,57 +90,30 @@ pub(crate) fn measure_path_purity(
         method: METHOD,
     };
     let mut found = CellValues::measure(source, &counting, &quantity)?;
-    let mut cells = Vec::new();
+    let mut shown = Vec::new();
     for label in 0..selection.labels.len() {
         let expert = average_layers(&mut found, layers, label);
         let path = found.place(0, layers, label, 0);
-        cells.push([path, expert, found.place(0, layers, label, 1)]);
+        shown.extend([
+            Shown::Tested(path),
+            Shown::Corrected(path),
+            Shown::Tested(expert),
+            Shown::Corrected(expert),
+            // The part that is repeated stands behind the purity.
+            Shown::Plain(path + 1),
+        ]);
     }
-    let (mut protocol, has_intervals) = found.protocol(source, METHOD);
-    found.describe_null(&mut protocol, "ids", "values of path and expert");
-    protocol.bias_correction =
-        "path, expert: none; _minus_shuffled: mean over shuffled ids subtracted".to_owned();
-    let tested: Vec<usize> = cells.iter().flat_map(|[p, e, _]| [*p, *e]).collect();
-    let nulls = found
-        .nulls(&tested, request.seed)
-        .chunks(2)
-        .flat_map(|null| [null[0], None, null[1], None, None])
-        .collect();
-    let measurement = Measurement {
-        metric: about.name.to_owned(),
-        title: about.title.to_owned(),
-        unit: about.unit.to_owned(),
+    let measurement = CellMeasurement {
+        title: about.title,
+        unit: about.unit,
         axes: vec![selection.group_axis(), variant_axis(&VARIANTS)],
-        values: cells
-            .iter()
-            .flat_map(|[path, expert, repeated]| {
-                [
-                    found.observed[*path],
-                    found.corrected(*path),
-                    found.observed[*expert],
-                    found.corrected(*expert),
-                    found.observed[*repeated],
-                ]
-            })
-            .collect(),
-        intervals: has_intervals.then(|| {
-            let of_cell = |[path, expert, repeated]: &[usize; 3]| {
-                [
-                    found.summaries[*path].interval,
-                    found.corrected_interval(*path),
-                    found.summaries[*expert].interval,
-                    found.corrected_interval(*expert),
-                    found.summaries[*repeated].interval,
-                ]
-            };
-            cells.iter().flat_map(of_cell).collect()
-        }),
-        nulls: (request.permutations > 0).then_some(nulls),
+        shown,
+        method: METHOD,
         reference: None,
-        protocol,
+        shuffled: "ids",
+        tested: "values of path and expert",
     };
-    measurement.check()?;
-    Ok(vec![measurement])
+    Ok(vec![measurement.of(&found, source)?])
 }
 
 /// Puts the mean over layers of a label's purities into the place of its first layer, and says where that is.

@@ -1,6 +1,6 @@
 //! Overlap of experts within pairs of samples, by whether a word has one sense in both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use moescope_core::{Measurement, Progress};
 
@@ -86,21 +86,8 @@ pub(crate) fn measure_sense_contrast(
             help: "the column 'target' must be spelled as in the text".to_owned(),
         });
     }
-    let mut table = UnitTable::new(2, kinds.clone(), selection.layers.len(), 3);
     let k = f64::from(data.model().top_k);
-    for (unit, pair) in pairs.pairs.iter().enumerate() {
-        let [a, b] = pair.documents.map(|document| &experts[&document]);
-        for layer in 0..selection.layers.len() {
-            let (Some(a), Some(b)) = (&a[layer], &b[layer]) else {
-                continue;
-            };
-            #[expect(clippy::cast_precision_loss, reason = "a number of experts")]
-            let overlap = a.iter().filter(|e| b.contains(e)).count() as f64 / k;
-            table
-                .row_mut(layer, unit)
-                .copy_from_slice(&[1.0, overlap, overlap * overlap]);
-        }
-    }
+    let table = overlaps(&pairs, &kinds, &experts, (selection.layers.len(), k));
     let statistic = Statistic {
         len: VARIANTS.len(),
         evaluate: &contrast,
@@ -136,12 +123,10 @@ pub(crate) fn measure_sense_contrast(
         "over groups within label",
         "over pairs within same and different",
     );
-    let of_kind = |kind: usize| kinds.iter().filter(|k| **k == kind).count();
+    let [same, different] = [0, 1].map(|kind| kinds.iter().filter(|k| **k == kind).count());
     if !has_intervals && request.resamples > 0 {
         protocol.interval_method = format!(
-            "no interval: {} same-sense and {} different-sense pairs, {FEWEST_GROUPS} needed",
-            of_kind(0),
-            of_kind(1)
+            "no interval: {same} same-sense and {different} different-sense pairs, {FEWEST_GROUPS} needed"
         );
     }
     protocol.null_method = null_words(&family, Tail::TwoSided, "contrasts and ds of all layers")
@@ -151,20 +136,18 @@ pub(crate) fn measure_sense_contrast(
         );
     protocol.notes.extend(family.note());
     protocol.notes.push(format!(
-        "{} pairs of one sense, {} of two, compared at {}",
-        of_kind(0),
-        of_kind(1),
+        "{same} pairs of one sense, {different} of two, compared at {}",
         if targets.is_some() {
             "the last token of the target"
         } else {
             "their last counted token"
         }
     ));
-    if pairs.left_out + found > pairs.pairs.len() {
+    let lost = found - pairs.pairs.len();
+    if pairs.left_out + lost > 0 {
         protocol.notes.push(format!(
-            "left out: {} values of 'pair' without exactly two samples, {} pairs without a counted target",
-            pairs.left_out,
-            found - pairs.pairs.len()
+            "left out: {} values of 'pair' without exactly two samples, {lost} pairs without a counted target",
+            pairs.left_out
         ));
     }
     let nulls = (request.permutations > 0).then(|| {
@@ -191,6 +174,30 @@ pub(crate) fn measure_sense_contrast(
     Ok(vec![measurement])
 }
 
+/// Pairs, Σ overlap and Σ overlap² of every pair at every layer.
+fn overlaps(
+    pairs: &SensePairs,
+    kinds: &[usize],
+    experts: &BTreeMap<usize, ExpertsOfLayers>,
+    (layers, k): (usize, f64),
+) -> UnitTable {
+    let mut table = UnitTable::new(2, kinds.to_vec(), layers, 3);
+    for (unit, pair) in pairs.pairs.iter().enumerate() {
+        let [a, b] = pair.documents.map(|document| &experts[&document]);
+        for layer in 0..layers {
+            let (Some(a), Some(b)) = (&a[layer], &b[layer]) else {
+                continue;
+            };
+            #[expect(clippy::cast_precision_loss, reason = "a number of experts")]
+            let overlap = a.iter().filter(|e| b.contains(e)).count() as f64 / k;
+            table
+                .row_mut(layer, unit)
+                .copy_from_slice(&[1.0, overlap, overlap * overlap]);
+        }
+    }
+    table
+}
+
 /// A document's experts at the token it is compared at, by the places of layers.
 type ExpertsOfLayers = Vec<Option<Vec<u16>>>;
 
@@ -200,7 +207,7 @@ fn experts_at(
     selection: &Selection,
     request: &MeasureRequest,
     metric: &str,
-    targets: Option<&BTreeMap<usize, std::collections::BTreeSet<u32>>>,
+    targets: Option<&BTreeMap<usize, BTreeSet<u32>>>,
     progress: &dyn Progress,
 ) -> Result<BTreeMap<usize, ExpertsOfLayers>, AnalyticsError> {
     let layer_places = selection.layer_places(data);

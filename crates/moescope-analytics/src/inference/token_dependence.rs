@@ -3,6 +3,7 @@
 use moescope_core::{Measurement, Progress};
 
 use super::{
+    cell_measurement::{CellMeasurement, Shown},
     cells::{CellCounting, CellQuantity, CellSource, CellValues},
     rows::{refuse_contrast, variant_axis},
     token_classes::TokenClass,
@@ -86,81 +87,50 @@ pub(crate) fn measure_token_dependence(
         method: METHOD,
     };
     let found = CellValues::measure(source, &counting, &quantity)?;
-    let cells = |value: usize| -> Vec<usize> {
-        let mut places = Vec::new();
+    let show = |each: &dyn Fn(usize) -> Vec<Shown>| -> Vec<Shown> {
+        let mut shown = Vec::new();
         for layer in 0..selection.layers.len() {
             for label in 0..selection.labels.len() {
-                places.extend((0..2).map(|class| found.place(class, layer, label, value)));
+                shown.extend((0..2).flat_map(|class| each(found.place(class, layer, label, 0))));
             }
         }
-        places
+        shown
     };
-    let (mut protocol, has_intervals) = found.protocol(source, METHOD);
-    let spread_protocol = protocol.clone();
-    found.describe_null(
-        &mut protocol,
-        "ids and positions",
-        "plug-in values of this table",
-    );
-    protocol.bias_correction =
-        "id, position: none; _minus_shuffled: mean over shuffled tokens subtracted".to_owned();
-    let shares = cells(0);
-    let mut nulls = Vec::new();
-    for null in found.nulls(&shares, request.seed) {
-        nulls.extend([null, None]);
-    }
-    let axes = |names: &[&str]| {
-        vec![
-            selection.layer_axis(),
-            selection.group_axis(),
-            variant_axis(names),
-        ]
+    let measurement = |title, unit, variants: &[&str], shown| {
+        let measurement = CellMeasurement {
+            title,
+            unit,
+            axes: vec![
+                selection.layer_axis(),
+                selection.group_axis(),
+                variant_axis(variants),
+            ],
+            shown,
+            method: METHOD,
+            reference: Some(0.0),
+            shuffled: "ids and positions",
+            tested: "plug-in values of this table",
+        };
+        measurement.of(&found, source)
     };
-    let share = Measurement {
-        metric: about.name.to_owned(),
-        title: about.title.to_owned(),
-        unit: "share of the entropy of experts".to_owned(),
-        axes: axes(&[
-            "id",
-            "id_minus_shuffled",
-            "position",
-            "position_minus_shuffled",
-        ]),
-        values: shares
-            .iter()
-            .flat_map(|place| [found.observed[*place], found.corrected(*place)])
-            .collect(),
-        intervals: has_intervals.then(|| {
-            let both = |place: &usize| {
-                [
-                    found.summaries[*place].interval,
-                    found.corrected_interval(*place),
-                ]
-            };
-            shares.iter().flat_map(both).collect()
-        }),
-        nulls: (request.permutations > 0).then_some(nulls),
-        reference: Some(0.0),
-        protocol,
-    };
-    share.check()?;
-    let spreads = cells(1);
-    let spread = Measurement {
-        metric: about.name.to_owned(),
-        title: "Standard deviation of routing by id and by position".to_owned(),
-        unit: "share of assignments".to_owned(),
-        axes: axes(&["std_by_id", "std_by_position"]),
-        values: spreads.iter().map(|place| found.observed[*place]).collect(),
-        intervals: has_intervals.then(|| {
-            spreads
-                .iter()
-                .map(|p| found.summaries[*p].interval)
-                .collect()
-        }),
-        nulls: None,
-        reference: Some(0.0),
-        protocol: spread_protocol,
-    };
-    spread.check()?;
-    Ok(vec![share, spread])
+    Ok(vec![
+        measurement(
+            about.title,
+            "share of the entropy of experts",
+            &[
+                "id",
+                "id_minus_shuffled",
+                "position",
+                "position_minus_shuffled",
+            ],
+            show(&|place| vec![Shown::Tested(place), Shown::Corrected(place)]),
+        )?,
+        measurement(
+            "Standard deviation of routing by id and by position",
+            "share of assignments",
+            &["std_by_id", "std_by_position"],
+            // The spread stands behind the dependence.
+            show(&|place| vec![Shown::Plain(place + 1)]),
+        )?,
+    ])
 }

@@ -1,5 +1,7 @@
 //! Token ids against experts: how an expert's tokens and a token's experts are told from one another.
 
+use moescope_core::Weighting;
+
 use super::{
     cells::{CellCounting, CellSource, CellTable, Sink, for_cell_tables},
     token_classes::{TokenClass, UNKNOWN},
@@ -8,7 +10,6 @@ use crate::{
     AnalyticsError, MeasureRequest, TraceData,
     data::{DocumentDecisions, Selection},
 };
-use moescope_core::Weighting;
 
 /// Occurrences below which a token is not listed and not part of a mean, as in `OLMoE`'s lists.
 pub(crate) const FEWEST_OCCURRENCES: f64 = 10.0;

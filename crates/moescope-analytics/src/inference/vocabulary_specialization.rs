@@ -3,6 +3,7 @@
 use moescope_core::{Measurement, Progress};
 
 use super::{
+    cell_measurement::{CellMeasurement, Shown},
     cells::{CellCounting, CellQuantity, CellSource, CellValues},
     rows::{refuse_contrast, variant_axis},
     token_classes::TokenClass,
@@ -102,14 +103,6 @@ fn measure_classes(
         method: METHOD,
     };
     let found = CellValues::measure(source, &counting, &quantity)?;
-    let (mut protocol, has_intervals) = found.protocol(source, METHOD);
-    found.describe_null(
-        &mut protocol,
-        "ids",
-        "values of this table but those minus shuffled",
-    );
-    protocol.bias_correction =
-        "none; _minus_shuffled: mean over shuffled ids subtracted".to_owned();
     let names: Vec<String> = classes
         .iter()
         .flat_map(|class| {
@@ -117,73 +110,30 @@ fn measure_classes(
                 .map(|part| format!("{}{part}", class.name()))
         })
         .collect();
-    // Where each value of the table comes from; the fourth is the first, corrected.
-    let mut cells = Vec::new();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut shown = Vec::new();
     for layer in 0..selection.layers.len() {
         for label in 0..selection.labels.len() {
             for class in 0..classes.len() {
                 let place = |part| found.place(class, layer, label, part);
-                cells.extend([
-                    (place(0), false),
-                    (place(1), false),
-                    (place(2), false),
-                    (place(0), true),
-                ]);
+                shown.extend((0..PARTS).map(|part| Shown::Tested(place(part))));
+                shown.push(Shown::Corrected(place(0)));
             }
         }
     }
-    let tested: Vec<usize> = cells
-        .iter()
-        .filter(|(_, is_corrected)| !is_corrected)
-        .map(|(place, _)| *place)
-        .collect();
-    let mut nulls = found.nulls(&tested, request.seed).into_iter();
-    let nulls: Vec<_> = cells
-        .iter()
-        .map(|(_, is_corrected)| {
-            if *is_corrected {
-                None
-            } else {
-                nulls.next().flatten()
-            }
-        })
-        .collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let measurement = Measurement {
-        metric: about.name.to_owned(),
-        title: about.title.to_owned(),
-        unit: about.unit.to_owned(),
+    let measurement = CellMeasurement {
+        title: about.title,
+        unit: about.unit,
         axes: vec![
             selection.layer_axis(),
             selection.group_axis(),
             variant_axis(&names),
         ],
-        values: cells
-            .iter()
-            .map(|(place, is_corrected)| {
-                if *is_corrected {
-                    found.corrected(*place)
-                } else {
-                    found.observed[*place]
-                }
-            })
-            .collect(),
-        intervals: has_intervals.then(|| {
-            cells
-                .iter()
-                .map(|(place, is_corrected)| {
-                    if *is_corrected {
-                        found.corrected_interval(*place)
-                    } else {
-                        found.summaries[*place].interval
-                    }
-                })
-                .collect()
-        }),
-        nulls: (request.permutations > 0).then_some(nulls),
+        shown,
+        method: METHOD,
         reference: Some(top_k / f64::from(data.model().num_experts)),
-        protocol,
+        shuffled: "ids",
+        tested: "values of this table but those minus shuffled",
     };
-    measurement.check()?;
-    Ok(measurement)
+    measurement.of(&found, source)
 }

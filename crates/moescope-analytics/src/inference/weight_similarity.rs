@@ -157,7 +157,7 @@ pub(crate) fn measure_weight_similarity(
     let experts = data.model().num_experts;
     let mut values = Vec::new();
     for (place, layer) in layers.iter().enumerate() {
-        let tell = || {
+        let tell = || -> Result<(), AnalyticsError> {
             progress.report(place as u64, layers.len() as u64, "comparing weights")?;
             Ok(())
         };

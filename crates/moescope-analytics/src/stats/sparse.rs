@@ -40,6 +40,8 @@ impl Counts {
     }
 
     fn merge(&mut self) {
+        // Sorted by all cores first, so that nothing is left to sort.
+        self.entries.par_sort_unstable();
         merge(&mut self.entries);
         self.merged = self.entries.len();
     }
@@ -53,7 +55,7 @@ impl Counts {
 
 /// Sorts entries and adds up those of one row, column and block.
 pub(crate) fn merge(entries: &mut Vec<Entry>) {
-    entries.par_sort_unstable();
+    entries.sort_unstable();
     entries.dedup_by(|later, kept| {
         let is_same = (later.row, later.column, later.block) == (kept.row, kept.column, kept.block);
         if is_same {
