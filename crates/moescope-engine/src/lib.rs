@@ -52,7 +52,8 @@ pub use config::{
     SharedExpertConfig,
 };
 pub use decoder::{
-    ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span, TensorClass,
+    ExpertBiases, ExpertWeights, GluWeights, KvCache, LayerReader, MoeModel, NeededTensor, Span,
+    TensorClass,
 };
 pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;

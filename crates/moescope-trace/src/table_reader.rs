@@ -198,6 +198,28 @@ impl RowGroup<'_> {
         })
     }
 
+    /// Reads a column of text, `[rows]`.
+    ///
+    /// # Errors
+    /// As [`Self::numbers`], and when a text is not UTF-8.
+    pub fn texts(&self, column: &str, out: &mut [Option<String>]) -> Result<(), TraceError> {
+        self.check_len(out.len(), 1);
+        self.read(column, |reader: Values<ByteArrayType>, description| {
+            read_scalars(
+                reader,
+                description,
+                out.len(),
+                |row, value: Option<&ByteArray>| {
+                    out[row] = value
+                        .map(ByteArray::as_utf8)
+                        .transpose()?
+                        .map(ToOwned::to_owned);
+                    Ok(())
+                },
+            )
+        })
+    }
+
     fn check_len(&self, len: usize, width: usize) {
         assert_eq!(
             len,

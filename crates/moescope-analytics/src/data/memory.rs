@@ -17,6 +17,7 @@ use super::{
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
     steps::Steps,
+    texts::{TokenText, VisitTexts},
 };
 use crate::AnalyticsError;
 
@@ -394,6 +395,30 @@ pub(super) fn token_counts(
         found[index] = counts.into_iter().collect();
     }
     Ok(found)
+}
+
+pub(super) fn visit_texts(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    is_wanted: &dyn Fn(usize) -> bool,
+    visit: &mut VisitTexts<'_>,
+) {
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        if !is_wanted(index) || document.tokens.is_empty() {
+            continue;
+        }
+        let text = |token: &TokenRow| TokenText {
+            position: token.position,
+            id: token.token_id,
+            text: token.text.clone(),
+        };
+        if !visit(index, document.tokens.iter().map(text).collect()) {
+            return;
+        }
+    }
 }
 
 fn is_counted(token: &TokenRow, needs: DecisionNeeds) -> bool {

@@ -11,6 +11,7 @@ mod profiles;
 mod selection;
 mod steps;
 mod summary;
+mod texts;
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
-use crate::AnalyticsError;
+use crate::{AnalyticsError, WeightSource};
 
 pub use documents::Document;
 pub use label_counts::{CountSource, LabelCounts};
@@ -33,10 +34,11 @@ pub use memory::MemoryDocument;
 use kept::KeptSummaries;
 
 pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
-pub(crate) use documents::GENRE;
+pub(crate) use documents::{ALL, GENRE};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
 pub(crate) use summary::Summary;
+pub(crate) use texts::{TokenText, piece_label};
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {
@@ -53,6 +55,8 @@ pub struct TraceData {
     summaries: Mutex<Vec<(SummaryKey, Arc<DocumentTensor>)>>,
     /// Summaries beside the trace; `None` where none are kept.
     beside: Option<KeptSummaries>,
+    /// The weights of the model that made the trace, where a caller gave them.
+    weights: Option<Arc<dyn WeightSource>>,
 }
 
 /// What a cached tensor holds: a column of the profiles, and a phase.
@@ -159,7 +163,21 @@ impl TraceData {
             cache: Mutex::default(),
             summaries: Mutex::default(),
             beside: None,
+            weights: None,
         })
+    }
+
+    /// The same trace with the weights of the model that made it, for metrics that read them.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<dyn WeightSource>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// The model's weights, where they were given.
+    #[must_use]
+    pub fn weights(&self) -> Option<&dyn WeightSource> {
+        self.weights.as_deref()
     }
 
     /// The model that made the trace.

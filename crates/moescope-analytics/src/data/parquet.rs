@@ -16,11 +16,16 @@ use std::{
 };
 
 use moescope_core::{Cancelled, PhaseSelection, Progress};
-use moescope_trace::{Number as _, RoutingTrace, TableReader, TraceError, schema::Table};
+use moescope_trace::{
+    Number as _, RoutingTrace, TableReader, TraceError,
+    schema::{self, Table},
+};
 use rayon::prelude::*;
 
 use super::{
-    DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData, steps::Steps,
+    DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
+    steps::Steps,
+    texts::{TokenText, VisitTexts},
 };
 use crate::AnalyticsError;
 use token_rows::TokenRows;
@@ -197,6 +202,63 @@ impl ParquetTrace {
             .into_iter()
             .map(|counts| counts.into_iter().collect())
             .collect())
+    }
+}
+
+impl ParquetTrace {
+    /// Shows the ids and texts of the tokens of some documents, row group by row group; stops where no more are wanted.
+    pub(super) fn visit_texts(
+        &self,
+        data: &TraceData,
+        is_wanted: &dyn Fn(usize) -> bool,
+        progress: &dyn Progress,
+        visit: &mut VisitTexts<'_>,
+    ) -> Result<(), AnalyticsError> {
+        let steps = Steps::new(self.trace.manifest().counts.tokens, "reading texts");
+        let needs = DecisionNeeds {
+            token_ids: true,
+            ..DecisionNeeds::default()
+        };
+        // A document may go on in the next row group.
+        let mut begun: Option<(usize, Vec<TokenText>)> = None;
+        for shard in 0..self.trace.manifest().shards.len() {
+            let reader = self.open_checked(shard, Table::Tokens, &|| steps.check(progress))?;
+            for group in 0..reader.num_row_groups() {
+                let tokens = TokenRows::read(&reader, shard, group, needs)?;
+                steps.add(tokens.columns.ids.len(), progress)?;
+                let mut texts: Option<Vec<Option<String>>> = None;
+                for run in &tokens.runs {
+                    let document = data.index_of(run.sample).ok_or_else(|| {
+                        let reason = format!("there is no sample {}", run.sample);
+                        malformed(Table::Tokens, reader.path(), reason)
+                    })?;
+                    if begun.as_ref().is_some_and(|(begun, _)| *begun != document)
+                        && let Some((done, tokens)) = begun.take()
+                        && !visit(done, tokens)
+                    {
+                        return Ok(());
+                    }
+                    if !is_wanted(document) {
+                        continue;
+                    }
+                    if texts.is_none() {
+                        let mut read = vec![None; tokens.columns.ids.len()];
+                        reader.row_group(group)?.texts(schema::TEXT, &mut read)?;
+                        texts = Some(read);
+                    }
+                    let (_, found) = begun.get_or_insert_with(|| (document, Vec::new()));
+                    found.extend(run.rows.clone().map(|row| TokenText {
+                        position: tokens.columns.position[row],
+                        id: Some(tokens.columns.ids[row]).filter(|id| *id != u32::NULL),
+                        text: texts.as_mut().and_then(|texts| texts[row].take()),
+                    }));
+                }
+            }
+        }
+        if let Some((done, tokens)) = begun {
+            visit(done, tokens);
+        }
+        Ok(())
     }
 }
 

@@ -106,6 +106,35 @@ impl Selection {
         Ok(selection)
     }
 
+    /// The same documents under one label, for quantities that no label divides; a contrast keeps its two.
+    pub(crate) fn under_one_label(mut self, request: &MeasureRequest) -> Self {
+        if request.contrast.is_none() {
+            self.labels = vec![documents::ALL.to_owned()];
+            self.label.fill(0);
+            self.unit.clone_from(&self.group);
+            self.unit_label = vec![0; self.groups];
+        }
+        self
+    }
+
+    /// The place of each of the trace's documents in this selection, where it has one.
+    pub(crate) fn places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.documents().len()];
+        for (place, document) in self.documents.iter().enumerate() {
+            places[*document] = Some(place);
+        }
+        places
+    }
+
+    /// The place of each of the trace's layers in this selection, where it has one.
+    pub(crate) fn layer_places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.layers().len()];
+        for (place, layer) in self.layers.iter().enumerate() {
+            places[*layer] = Some(place);
+        }
+        places
+    }
+
     /// The same documents under one label, their groups put together into at most `blocks` units of resampling.
     ///
     /// Groups are dealt to blocks in turn, so that blocks are alike in size.

@@ -2,11 +2,14 @@
 
 mod any_overlap_repetition;
 mod assignment_share;
-mod conditional_mutual_information;
 mod aux_loss;
+mod capacity_drop;
+mod co_activation;
+mod co_activation_lift;
+mod co_activation_rank_adjacent;
+mod conditional_mutual_information;
 mod coverage_count;
 mod cramers_v;
-mod capacity_drop;
 mod domain_specialization;
 mod effective_experts;
 mod entropy_surprisal_correlation;
@@ -14,6 +17,7 @@ mod esft_gate_experts;
 mod esft_gate_score;
 mod esft_token_experts;
 mod expert_cache_hit_rate;
+mod expert_weight_similarity;
 mod fingerprint_by_layer;
 mod fingerprint_knn;
 mod fingerprint_logistic;
@@ -22,35 +26,48 @@ mod fingerprint_separation;
 mod first_choice_repetition;
 mod gini;
 mod jsd;
-mod label_lift;
-mod load_cv;
 mod label_drift;
+mod label_lift;
+mod layer_mutual_information;
+mod layer_transition;
+mod layer_transition_slotwise;
+mod load_cv;
 mod load_entropy;
 mod lorenz_curve;
 mod max_violation;
 mod mutual_information;
 mod nmi;
-mod rare_experts;
-mod relative_load;
-mod risk_difference;
-mod risk_difference_newcombe;
-mod routing_entropy;
-mod variance_partition;
-mod selection_margin;
-mod shared_top_experts;
-mod standing_committee;
-mod top_set_jaccard;
-mod topk_mass;
-mod weight_ratio;
-mod z_loss;
 mod overlap_by_lag;
+mod path_entropy;
+mod path_purity;
 mod phase_shift;
 mod position_profile;
 mod profile_identification;
+mod rare_experts;
 mod relative_load;
+mod relative_load;
+mod relative_load;
+mod risk_difference;
+mod risk_difference_newcombe;
+mod router_similarity;
 mod routing_change_points;
 mod routing_entropy;
+mod routing_entropy;
+mod routing_entropy;
 mod segment_routing_consistency;
+mod selection_margin;
+mod sense_contrast;
+mod shared_top_experts;
+mod standing_committee;
+mod token_dependence;
+mod top_paths;
+mod top_set_jaccard;
+mod top_tokens;
+mod topk_mass;
+mod variance_partition;
+mod vocabulary_specialization;
+mod weight_ratio;
+mod z_loss;
 
 use crate::Metric;
 
@@ -112,4 +129,20 @@ pub(crate) static METRICS: &[&dyn Metric] = &[
     &fingerprint_separation::FingerprintSeparation,
     &fingerprint_by_layer::FingerprintByLayer,
     // Experts and layers among each other.
+    &co_activation::CoActivation,
+    &co_activation_rank_adjacent::CoActivationRankAdjacent,
+    &co_activation_lift::CoActivationLift,
+    &layer_transition::LayerTransition,
+    &layer_transition_slotwise::LayerTransitionSlotwise,
+    &layer_mutual_information::LayerMutualInformation,
+    &path_entropy::PathEntropy,
+    &top_paths::TopPaths,
+    &path_purity::PathPurity,
+    &router_similarity::RouterSimilarity,
+    &expert_weight_similarity::ExpertWeightSimilarity,
+    // Experts and tokens.
+    &vocabulary_specialization::VocabularySpecialization,
+    &top_tokens::TopTokens,
+    &token_dependence::TokenDependence,
+    &sense_contrast::SenseContrast,
 ];

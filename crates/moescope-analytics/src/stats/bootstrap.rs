@@ -29,7 +29,7 @@ pub(crate) struct BootstrapConfig {
 }
 
 /// Intervals and standard errors of every value, `[layers × len]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bootstrap {
     /// `None` where a side has fewer than [`FEWEST_GROUPS`] groups or the value is undefined.
     pub(crate) intervals: Vec<Option<Interval>>,
@@ -39,6 +39,24 @@ pub(crate) struct Bootstrap {
     pub(crate) standard_errors: Vec<f64>,
     /// Mean over resamples; NaN where there is no interval.
     pub(crate) means: Vec<f64>,
+}
+
+impl Bootstrap {
+    /// Appends what was found for further layers.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.intervals.extend(other.intervals);
+        self.percentiles.extend(other.percentiles);
+        self.standard_errors.extend(other.standard_errors);
+        self.means.extend(other.means);
+    }
+
+    /// Appends what was found for one value.
+    pub(crate) fn push(&mut self, summary: Summary) {
+        self.intervals.push(summary.interval);
+        self.percentiles.push(summary.percentile);
+        self.standard_errors.push(summary.standard_error);
+        self.means.push(summary.mean);
+    }
 }
 
 /// Resamples groups with replacement within each label, and recomputes the statistic at every layer.
@@ -66,12 +84,7 @@ pub(crate) fn bootstrap(
         .iter()
         .map(|groups| config.resamples > 0 && *groups >= FEWEST_GROUPS)
         .collect();
-    let mut found = Bootstrap {
-        intervals: Vec::with_capacity(table.layers * statistic.len),
-        percentiles: Vec::new(),
-        standard_errors: Vec::new(),
-        means: Vec::new(),
-    };
+    let mut found = Bootstrap::default();
     if !has_interval.iter().any(|has| *has) {
         let size = table.layers * statistic.len;
         found.intervals = vec![None; size];
@@ -105,10 +118,7 @@ pub(crate) fn bootstrap(
             })
             .collect();
         for summary in summaries {
-            found.intervals.push(summary.interval);
-            found.percentiles.push(summary.percentile);
-            found.standard_errors.push(summary.standard_error);
-            found.means.push(summary.mean);
+            found.push(summary);
         }
     }
     Ok(found)
@@ -158,13 +168,10 @@ pub(crate) fn bootstrap_units(
 fn draw_units(table: &UnitTable, config: BootstrapConfig) -> Vec<Draw> {
     (0..config.resamples)
         .into_par_iter()
-        .map_init(
-            Vec::new,
-            |times, resample| {
-                draw_times(table, config.seed, resample, times);
-                Draw::resample(table, times)
-            },
-        )
+        .map_init(Vec::new, |times, resample| {
+            draw_times(table, config.seed, resample, times);
+            Draw::resample(table, times)
+        })
         .collect()
 }
 
@@ -181,11 +188,16 @@ fn draw_times(table: &UnitTable, seed: u64, resample: u32, times: &mut Vec<u32>)
 }
 
 /// What the resamples of one value say.
-struct Summary {
-    interval: Option<Interval>,
-    percentile: Option<Interval>,
-    standard_error: f64,
-    mean: f64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summary {
+    /// `None` where there are too few groups or the value is undefined.
+    pub(crate) interval: Option<Interval>,
+    /// The quantiles of the resamples as they are, whatever the method.
+    pub(crate) percentile: Option<Interval>,
+    /// Standard deviation over resamples; NaN where there is no interval.
+    pub(crate) standard_error: f64,
+    /// Mean over resamples; NaN where there is no interval.
+    pub(crate) mean: f64,
 }
 
 impl Default for Summary {
@@ -200,7 +212,12 @@ impl Default for Summary {
 }
 
 /// Sorts one value's resamples and reads its interval; no interval where a tenth of them is undefined.
-fn summarize(mut resamples: Vec<f64>, observed: f64, tail: f64, method: IntervalMethod) -> Summary {
+pub(crate) fn summarize(
+    mut resamples: Vec<f64>,
+    observed: f64,
+    tail: f64,
+    method: IntervalMethod,
+) -> Summary {
     let drawn = resamples.len();
     resamples.retain(|x| x.is_finite());
     if resamples.len() * 10 < drawn * 9 || resamples.len() < 2 {

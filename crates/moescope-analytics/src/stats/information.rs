@@ -170,6 +170,8 @@ pub(crate) fn miller_madow_bias_nats(
         .map(|(mixture, variance)| variance / (2.0 * mixture))
         .sum();
     within - between
+}
+
 /// Cramér's V of label and expert of `mass`, `[labels, experts]` row-major; NaN where a label has no mass.
 ///
 /// Experts without mass do not count; 0 where only one is left.

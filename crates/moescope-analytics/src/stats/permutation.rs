@@ -195,6 +195,12 @@ impl NullFamily {
         }
     }
 
+    /// Tests a value against values of other arrangements that were made elsewhere, as many as there are permutations.
+    pub(crate) fn add_value(&mut self, observed: f64, arranged: &[f64]) {
+        debug_assert_eq!(arranged.len(), self.largest.len(), "one per arrangement");
+        self.enter(observed, arranged.iter());
+    }
+
     /// The comparisons in the order in which the values came in; `None` where a value is undefined.
     pub(crate) fn finish(mut self) -> Vec<Option<NullComparison>> {
         self.largest.sort_unstable_by(f64::total_cmp);

@@ -84,7 +84,8 @@ pub(super) fn load(
     })
 }
 
-struct Loader<'a> {
+/// Reads tensors by their place in a layout.
+pub(super) struct Loader<'a> {
     files: &'a TensorFiles,
     catalogue: Catalogue<'a>,
     config: &'a DecoderConfig,
@@ -92,6 +93,32 @@ struct Loader<'a> {
     /// Where weights are rounded to blocks.
     host: Device,
     weights: WeightType,
+}
+
+impl<'a> Loader<'a> {
+    /// Reads weights in the types that they are stored in, on the CPU.
+    pub(super) fn as_stored(
+        checkpoint: &'a Checkpoint,
+        catalogue: Catalogue<'a>,
+        host: &'a Device,
+    ) -> Self {
+        Self {
+            files: checkpoint.files(),
+            catalogue,
+            config: checkpoint.config(),
+            target: Target {
+                device: host,
+                is_cpu: true,
+            },
+            host: host.clone(),
+            weights: WeightType::Stored,
+        }
+    }
+
+    /// The model that the weights are of.
+    pub(super) fn config(&self) -> &'a DecoderConfig {
+        self.config
+    }
 }
 
 impl Loader<'_> {
@@ -186,7 +213,7 @@ impl Loader<'_> {
         })
     }
 
-    fn linear(&self, layout: &LinearLayout) -> Result<LinearWeights, EngineError> {
+    pub(super) fn linear(&self, layout: &LinearLayout) -> Result<LinearWeights, EngineError> {
         Ok(LinearWeights {
             weight: self.matrix(layout.weight)?,
             bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
@@ -319,7 +346,7 @@ impl Loader<'_> {
             biases: None,
         };
         for expert in 0..config.router.num_experts {
-            let [gate, up, down] = self.expert(layout, expert, hidden, inner)?;
+            let [gate, up, down] = self.expert(layout, expert)?;
             weights.gate.push(gate);
             weights.up.push(up);
             weights.down.push(down);
@@ -338,13 +365,14 @@ impl Loader<'_> {
         Ok(weights)
     }
 
-    fn expert(
+    /// Gate, up and down of an expert.
+    pub(super) fn expert(
         &self,
         layout: &ExpertLayout,
         expert: usize,
-        hidden: usize,
-        inner: usize,
     ) -> Result<[Matrix; 3], EngineError> {
+        let config = self.config;
+        let (hidden, inner) = (config.hidden_size, config.experts.intermediate_size);
         let (wide, narrow) = ([inner, hidden], [hidden, inner]);
         Ok(match layout {
             ExpertLayout::Separate(all) => {

@@ -4,6 +4,7 @@ mod attention;
 mod cache;
 mod feed_forward;
 mod head_mixture;
+mod layer_reader;
 mod layout;
 mod load;
 mod needs;
@@ -17,6 +18,7 @@ use burn::tensor::{Device, Tensor};
 use moescope_core::{LayerId, ModelSpec, Progress};
 
 pub use cache::KvCache;
+pub use layer_reader::LayerReader;
 pub use needs::{NeededTensor, TensorClass};
 pub use step::Span;
 use step::Step;

@@ -3,14 +3,17 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use moescope_analytics::{
-    BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find, long_table, table,
+    BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
+    long_table, table,
 };
 use moescope_core::{Measurement, Scope, Weighting};
+use moescope_pipeline::{ModelFolder, StoredWeights};
 
 use crate::{console::Console, exit::Outcome, output};
 
@@ -23,6 +26,7 @@ Examples:
   moescope measure my-trace mutual_information --match genre,length
   moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
+  moescope measure my-trace router_similarity --model my-model
 
 `moescope metrics` lists the metrics.")]
 pub(crate) struct MeasureArgs {
@@ -34,6 +38,9 @@ pub(crate) struct MeasureArgs {
     metrics: Vec<String>,
     #[command(flatten)]
     request: RequestArgs,
+    /// The model that made the trace, for metrics of its weights: a folder, a repository id in the local cache, or `demo`
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// The output's format
     #[arg(long, value_enum, default_value_t)]
     format: TableFormat,
@@ -244,7 +251,11 @@ pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outco
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let data = args.request.open(&args.trace)?;
+    let mut data = args.request.open(&args.trace)?;
+    if let Some(model) = &args.model {
+        let weights = StoredWeights::open(ModelFolder::find(model, None)?, data.model())?;
+        data = data.with_weights(Arc::new(weights));
+    }
     let mut measurements = Vec::new();
     for metric in metrics {
         measurements.extend(metric.measure(&data, &request, console)?);
