@@ -10,7 +10,7 @@ use crate::{
 
 /// Everything that a metric is told besides the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct MeasureRequest {
     /// The decisions to count.
     pub scope: Scope,

@@ -48,7 +48,9 @@ pub use capture::{
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
-pub use figure::{FigureJob, caption_of, kind, usual_metric};
+pub use figure::{
+    FigureJob, FigureSpec, SpecFigure, caption_of, kind, latex_caption_of, usual_metric,
+};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
 pub use import::{ImportJob, LabelFiles};

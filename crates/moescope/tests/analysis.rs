@@ -271,6 +271,43 @@ fn figures_are_the_same_bytes_on_repeat_and_have_a_caption() {
 }
 
 #[test]
+fn a_file_of_figures_makes_the_same_figure_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let arg = |name: &str| path(name).to_str().unwrap().to_owned();
+    let (out, file) = (arg("a.svg"), arg("a.toml"));
+    let quick = ["--resamples", "0", "--out", &out, "--spec-out", &file];
+    let matrix = ["figure", trace(), "group_matrix", "--order", "given"];
+    succeed(&[&matrix[..], &quick[..]].concat());
+    let drawn = fs::read(&out).unwrap();
+    let caption = fs::read_to_string(path("a.tex")).unwrap();
+    assert!(caption.starts_with("\\caption{"), "{caption}");
+
+    fs::remove_file(&out).unwrap();
+    succeed(&["figure", &file]);
+    assert!(fs::read(&out).unwrap() == drawn);
+    // With --out, the names of the file are below another folder.
+    succeed(&["figure", &file, "--out", &arg("elsewhere")]);
+    assert!(fs::read(path("elsewhere/a.svg")).unwrap() == drawn);
+
+    refuse(&["figure", &file, "--top", "3"], &["besides it", "--out"]);
+    let spec = fs::read_to_string(&file).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(spec.contains(from), "{spec}");
+        fs::write(path("b.toml"), spec.replace(from, to)).unwrap();
+        arg("b.toml")
+    };
+    let mistyped = changed("width_mm", "widht_mm");
+    refuse(
+        &["figure", &mistyped],
+        &["widht_mm", "did you mean 'width_mm'?", "b.toml"],
+    );
+    let outside = changed("\"a.svg\"", "\"../a.svg\"");
+    refuse(&["figure", &outside], &["../a.svg", "below the folder"]);
+    refuse(&["figure", trace()], &["KIND"]);
+}
+
+#[test]
 fn mistakes_are_told_with_what_would_help() {
     refuse(
         &["measure", trace(), "mutual_informatoin"],
