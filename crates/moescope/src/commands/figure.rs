@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::{MeasureRequest, TraceData};
+use moescope_analytics::MeasureRequest;
 use moescope_figures::{FigureOptions, catalogue};
 use moescope_pipeline::{FigureJob, FigureSpec, kind, usual_metric};
 
