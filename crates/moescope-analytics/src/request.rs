@@ -4,13 +4,13 @@ use moescope_core::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnalyticsError, Control, FingerprintKind,
+    AnalyticsError, Control, FingerprintKind, LoadMass,
     stats::information::{BiasCorrection, LabelPrior},
 };
 
 /// Everything that a metric is told besides the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct MeasureRequest {
     /// The decisions to count.
     pub scope: Scope,
@@ -40,6 +40,14 @@ pub struct MeasureRequest {
     pub fingerprint: FingerprintKind,
     /// The cumulative score at which a set of experts that ESFT selects is complete; `None` is the published value.
     pub esft_p: Option<f64>,
+    /// What the load of an expert is a sum of; `None` is what the definition of each metric says.
+    pub mass: Option<LoadMass>,
+    /// The largest distance of tokens whose experts are compared.
+    pub lags: u32,
+    /// Tokens of a segment that one set of experts is to serve.
+    pub segment: u32,
+    /// Tokens of a window whose routing is compared with that of labels.
+    pub window: u32,
 }
 
 impl Default for MeasureRequest {
@@ -59,6 +67,10 @@ impl Default for MeasureRequest {
             given: vec![Control::Token],
             fingerprint: FingerprintKind::default(),
             esft_p: None,
+            mass: None,
+            lags: 32,
+            segment: 16,
+            window: 32,
         }
     }
 }
@@ -69,8 +81,10 @@ impl MeasureRequest {
     /// # Errors
     /// When the level is not between 0 and 1, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd,
     /// a contrast compares a label with itself, or what is held constant is the label itself or nothing.
+    /// When the level is not between 0 and 1, a number of tokens is 0 or absurd, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd, or a contrast compares a label with itself.
     pub fn check(&self) -> Result<(), AnalyticsError> {
         const MOST_RESAMPLES: u32 = 1_000_000;
+        const MOST_TOKENS: u32 = 1024;
         let error = |reason: String| Err(AnalyticsError::Request(reason));
         if !(self.level > 0.0 && self.level < 1.0) {
             return error(format!(
@@ -90,6 +104,16 @@ impl MeasureRequest {
             ));
         }
         self.check_controls()?;
+        let lengths = [
+            ("largest lag", self.lags),
+            ("length of a segment", self.segment),
+            ("length of a window", self.window),
+        ];
+        if let Some((name, found)) = lengths.iter().find(|(_, n)| !(1..=MOST_TOKENS).contains(n)) {
+            return error(format!(
+                "the {name} is {found} tokens; use 1 to {MOST_TOKENS}"
+            ));
+        }
         match &self.contrast {
             Some((a, b)) if a == b => error(format!(
                 "the contrast compares '{a}' with itself; name two labels, e.g. math:law"
@@ -120,6 +144,17 @@ impl MeasureRequest {
             );
         }
         Ok(())
+    }
+
+    /// Refuses another mass than assignments, for a metric that is defined by them.
+    pub(crate) fn check_mass_is_counts(&self, metric: &str) -> Result<(), AnalyticsError> {
+        match self.mass {
+            None | Some(LoadMass::Counts) => Ok(()),
+            Some(mass) => Err(AnalyticsError::Request(format!(
+                "{metric} is defined by assignments, not by {}; leave out --mass, or use relative_load",
+                mass.as_str()
+            ))),
+        }
     }
 }
 
@@ -154,6 +189,11 @@ mod tests {
         assert!(check(matched(&["token"])).contains("conditional_mutual_information"));
         assert!(check(matched(&["discipline"])).contains("held constant"));
         matched(&["genre", "length", "position"]).check().unwrap();
+        let segment = MeasureRequest {
+            segment: 0,
+            ..MeasureRequest::default()
+        };
+        assert!(check(segment).contains("length of a segment is 0 tokens"));
         MeasureRequest::default().check().unwrap();
     }
 }

@@ -39,6 +39,7 @@ mod model;
 pub mod names;
 mod prompt;
 pub mod sizes;
+mod stored_weights;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -47,7 +48,9 @@ pub use capture::{
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
-pub use figure::{FigureJob, caption_of, kind, usual_metric};
+pub use figure::{
+    FigureJob, FigureSpec, SpecFigure, caption_of, kind, latex_caption_of, usual_metric,
+};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
 pub use import::{ImportJob, LabelFiles};
@@ -60,3 +63,4 @@ pub use model::{
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
+pub use stored_weights::StoredWeights;

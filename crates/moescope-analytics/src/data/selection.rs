@@ -4,7 +4,7 @@ mod confounds;
 mod matching;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use moescope_core::{Axis, AxisKind, Progress, Protocol};
 
@@ -104,6 +104,62 @@ impl Selection {
         selection.notes.push(note);
         selection.matching = Some(matching);
         Ok(selection)
+    }
+
+    /// The same documents under one label, for quantities that no label divides; a contrast keeps its two.
+    pub(crate) fn under_one_label(mut self, request: &MeasureRequest) -> Self {
+        if request.contrast.is_none() {
+            self.labels = vec![documents::ALL.to_owned()];
+            self.label.fill(0);
+            self.unit.clone_from(&self.group);
+            self.unit_label = vec![0; self.groups];
+        }
+        self
+    }
+
+    /// The place of each of the trace's documents in this selection, where it has one.
+    pub(crate) fn places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.documents().len()];
+        for (place, document) in self.documents.iter().enumerate() {
+            places[*document] = Some(place);
+        }
+        places
+    }
+
+    /// The place of each of the trace's layers in this selection, where it has one.
+    pub(crate) fn layer_places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.layers().len()];
+        for (place, layer) in self.layers.iter().enumerate() {
+            places[*layer] = Some(place);
+        }
+        places
+    }
+
+    /// The same documents under one label, their groups put together into at most `blocks` units of resampling.
+    ///
+    /// Groups are dealt to blocks in turn, so that blocks are alike in size.
+    pub(crate) fn pooled(&self, blocks: usize) -> Self {
+        Self {
+            labels: vec!["all labels".to_owned()],
+            label: vec![0; self.documents.len()],
+            unit: self.group.iter().map(|group| group % blocks).collect(),
+            unit_label: vec![0; self.groups.min(blocks)],
+            ..self.clone()
+        }
+    }
+
+    /// The same with all selected layers taken as one.
+    pub(crate) fn with_layers_together(&self) -> Self {
+        Self {
+            layers: self.layers[..1].to_vec(),
+            layer_labels: vec!["all selected".to_owned()],
+            ..self.clone()
+        }
+    }
+
+    /// The place of each selected document among the selected, by its index in the trace.
+    pub(crate) fn place_of_documents(&self) -> HashMap<usize, usize> {
+        self.documents.iter().copied().zip(0..).collect()
     }
 
     /// The axis of layers.

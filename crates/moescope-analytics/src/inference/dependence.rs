@@ -4,7 +4,9 @@ use moescope_core::{
     Axis, AxisKind, Interval, Measurement, NullComparison, Progress, Protocol, Weighting,
 };
 
-use super::{interval_words, load_table, null_words, words::significant};
+use super::{
+    interval_words, load_table, mass_note, need_two_labels, null_words, words::significant,
+};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
@@ -31,6 +33,18 @@ pub(crate) struct Dependence {
     pub(crate) most: fn(f64, f64) -> f64,
 }
 
+/// A quantity that is 0 where the labels share their experts, and grows with how much they differ.
+pub(crate) struct Association<'a> {
+    /// The metric.
+    pub(crate) about: &'a About,
+    /// From the load `[labels, experts]` and the number of experts to the quantity.
+    pub(crate) value: &'a (dyn Fn(&[f64], usize) -> f64 + Sync),
+    /// Its largest value for numbers of labels and experts.
+    pub(crate) most: fn(f64, f64) -> f64,
+    /// The quantity minus the bias of independent assignments, where such a correction is known.
+    pub(crate) less_biased: Option<&'a (dyn Fn(&[f64], usize) -> f64 + Sync)>,
+}
+
 /// Measures a dependence at every layer.
 pub(crate) fn measure_dependence(
     data: &TraceData,
@@ -38,13 +52,45 @@ pub(crate) fn measure_dependence(
     dependence: &Dependence,
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
-    let about = &dependence.about;
+    let value = |mass: &[f64], experts: usize| {
+        (dependence.value)(&mutual_information(mass, experts, request.prior))
+    };
+    let less_biased = |mass: &[f64], experts: usize| {
+        let found = mutual_information(mass, experts, request.prior);
+        (dependence.value)(&MutualInformation {
+            bits: found.bits - miller_madow_bias_bits(mass, experts, request.prior),
+            ..found
+        })
+    };
+    let association = Association {
+        about: &dependence.about,
+        value: &value,
+        most: dependence.most,
+        less_biased: Some(&less_biased),
+    };
+    measure_association(data, request, &association, progress)
+}
+
+/// Measures an association at every layer.
+pub(crate) fn measure_association(
+    data: &TraceData,
+    request: &MeasureRequest,
+    association: &Association<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Measurement>, AnalyticsError> {
+    let about = association.about;
+    if request.bias == BiasCorrection::MillerMadow && association.less_biased.is_none() {
+        return Err(AnalyticsError::Request(format!(
+            "Miller and Madow's correction is for entropies, and {} has none; use --bias permutation",
+            about.name
+        )));
+    }
     let selection = dependent_selection(data, request, about.name, progress)?;
     let labels = selection.labels.len();
     let table = load_table(data, &selection, request, about.name, progress)?;
     let experts = table.columns;
     let evaluate = |sums: &[f64], out: &mut [f64]| {
-        out[0] = (dependence.value)(&mutual_information(sums, experts, request.prior));
+        out[0] = (association.value)(sums, experts);
     };
     let statistic = Statistic {
         len: 1,
@@ -52,7 +98,7 @@ pub(crate) fn measure_dependence(
         sides: &|_| Sides::All,
     };
     #[expect(clippy::cast_precision_loss, reason = "numbers of labels and experts")]
-    let most = (dependence.most)(labels as f64, experts as f64);
+    let most = (association.most)(labels as f64, experts as f64);
     let method = IntervalMethod::BiasCorrected { range: (0.0, most) };
     let config = BootstrapConfig {
         resamples: request.resamples,
@@ -67,16 +113,11 @@ pub(crate) fn measure_dependence(
     protocol.interval_method = interval_words(&selection, request, method, &resampled);
     protocol.null_method = null_words(&family, Tail::Greater, "layers");
     let sums: Vec<Vec<f64>> = (0..table.layers).map(|layer| table.sums(layer)).collect();
-    let less_bias = |sums: &Vec<f64>| {
-        let found = mutual_information(sums, experts, request.prior);
-        (dependence.value)(&MutualInformation {
-            bits: found.bits - miller_madow_bias_bits(sums, experts, request.prior),
-            ..found
-        })
-    };
+    let less_biased = association.less_biased.unwrap_or(association.value);
+    protocol.notes.extend(mass_note(request.mass));
     let found = DependenceOfLayers {
         plug_in: sums.iter().map(|sums| statistic.values(sums)[0]).collect(),
-        miller_madow: sums.iter().map(less_bias).collect(),
+        miller_madow: sums.iter().map(|sums| less_biased(sums, experts)).collect(),
         resampled,
         family,
         protocol,
@@ -92,13 +133,7 @@ pub(super) fn dependent_selection(
     progress: &dyn Progress,
 ) -> Result<Selection, AnalyticsError> {
     let selection = Selection::new(data, request, metric, progress)?;
-    if selection.labels.len() < 2 {
-        return Err(AnalyticsError::TooLittle {
-            metric: metric.to_owned(),
-            found: format!("there is one {} only", request.by),
-            help: "compare at least two labels, e.g. with another --by".to_owned(),
-        });
-    }
+    need_two_labels(&selection, request, metric)?;
     let is_weighted =
         request.scope.weighting == Weighting::Document || !request.match_on.is_empty();
     if request.bias == BiasCorrection::MillerMadow && is_weighted {

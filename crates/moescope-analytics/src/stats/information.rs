@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::real;
+
 /// Which weight each label has in a mutual information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -170,6 +172,89 @@ pub(crate) fn miller_madow_bias_nats(
     within - between
 }
 
+/// Cramér's V of label and expert of `mass`, `[labels, experts]` row-major; NaN where a label has no mass.
+///
+/// Experts without mass do not count; 0 where only one is left.
+pub(crate) fn cramers_v(mass: &[f64], experts: usize, prior: LabelPrior) -> f64 {
+    let joint = Joint::of(mass, experts, prior);
+    if joint.of_label.iter().any(|p| p.is_nan() || *p <= 0.0) {
+        return f64::NAN;
+    }
+    let used = joint.of_expert.iter().filter(|p| **p > 0.0).count();
+    let smaller = joint.of_label.len().min(used);
+    if smaller < 2 {
+        return 0.0;
+    }
+    let squares: f64 = joint
+        .cells()
+        .filter(|(_, expected)| *expected > 0.0)
+        .map(|(p, expected)| (p - expected).powi(2) / expected)
+        .sum();
+    (squares / real(smaller - 1)).sqrt()
+}
+
+/// Normalised pointwise mutual information of every label and expert, from `mass` to `out`, both `[labels, experts]` row-major.
+///
+/// `ln(p(e, d) / (p(e) p(d))) / −ln p(e, d)`: −1 where they never meet, NaN where either never occurs.
+pub(crate) fn normalized_pmi(mass: &[f64], experts: usize, prior: LabelPrior, out: &mut [f64]) {
+    let joint = Joint::of(mass, experts, prior);
+    for (out, (p, expected)) in out.iter_mut().zip(joint.cells()) {
+        *out = if expected.is_nan() || expected <= 0.0 {
+            f64::NAN
+        } else if p <= 0.0 {
+            -1.0
+        } else if p >= 1.0 {
+            // A single label with a single expert: the limit.
+            1.0
+        } else {
+            (p / expected).ln() / -p.ln()
+        };
+    }
+}
+
+/// The distribution of label and expert together, with its marginals; NaN in rows of labels without mass.
+struct Joint {
+    /// `[labels, experts]`.
+    of_both: Vec<f64>,
+    of_label: Vec<f64>,
+    of_expert: Vec<f64>,
+}
+
+impl Joint {
+    fn of(mass: &[f64], experts: usize, prior: LabelPrior) -> Self {
+        let labels = mass.len() / experts;
+        let grand: f64 = mass.iter().sum();
+        let mut joint = Self {
+            of_both: Vec::with_capacity(mass.len()),
+            of_label: vec![0.0; labels],
+            of_expert: vec![0.0; experts],
+        };
+        for (row, of_label) in mass.chunks_exact(experts).zip(&mut joint.of_label) {
+            let total: f64 = row.iter().sum();
+            let scale = match prior {
+                LabelPrior::Equal => 1.0 / (real(labels) * total),
+                LabelPrior::Mass => 1.0 / grand,
+            };
+            for (m, of_expert) in row.iter().zip(&mut joint.of_expert) {
+                let p = m * scale;
+                joint.of_both.push(p);
+                *of_label += p;
+                *of_expert += p;
+            }
+        }
+        joint
+    }
+
+    /// Every probability beside the product of its marginals, row-major.
+    fn cells(&self) -> impl Iterator<Item = (f64, f64)> {
+        let expected = self
+            .of_label
+            .iter()
+            .flat_map(|label| self.of_expert.iter().map(move |expert| label * expert));
+        self.of_both.iter().copied().zip(expected)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +286,45 @@ mod tests {
         let by_mass = mutual_information(&[10.0, 0.0, 0.0, 30.0], 2, LabelPrior::Mass);
         assert!((by_mass.bits - 0.811_278_124_459_132_8).abs() < 1e-12);
         assert!((by_mass.normalized() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn association_is_whole_for_disjoint_labels_and_absent_for_equal_ones() {
+        let v = |mass: &[f64], prior| cramers_v(mass, 3, prior);
+        for prior in [LabelPrior::Equal, LabelPrior::Mass] {
+            // The third expert is never chosen.
+            assert!((v(&[10.0, 0.0, 0.0, 0.0, 30.0, 0.0], prior) - 1.0).abs() < 1e-12);
+            assert!(v(&[1.0, 3.0, 0.0, 5.0, 15.0, 0.0], prior).abs() < 1e-12);
+            assert!(v(&[1.0, 0.0, 0.0, 5.0, 0.0, 0.0], prior).abs() < 1e-12);
+        }
+        // Rows (3, 1) and (2, 6) of 12: χ² = 12 (18 − 2)² / (4 · 8 · 5 · 7) = 2.742857; V = √(χ²/12) = 0.4780914.
+        assert!((v(&[3.0, 1.0, 0.0, 2.0, 6.0, 0.0], LabelPrior::Mass) - 0.478_091_4).abs() < 1e-7);
+        // Scaled to (¾, ¼) and (¼, ¾): V = ½.
+        assert!((v(&[3.0, 1.0, 0.0, 2.0, 6.0, 0.0], LabelPrior::Equal) - 0.5).abs() < 1e-12);
+        assert!(v(&[0.0, 0.0, 0.0, 2.0, 6.0, 0.0], LabelPrior::Equal).is_nan());
+        assert!(v(&[0.0, 0.0, 0.0, 2.0, 6.0, 0.0], LabelPrior::Mass).is_nan());
+    }
+
+    #[test]
+    fn pointwise_information_is_normalised_by_surprise() {
+        // Equal priors: p = (⅜, ⅛, ⅛, ⅜), marginals ½: ln(3/2) / −ln ⅜ = 0.4133901, ln(½) / −ln ⅛ = −⅓.
+        let mut out = [0.0; 4];
+        normalized_pmi(&[3.0, 1.0, 2.0, 6.0], 2, LabelPrior::Equal, &mut out);
+        for (found, expected) in out
+            .iter()
+            .zip([0.413_390_1, -1.0 / 3.0, -1.0 / 3.0, 0.413_390_1])
+        {
+            assert!((found - expected).abs() < 1e-7, "{out:?}");
+        }
+        let mut out = [0.0; 6];
+        normalized_pmi(
+            &[4.0, 0.0, 0.0, 0.0, 4.0, 0.0],
+            3,
+            LabelPrior::Mass,
+            &mut out,
+        );
+        assert!((out[0] - 1.0).abs() < 1e-12 && (out[1] + 1.0).abs() < 1e-12);
+        assert!(out[2].is_nan());
     }
 
     #[test]
