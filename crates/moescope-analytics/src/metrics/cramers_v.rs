@@ -37,6 +37,7 @@ impl Metric for CramersV {
             about: &self.about(),
             value: &|mass, experts| cramers_v(mass, experts, request.prior),
             most: |_, _| 1.0,
+            less_biased: None,
         };
         measure_association(data, request, &association, progress)
     }
