@@ -13,9 +13,10 @@ use crate::{
 };
 
 /// Metrics of assignments per expert, which can be counted by position.
-const BY_POSITION: [&str; 15] = [
+const BY_POSITION: [&str; 18] = [
     "assignment_share",
     "coverage_count",
+    "cramers_v",
     "domain_specialization",
     "effective_experts",
     "gini",
@@ -29,6 +30,8 @@ const BY_POSITION: [&str; 15] = [
     "nmi",
     "rare_experts",
     "relative_load",
+    "risk_difference",
+    "shared_top_experts",
 ];
 
 /// Other metrics made of sums per unit, which obey weights.
