@@ -35,7 +35,7 @@ const BY_POSITION: [&str; 18] = [
 ];
 
 /// Other metrics made of sums per unit, which obey weights.
-const BY_DOCUMENT: [&str; 13] = [
+const BY_DOCUMENT: [&str; 12] = [
     "any_overlap_repetition",
     "aux_loss",
     "esft_gate_experts",
@@ -44,7 +44,6 @@ const BY_DOCUMENT: [&str; 13] = [
     "first_choice_repetition",
     "routing_entropy",
     "selection_margin",
-    "shared_top_experts",
     "top_set_jaccard",
     "topk_mass",
     "weight_ratio",
