@@ -74,7 +74,8 @@ impl ValueScale {
                     (most / 2.0, most * 2.0)
                 }
             }
-            (_, Mapping::Linear) => {
+            // A scale of ratios is made by [`Self::of_ratios`] alone.
+            (_, Mapping::Linear | Mapping::Ratio) => {
                 // Shares and counts start at zero, unless all of them lie far from it.
                 let low = if least >= 0.0 && least <= 0.5 * most {
                     0.0

@@ -39,6 +39,7 @@ mod model;
 pub mod names;
 mod prompt;
 pub mod sizes;
+mod stored_weights;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -62,3 +63,4 @@ pub use model::{
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
+pub use stored_weights::StoredWeights;

@@ -74,7 +74,13 @@ fn every_metric_of_the_catalogue_measures_the_demo() {
         })
         .collect();
     assert!(names.len() >= 13, "{names:?}");
+    // Of pairs of samples, which the demo's prompts are not.
+    let names: Vec<String> = names
+        .into_iter()
+        .filter(|name| name != "sense_contrast")
+        .collect();
     let mut args = vec!["measure", trace(), "--json", "--resamples", "50"];
+    args.extend(["--model", "demo"]);
     args.extend(names.iter().map(String::as_str));
     let rows: Vec<Value> = succeed(&args)
         .stdout
@@ -87,11 +93,16 @@ fn every_metric_of_the_catalogue_measures_the_demo() {
             mine.iter().any(|row| row["value"].is_number()),
             "{name} gave no number"
         );
-        assert!(mine.iter().all(|row| {
-            row["protocol"]
-                .as_str()
-                .is_some_and(|p| p.contains("prefill"))
-        }));
+        // What is measured of weights alone has no phase.
+        let scope = if name.ends_with("_similarity") {
+            "weights of"
+        } else {
+            "prefill"
+        };
+        assert!(
+            mine.iter()
+                .all(|row| { row["protocol"].as_str().is_some_and(|p| p.contains(scope)) })
+        );
     }
 }
 
@@ -139,6 +150,95 @@ fn formats_agree() {
         .parse()
         .unwrap();
     assert!((first - values[0]).abs() < 1e-12);
+}
+
+#[test]
+fn an_expert_is_told_of_with_the_numbers_of_measure() {
+    let quick = ["--resamples", "100"];
+    let told = succeed(&[&["expert", trace(), "2:5", "--json"], &quick[..]].concat()).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let args = [
+        "measure",
+        trace(),
+        "domain_specialization",
+        "--layers",
+        "2",
+        "--json",
+    ];
+    let rows: Vec<Value> = succeed(&[&args[..], &quick[..]].concat())
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let labels = told["labels"].as_array().unwrap();
+    assert_eq!(labels.len(), 15);
+    for label in labels {
+        let row = rows
+            .iter()
+            .find(|row| row["group_a"] == label["label"] && row["expert"] == "5")
+            .unwrap();
+        assert_eq!(
+            (&label["share"], &label["interval"]["low"], &label["q"]),
+            (&row["value"], &row["low"], &row["q"])
+        );
+    }
+    assert_eq!(told["contexts"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        told["missing"].as_array().unwrap().len(),
+        0,
+        "{}",
+        told["missing"]
+    );
+    let classes: Vec<&Value> = told["tokens"].as_array().unwrap().iter().collect();
+    assert_eq!(classes.len(), 3);
+    let text = succeed(&[&["expert", trace(), "2:5", "--contexts", "3"], &quick[..]].concat());
+    for heading in [
+        "layer 2, expert 5 of 8",
+        "Share of tokens by discipline",
+        "Chosen together with",
+        "Predicted next tokens",
+        "Vocabulary specialization of the layer",
+        "Share of tokens by position",
+        "In context",
+        "actual next",
+    ] {
+        assert!(text.stdout.contains(heading), "{heading}: {}", text.stdout);
+    }
+    refuse(&["expert", trace(), "5"], &["LAYER:EXPERT", "3:5"]);
+    refuse(&["expert", trace(), "2:8"], &["experts 0 to 7"]);
+    refuse(&["expert", trace(), "77:0"], &["77", "the trace has"]);
+}
+
+#[test]
+fn weights_are_measured_where_the_model_is_named() {
+    let args = [
+        "measure",
+        trace(),
+        "router_similarity",
+        "--layers",
+        "1",
+        "--json",
+    ];
+    refuse(&args, &["--model MODEL"]);
+    let rows = succeed(&[&args[..], &["--model", "demo"]].concat()).stdout;
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 64);
+    for row in &rows {
+        let value = row["value"].as_f64().unwrap();
+        assert!((-1.0..=1.0).contains(&value));
+        assert_eq!(
+            row["expert"] == row["expert_b"],
+            value > 1.0 - 1e-9,
+            "{row}"
+        );
+    }
+    refuse(
+        &["measure", trace(), "sense_contrast"],
+        &["'pair'", "--keep-columns"],
+    );
 }
 
 #[test]

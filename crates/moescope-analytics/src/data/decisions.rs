@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use moescope_core::{Phase, PhaseSelection, Scope};
 
+use super::steps::Steps;
+
 /// What a metric needs of each decision and of its token, and which decisions it counts.
 #[expect(
     clippy::struct_excessive_bools,
@@ -148,8 +150,12 @@ impl<'a> DocumentDecisions<'a> {
 }
 
 /// The decisions and tokens of some whole documents, as columns.
+///
+/// Columns may have rows beyond those of the documents.
 #[derive(Debug, Default)]
 pub(crate) struct DecisionShard {
+    /// How far the pass is that this is part of.
+    pub(super) steps: Steps,
     pub(super) top_k: usize,
     pub(super) documents: Vec<DocumentRows>,
     pub(super) position: Vec<u32>,
@@ -176,6 +182,32 @@ pub(super) struct TokenColumns {
     pub(super) ids: Vec<u32>,
     pub(super) surprisal: Vec<f32>,
     pub(super) predicted_ids: Vec<u32>,
+}
+
+impl TokenColumns {
+    /// Adds rows of other columns.
+    pub(super) fn append(&mut self, from: &Self, rows: Range<usize>) {
+        fn append<T: Copy>(to: &mut Vec<T>, from: &[T], rows: Range<usize>) {
+            // What was not asked for has no values.
+            to.extend_from_slice(from.get(rows).unwrap_or_default());
+        }
+        append(&mut self.position, &from.position, rows.clone());
+        append(&mut self.counted, &from.counted, rows.clone());
+        append(&mut self.phase, &from.phase, rows.clone());
+        append(&mut self.ids, &from.ids, rows.clone());
+        append(&mut self.surprisal, &from.surprisal, rows.clone());
+        append(&mut self.predicted_ids, &from.predicted_ids, rows);
+    }
+
+    /// Drops all rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.position.clear();
+        self.counted.clear();
+        self.phase.clear();
+        self.ids.clear();
+        self.surprisal.clear();
+        self.predicted_ids.clear();
+    }
 }
 
 /// Where a document's rows are.

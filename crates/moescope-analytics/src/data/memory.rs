@@ -6,7 +6,8 @@ use std::{
 };
 
 use moescope_core::{
-    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Sample, TokenRow,
+    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Progress, Sample,
+    TokenRow,
 };
 
 use moescope_trace::Profile;
@@ -15,6 +16,8 @@ use super::{
     DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TraceData,
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
+    steps::Steps,
+    texts::{TokenText, VisitTexts},
 };
 use crate::AnalyticsError;
 
@@ -238,13 +241,18 @@ pub(super) fn visit_shards(
     documents: &[MemoryDocument],
     needs: DecisionNeeds,
     metric: &str,
+    progress: &dyn Progress,
     visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
 ) -> Result<(), AnalyticsError> {
+    let steps = Steps::new(documents.len() as u64, "reading decisions");
     for (number, document) in (0u32..).zip(documents) {
         let index = data
             .index_of(number)
             .expect("every document in memory was numbered");
-        visit(&shard_of(data, index, document, needs, metric)?)?;
+        let mut shard = shard_of(data, index, document, needs, metric)?;
+        shard.steps = steps.clone();
+        steps.add(1, progress)?;
+        visit(&shard)?;
     }
     Ok(())
 }
@@ -286,6 +294,7 @@ fn shard_of(
         (false, _) => Vec::new(),
     };
     Ok(DecisionShard {
+        steps: Steps::default(),
         top_k: batch.top_k(),
         documents: vec![DocumentRows {
             document: index,
@@ -386,6 +395,30 @@ pub(super) fn token_counts(
         found[index] = counts.into_iter().collect();
     }
     Ok(found)
+}
+
+pub(super) fn visit_texts(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    is_wanted: &dyn Fn(usize) -> bool,
+    visit: &mut VisitTexts<'_>,
+) {
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        if !is_wanted(index) || document.tokens.is_empty() {
+            continue;
+        }
+        let text = |token: &TokenRow| TokenText {
+            position: token.position,
+            id: token.token_id,
+            text: token.text.clone(),
+        };
+        if !visit(index, document.tokens.iter().map(text).collect()) {
+            return;
+        }
+    }
 }
 
 fn is_counted(token: &TokenRow, needs: DecisionNeeds) -> bool {

@@ -59,7 +59,7 @@ pub(crate) fn null_words(family: &NullFamily, tail: Tail, corrected_over: &str) 
     }
     let tail = match tail {
         Tail::Greater => "one-sided",
-        Tail::TwoSided => "two-sided",
+        Tail::TwoSided | Tail::AroundZero => "two-sided",
     };
     format!(
         "labels permuted over groups, documents intact, {} permutations, {tail}; q corrects for all {corrected_over} (max-T)",

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
-use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, Profile, TraceData, find};
+use moescope_analytics::{
+    ExpertsOrder, LoadMass, MeasureRequest, MemoryDocument, Profile, TraceData, find,
+};
 use moescope_core::{
     DecisionBatch, Discipline, Gating, LayerId, Measurement, ModelSpec, NoProgress, Phase, Sample,
     TokenRow,
@@ -164,7 +166,9 @@ impl Synthetic {
             let words = 20;
             let own = u32::try_from(label).unwrap() * 7;
             let id = rng.random_range(0..words) + if rng.random::<f32>() < 0.3 { own } else { 0 };
-            tokens.push(token(position, id));
+            let mut token = token(position, id);
+            token.surprisal = Some((u16::try_from(id).unwrap() % 7).into());
+            tokens.push(token);
             for (place, layer) in (0u16..).zip(&model.moe_layers) {
                 let start = usize::from(place) * experts;
                 let logits: Vec<f32> = preferences[start..start + experts]
@@ -200,6 +204,24 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
 }
 
+/// A document of content tokens at one layer, of which only the chosen experts are known, best first.
+pub(crate) fn chosen<const K: usize>(
+    model: &ModelSpec,
+    meta: Sample,
+    choices: &[[u16; K]],
+) -> MemoryDocument {
+    let mut batch = DecisionBatch::ids_only(usize::from(model.num_experts), K);
+    let mut tokens = Vec::new();
+    for (position, experts) in (0u32..).zip(choices) {
+        tokens.push(token(position, u32::from(experts[0])));
+        batch.position.push(position);
+        batch.layer.push(model.moe_layers[0]);
+        batch.moe_layer.push(0);
+        batch.selected_experts.extend(experts);
+    }
+    MemoryDocument::from_decisions(model, meta, tokens, batch)
+}
+
 /// A document of which only counts are known, `[layers][experts]`.
 pub(crate) fn counted(model: &ModelSpec, meta: Sample, counts: &[Vec<u32>]) -> MemoryDocument {
     let profiles = (0u16..)
@@ -220,5 +242,46 @@ pub(crate) fn counted(model: &ModelSpec, meta: Sample, counts: &[Vec<u32>]) -> M
         sample: meta,
         profiles,
         ..MemoryDocument::default()
+    }
+}
+
+/// Counts of one layer of a top-2 model, as one document per label.
+pub(crate) fn of_counts(experts: u16, counts: &[Vec<u32>]) -> TraceData {
+    let model = model(1, experts, 2);
+    let documents = counts
+        .iter()
+        .zip(NAMES)
+        .map(|(counts, label)| {
+            counted(
+                &model,
+                sample(label, label, label),
+                std::slice::from_ref(counts),
+            )
+        })
+        .collect();
+    TraceData::in_memory(model, ExpertsOrder::ByWeight, documents).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    for (a, b) in found.iter().zip(expected) {
+        assert!(
+            (a - b).abs() <= tolerance,
+            "found {found:?}, expected {expected:?}"
+        );
+    }
+}
+
+/// The first table of a metric.
+pub(crate) fn first(data: &TraceData, name: &str) -> Measurement {
+    measure(data, name, &quick()).remove(0)
+}
+
+/// [`quick`] with another load.
+pub(crate) fn with_mass(mass: LoadMass) -> MeasureRequest {
+    MeasureRequest {
+        mass: Some(mass),
+        ..quick()
     }
 }

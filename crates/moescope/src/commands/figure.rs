@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::{MeasureRequest, TraceData};
+use moescope_analytics::MeasureRequest;
 use moescope_figures::{FigureOptions, catalogue};
 use moescope_pipeline::{FigureJob, FigureSpec, kind, usual_metric};
 
@@ -194,7 +194,7 @@ fn draw_one(args: &FigureArgs, trace: &Path, name: &str, console: &Console) -> a
         request: args.request.request()?,
         options: args.look.options()?,
     };
-    let data = TraceData::open(trace)?;
+    let data = args.request.open(trace)?;
     job.write(&data, out, console)?;
     console.finish();
     console.note(&format!("wrote {}", out.display()));

@@ -3,12 +3,17 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find, long_table, table};
+use moescope_analytics::{
+    BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
+    long_table, table,
+};
 use moescope_core::{Measurement, Scope, Weighting};
+use moescope_pipeline::{ModelFolder, StoredWeights};
 
 use crate::{console::Console, exit::Outcome, output};
 
@@ -18,7 +23,10 @@ use crate::{console::Console, exit::Outcome, output};
 Examples:
   moescope measure my-trace mutual_information
   moescope measure my-trace domain_specialization --layers 3 --contrast math:law
+  moescope measure my-trace mutual_information --match genre,length
+  moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
+  moescope measure my-trace router_similarity --model my-model
 
 `moescope metrics` lists the metrics.")]
 pub(crate) struct MeasureArgs {
@@ -30,6 +38,9 @@ pub(crate) struct MeasureArgs {
     metrics: Vec<String>,
     #[command(flatten)]
     request: RequestArgs,
+    /// The model that made the trace, for metrics of its weights: a folder, a repository id in the local cache, or `demo`
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// The output's format
     #[arg(long, value_enum, default_value_t)]
     format: TableFormat,
@@ -77,6 +88,24 @@ pub(crate) struct RequestArgs {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// Neither read nor write the cache beside a large trace (`.moescope-cache` in its folder)
+    #[arg(long)]
+    no_cache: bool,
+    /// Weight documents (tokens, for `position`) so that these are distributed alike under every label: `genre`, `length`,
+    /// `position`, or any label column
+    #[arg(long = "match", value_delimiter = ',', value_name = "VARIABLES")]
+    match_on: Vec<Control>,
+    /// What `conditional_mutual_information` holds constant: `token`, `position`, `length`, or any label column; several jointly
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "token",
+        value_name = "VARIABLES"
+    )]
+    given: Vec<Control>,
+    /// How the upward bias of mutual information is corrected
+    #[arg(long, value_enum, default_value_t)]
+    bias: BiasArg,
     /// What stands for a document in maps and classifiers: `mean_prob`, `selection_frequency`, `weight_share`,
     /// `last_prob`, `scidfm_logits`, `scidfm_probs`, `scidfm_weights`
     #[arg(long, default_value = "mean_prob", value_name = "KIND")]
@@ -84,6 +113,19 @@ pub(crate) struct RequestArgs {
     /// The cumulative score at which a set of `esft_gate_experts` (published: 0.1) or `esft_token_experts` (0.2) is complete
     #[arg(long, value_name = "P")]
     esft_p: Option<f64>,
+    /// What the load of an expert is a sum of: `counts`, `weights`, `probabilities`, `last_probabilities` (of each
+    /// document's last token); by default what each metric's definition says, which is mostly `counts`
+    #[arg(long, value_name = "MASS")]
+    mass: Option<String>,
+    /// The largest distance of tokens in `overlap_by_lag`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    lags: u32,
+    /// The length of segments in `segment_routing_consistency` and `expert_cache_hit_rate`
+    #[arg(long, default_value_t = 16, value_name = "TOKENS")]
+    segment: u32,
+    /// The length of windows in `label_drift`
+    #[arg(long, default_value_t = 32, value_name = "TOKENS")]
+    window: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -91,6 +133,17 @@ enum WeightingArg {
     #[default]
     Token,
     Document,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum BiasArg {
+    /// Subtract the mean over permuted labels.
+    #[default]
+    Permutation,
+    /// Subtract the bias of independent tokens.
+    MillerMadow,
+    /// Subtract nothing.
+    None,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -105,6 +158,16 @@ enum TableFormat {
 }
 
 impl RequestArgs {
+    /// Opens the trace that is measured.
+    pub(crate) fn open(&self, trace: &Path) -> anyhow::Result<TraceData> {
+        let data = TraceData::open(trace)?;
+        Ok(if self.no_cache {
+            data.without_cache()
+        } else {
+            data
+        })
+    }
+
     /// The request that the options describe.
     pub(crate) fn request(&self) -> anyhow::Result<MeasureRequest> {
         let contrast = self
@@ -129,6 +192,7 @@ impl RequestArgs {
                     kinds.join(", ")
                 )
             })?;
+        let mass = self.mass.as_deref().map(load_mass).transpose()?;
         let request = MeasureRequest {
             scope: Scope {
                 layers: self.layers.parse()?,
@@ -147,13 +211,37 @@ impl RequestArgs {
             permutations: self.resamples,
             seed: self.seed,
             level: self.level,
+            match_on: self.match_on.clone(),
+            given: self.given.clone(),
+            bias: match self.bias {
+                BiasArg::Permutation => BiasCorrection::Permutation,
+                BiasArg::MillerMadow => BiasCorrection::MillerMadow,
+                BiasArg::None => BiasCorrection::None,
+            },
             fingerprint,
             esft_p: self.esft_p,
+            mass,
+            lags: self.lags,
+            segment: self.segment,
+            window: self.window,
             ..MeasureRequest::default()
         };
         request.check()?;
         Ok(request)
     }
+}
+
+fn load_mass(name: &str) -> anyhow::Result<LoadMass> {
+    let kinds = LoadMass::ALL.map(LoadMass::as_str);
+    LoadMass::ALL
+        .into_iter()
+        .find(|mass| mass.as_str() == name)
+        .with_context(|| {
+            format!(
+                "there is no mass '{name}'; the kinds are {}",
+                kinds.join(", ")
+            )
+        })
 }
 
 pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
@@ -163,7 +251,11 @@ pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outco
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let data = TraceData::open(&args.trace)?;
+    let mut data = args.request.open(&args.trace)?;
+    if let Some(model) = &args.model {
+        let weights = StoredWeights::open(ModelFolder::find(model, None)?, data.model())?;
+        data = data.with_weights(Arc::new(weights));
+    }
     let mut measurements = Vec::new();
     for metric in metrics {
         measurements.extend(metric.measure(&data, &request, console)?);

@@ -5,6 +5,7 @@ mod capture;
 mod compare_weights;
 mod completions;
 mod demo;
+mod expert;
 mod figure;
 mod generate;
 mod import;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Measure(measure::MeasureArgs),
     CompareWeights(compare_weights::CompareWeightsArgs),
     Metrics(metrics::MetricsArgs),
+    Expert(expert::ExpertArgs),
     Figure(figure::FigureArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -57,6 +59,7 @@ impl Command {
             Self::Measure(args) => measure::run(&args, console),
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
+            Self::Expert(args) => expert::run(&args, console),
             Self::Figure(args) => figure::run(&args, console),
             Self::Demo(args) => demo::run(&args, global, console),
             Self::Bench(args) => bench::run(&args, global, console),
