@@ -85,4 +85,4 @@ pub(crate) use vocabulary::{
 };
 pub(crate) use vocabulary_specialization::measure_vocabulary_specialization;
 pub(crate) use weight_similarity::{ComparedWeights, measure_weight_similarity};
-pub(crate) use words::{add_power_note, interval_words, null_words};
+pub(crate) use words::{add_power_note, interval_words, null_words, power_above_null};

@@ -101,6 +101,11 @@ impl UnitTable {
         self.strata.as_ref().map_or(self.units(), |s| s.unit.len())
     }
 
+    /// The unit of a part.
+    pub(super) fn unit_of(&self, part: usize) -> usize {
+        self.strata.as_ref().map_or(part, |s| s.unit[part])
+    }
+
     /// One part's row at one layer, `[columns]`.
     pub(crate) fn row(&self, layer: usize, part: usize) -> &[f64] {
         let start = (layer * self.parts() + part) * self.columns;
