@@ -39,7 +39,7 @@ WITH labelled AS (SELECT sample, discipline AS label FROM read_parquet('{trace}/
 
 
 def duckdb_numbered(trace):
-    """Disciplines as small numbers until the end: the fastest of six ways that were tried."""
+    """Disciplines as small numbers until the end: the fastest of five ways that were tried."""
     return f"""
 WITH labelled AS (SELECT sample, discipline, dense_rank() OVER (ORDER BY discipline)::UTINYINT AS label
                     FROM read_parquet('{trace}/samples/*.parquet')),
