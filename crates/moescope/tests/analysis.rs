@@ -198,7 +198,7 @@ fn an_expert_is_told_of_with_the_numbers_of_measure() {
         "Chosen together with",
         "Predicted next tokens",
         "Vocabulary specialization of the layer",
-        "Share of tokens by position",
+        "Share of assignments by position",
         "In context",
         "actual next",
     ] {
