@@ -50,8 +50,6 @@ pub(super) unsafe trait Simd {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// a · b + c for single numbers, rounded as [`Simd::fma`] rounds.
-    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32;
     /// 0 in every place of a register.
     unsafe fn part_zero() -> Self::Part;
     /// The floats of one register.
@@ -153,10 +151,6 @@ unsafe impl Simd for Portable {
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
-    }
-    #[inline(always)]
-    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
     }
     #[inline(always)]
     unsafe fn part_zero() -> Self::Part {

@@ -84,10 +84,6 @@ unsafe impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-    #[inline(always)]
     unsafe fn part_zero() -> Self::Part {
         unsafe { _mm256_setzero_ps() }
     }
@@ -281,10 +277,6 @@ unsafe impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         unsafe { _mm512_fmadd_ps(a, b, c) }
-    }
-    #[inline(always)]
-    unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
     }
     #[inline(always)]
     unsafe fn part_zero() -> Self::Part {
