@@ -25,20 +25,23 @@ mod fingerprint;
 mod inference;
 mod metric;
 mod metrics;
+mod metrics_of_traces;
 mod request;
 mod stats;
 mod table;
+mod traces;
 
 #[cfg(test)]
 mod oracle_tests;
 
-pub use catalogue::{catalogue, find, metrics_markdown};
+pub use catalogue::{catalogue, catalogue_of_traces, find, find_comparison, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
 pub use data::{Document, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
 pub use fingerprint::FingerprintKind;
-pub use metric::{About, Input, Metric};
+pub use metric::{About, Input, Metric, TraceSetMetric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::LabelPrior;
 pub use table::{LongTable, long_table, table};
+pub use traces::{TraceSet, difference_of_traces};

@@ -69,8 +69,9 @@ mod tests;
 pub use document::{Document, SampleRow};
 pub use error::TraceError;
 pub use manifest::{
-    Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Manifest, Overlong,
-    OverlongPolicy, Performance, Scores, Shard, ShardFile, Times, TokenizerIdentity, Toolkit,
+    Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Manifest,
+    ManifestDifference, Overlong, OverlongPolicy, Performance, Scores, Shard, ShardFile, Times,
+    TokenizerIdentity, Toolkit,
 };
 pub use profile::Profile;
 pub use record::{ProfileRecord, SampleRecord};

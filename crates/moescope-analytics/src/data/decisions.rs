@@ -1,6 +1,6 @@
 //! Decisions in order, one document at a time.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use moescope_core::{Phase, PhaseSelection, Scope};
 
@@ -27,6 +27,8 @@ pub(crate) struct DecisionNeeds {
     pub(crate) logits: bool,
     /// The tokens' ids.
     pub(crate) token_ids: bool,
+    /// Where the tokens stand in their text.
+    pub(crate) byte_ranges: bool,
     /// The tokens' surprisals.
     pub(crate) surprisal: bool,
     /// The most likely next tokens.
@@ -96,6 +98,8 @@ pub(crate) struct DocumentTokens<'a> {
     pub(crate) phase: &'a [Phase],
     /// Vocabulary entries, `[tokens]`.
     pub(crate) ids: &'a [u32],
+    /// First byte in the text and one past the last; equal where the token does not stand in the text. `[tokens]`.
+    pub(crate) byte_ranges: &'a [(u32, u32)],
     /// Nats of each token given those before it, NaN where unknown, `[tokens]`.
     ///
     /// The routing that led to token t is that of the token before it.
@@ -174,6 +178,7 @@ pub(super) struct TokenColumns {
     pub(super) counted: Vec<bool>,
     pub(super) phase: Vec<Phase>,
     pub(super) ids: Vec<u32>,
+    pub(super) byte_ranges: Vec<(u32, u32)>,
     pub(super) surprisal: Vec<f32>,
     pub(super) predicted_ids: Vec<u32>,
 }
@@ -190,6 +195,21 @@ pub(super) struct DocumentRows {
 }
 
 impl DecisionShard {
+    /// Gives documents other indices, and leaves out those that have none.
+    pub(super) fn renumber(&mut self, places: &[Option<usize>]) {
+        self.documents.retain_mut(|rows| {
+            let place = places[rows.document];
+            rows.document = place.unwrap_or_default();
+            place.is_some()
+        });
+    }
+
+    /// The place in this shard of each of its documents, by the document's index.
+    pub(crate) fn places(&self) -> HashMap<usize, usize> {
+        let documents = self.documents.iter().map(|rows| rows.document);
+        documents.zip(0..).collect()
+    }
+
     /// Number of documents with decisions.
     pub(crate) fn len(&self) -> usize {
         self.documents.len()
@@ -228,6 +248,7 @@ impl DecisionShard {
                 counted: &self.tokens.counted[tokens.clone()],
                 phase: &self.tokens.phase[tokens.clone()],
                 ids: part(&self.tokens.ids, tokens.clone()),
+                byte_ranges: part(&self.tokens.byte_ranges, tokens.clone()),
                 surprisal: part(&self.tokens.surprisal, tokens.clone()),
                 predicted_ids: part(&self.tokens.predicted_ids, tokens),
             },

@@ -2,10 +2,12 @@
 
 mod decisions;
 mod documents;
+mod joined;
 mod memory;
 mod parquet;
 mod profiles;
 mod selection;
+mod source;
 mod summary;
 
 use std::{
@@ -20,14 +22,17 @@ use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
 use crate::AnalyticsError;
+use source::Source;
 
 pub use documents::Document;
 pub use memory::MemoryDocument;
 
 pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
 pub(crate) use documents::GENRE;
+pub(crate) use joined::{JoinedMember, LABEL_IN_TRACE, TRACE, check_same_experts, label_in_trace};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
+pub(crate) use source::OptionalColumn;
 pub(crate) use summary::Summary;
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
@@ -50,12 +55,6 @@ type CacheKey = (ProfileColumn, PhaseSelection);
 
 /// What a kept summary holds: its name, and what was read for it.
 type SummaryKey = (String, DecisionNeeds);
-
-/// Where the rows are.
-enum Source {
-    Memory(Vec<MemoryDocument>),
-    Parquet(Box<parquet::ParquetTrace>),
-}
 
 impl TraceData {
     /// Opens the trace in a folder and reads its samples.
@@ -199,6 +198,7 @@ impl TraceData {
         let tensor = Arc::new(match &self.source {
             Source::Memory(documents) => memory::tensor(self, documents, column, phase, metric)?,
             Source::Parquet(trace) => trace.tensor(self, column, phase, metric, progress)?,
+            Source::Joined(traces) => traces.tensor(self, column, phase, metric, progress)?,
         });
         cache().push((key, Arc::clone(&tensor)));
         Ok(tensor)
@@ -214,12 +214,28 @@ impl TraceData {
         progress: &dyn Progress,
         visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        match &self.source {
-            Source::Memory(documents) => {
-                memory::visit_shards(self, documents, needs, metric, visit)
-            }
-            Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
+        let shards = self.shards();
+        let mut rows = 0;
+        for shard in 0..shards {
+            progress.report(shard as u64, shards as u64, "reading decisions")?;
+            let shard = self.read_shard(shard, needs, metric, progress)?;
+            rows += shard.position.len();
+            visit(&shard)?;
         }
+        if rows == 0 && !matches!(self.source, Source::Memory(_)) {
+            return Err(AnalyticsError::MissingInput {
+                metric: metric.to_owned(),
+                missing: "decisions one by one (its routing table is empty)".to_owned(),
+                help: "its source knew sums only; use a metric of counts, or capture with this toolkit"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the documents of two traces are here twice, as pairs.
+    pub(crate) fn is_paired(&self) -> bool {
+        matches!(&self.source, Source::Joined(traces) if traces.is_paired)
     }
 
     /// Turns every document's decisions into something, on all cores, and takes the results in order of shards and samples.
@@ -291,6 +307,9 @@ impl TraceData {
             Source::Parquet(trace) => {
                 trace.token_counts(self, phase, include_special, metric, progress)
             }
+            Source::Joined(traces) => {
+                traces.token_counts(self, phase, include_special, metric, progress)
+            }
         }
     }
 
@@ -302,15 +321,6 @@ impl TraceData {
     /// The place of a layer among [`Self::layers`].
     pub(crate) fn layer_index(&self, layer: LayerId) -> Option<usize> {
         self.layers.binary_search(&layer).ok()
-    }
-}
-
-impl Source {
-    fn folder(&self) -> &Path {
-        match self {
-            Self::Memory(_) => Path::new("(in memory)"),
-            Self::Parquet(trace) => trace.folder(),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 mod columns;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -16,6 +16,7 @@ use super::{
     DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
+    source::digest,
 };
 use crate::AnalyticsError;
 use columns::Frame;
@@ -26,6 +27,9 @@ pub(super) struct ParquetTrace {
     trace: RoutingTrace,
     /// The tables whose checksums were compared.
     checked: Mutex<Vec<Table>>,
+    /// The shard of each sample.
+    shard_of: HashMap<u32, usize>,
+    samples: Vec<PathBuf>,
     tokens: Vec<PathBuf>,
     routing: Vec<PathBuf>,
     profiles: Vec<PathBuf>,
@@ -33,14 +37,20 @@ pub(super) struct ParquetTrace {
 
 impl ParquetTrace {
     pub(super) fn open(trace: &RoutingTrace) -> Result<(Self, Vec<Document>), AnalyticsError> {
-        let mut documents = Vec::new();
+        let mut documents: Vec<Document> = Vec::new();
+        let mut shard_of = HashMap::new();
         trace.check_sums(Table::Samples, |_| Ok(()))?;
-        for path in trace.table_paths(Table::Samples) {
-            read_samples(&path, &mut documents)?;
+        let samples = trace.table_paths(Table::Samples);
+        for (shard, path) in samples.iter().enumerate() {
+            let first = documents.len();
+            read_samples(path, &mut documents)?;
+            shard_of.extend(documents[first..].iter().map(|d| (d.sample, shard)));
         }
         let files = Self {
             trace: trace.clone(),
             checked: Mutex::default(),
+            shard_of,
+            samples,
             tokens: trace.table_paths(Table::Tokens),
             routing: trace.table_paths(Table::Routing),
             profiles: trace.table_paths(Table::Profiles),
@@ -128,32 +138,51 @@ impl ParquetTrace {
         Ok(tensor)
     }
 
-    pub(super) fn visit_shards(
+    pub(super) fn shards(&self) -> usize {
+        self.routing.len()
+    }
+
+    pub(super) fn shard_of(&self, sample: u32) -> usize {
+        self.shard_of.get(&sample).copied().unwrap_or_default()
+    }
+
+    pub(super) fn read_shard(
         &self,
         data: &TraceData,
+        shard: usize,
         needs: DecisionNeeds,
         metric: &str,
         progress: &dyn Progress,
-        visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
-    ) -> Result<(), AnalyticsError> {
+    ) -> Result<DecisionShard, AnalyticsError> {
         self.check(Table::Tokens, progress)?;
         self.check(Table::Routing, progress)?;
-        let mut rows_seen = 0;
-        for (shard, (tokens, routing)) in self.tokens.iter().zip(&self.routing).enumerate() {
-            progress.report(shard as u64, self.routing.len() as u64, "reading decisions")?;
-            let shard = read_shard(data, needs, metric, tokens, routing)?;
-            rows_seen += shard.position.len();
-            visit(&shard)?;
+        read_shard(
+            data,
+            needs,
+            metric,
+            &self.tokens[shard],
+            &self.routing[shard],
+        )
+    }
+
+    /// Whether a column, as `table.column`, has a value somewhere.
+    pub(super) fn knows(&self, column: &str) -> bool {
+        !self.trace.manifest().is_unknown(column)
+    }
+
+    /// A digest of each sample's text, where it was kept; read shard by shard.
+    pub(super) fn text_digests(&self) -> Result<HashMap<u32, u64>, AnalyticsError> {
+        let mut digests = HashMap::new();
+        for path in &self.samples {
+            let frame = Frame::read("samples", path, &[schema::SAMPLE, schema::TEXT])?;
+            let texts = frame.strings(schema::TEXT)?;
+            for (sample, text) in frame.u32s(schema::SAMPLE)?.into_iter().zip(texts) {
+                if let Some(text) = text {
+                    digests.insert(sample, digest(&text));
+                }
+            }
         }
-        if rows_seen == 0 {
-            return Err(AnalyticsError::MissingInput {
-                metric: metric.to_owned(),
-                missing: "decisions one by one (its routing table is empty)".to_owned(),
-                help: "its source knew sums only; use a metric of counts, or capture with this toolkit"
-                    .to_owned(),
-            });
-        }
-        Ok(())
+        Ok(digests)
     }
 
     pub(super) fn token_counts(
@@ -426,6 +455,8 @@ impl TokenTable {
             (needs.token_ids, schema::TOKEN_ID),
             (needs.surprisal, schema::SURPRISAL),
             (needs.predicted_ids, schema::PREDICTED_ID),
+            (needs.byte_ranges, schema::BYTE_START),
+            (needs.byte_ranges, schema::BYTE_END),
         ];
         let wanted: Vec<&str> = optional
             .iter()
@@ -442,6 +473,14 @@ impl TokenTable {
                 .into_iter()
                 .collect::<Option<_>>()
                 .ok_or_else(|| missing_column(metric, "token ids"))?;
+        }
+        if needs.byte_ranges {
+            let starts = frame.optional_u32s(schema::BYTE_START)?;
+            let ends = frame.optional_u32s(schema::BYTE_END)?;
+            let ranges = starts.into_iter().zip(ends);
+            columns.byte_ranges = ranges
+                .map(|(start, end)| start.zip(end).unwrap_or_default())
+                .collect();
         }
         if needs.surprisal {
             let values = frame.optional_f32s(schema::SURPRISAL)?;

@@ -32,6 +32,8 @@ pub(crate) struct Selection {
     pub(crate) layers: Vec<usize>,
     /// Counted tokens of each selected document (at the layer that has most).
     pub(crate) tokens: Vec<f64>,
+    /// The unit of the other trace that is the same group, where the two labels are two traces of the same documents.
+    partners: Option<Vec<Option<usize>>>,
     layer_labels: Vec<String>,
     notes: Vec<String>,
 }
@@ -43,6 +45,17 @@ impl Selection {
         request: &MeasureRequest,
         metric: &str,
         progress: &dyn Progress,
+    ) -> Result<Self, AnalyticsError> {
+        Self::among(data, request, metric, progress, &|_| true)
+    }
+
+    /// Finds what a request means among some of the trace's documents, given by index.
+    pub(crate) fn among(
+        data: &TraceData,
+        request: &MeasureRequest,
+        metric: &str,
+        progress: &dyn Progress,
+        keep: &dyn Fn(usize) -> bool,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
         let layers = select_layers(data, request)?;
@@ -57,7 +70,8 @@ impl Selection {
             progress,
         )?;
         let mut builder = Builder::default();
-        for (index, document) in data.documents().iter().enumerate() {
+        let kept = |(index, _): &(usize, _)| keep(*index);
+        for (index, document) in data.documents().iter().enumerate().filter(kept) {
             let Some(label) = document.label(&request.by) else {
                 builder.unlabelled += 1;
                 continue;
@@ -96,6 +110,7 @@ impl Selection {
             self.layers.len(),
             columns,
         );
+        table.partners.clone_from(&self.partners);
         let mut row = vec![0.0; columns];
         for (place, layer) in self.layers.iter().enumerate() {
             for (document, unit) in self.documents.iter().zip(&self.unit) {
@@ -107,6 +122,11 @@ impl Selection {
             }
         }
         table
+    }
+
+    /// Whether the two labels are two traces of the same documents.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.partners.is_some()
     }
 
     /// The axis of layers.
@@ -220,12 +240,16 @@ impl Builder {
             label.iter().copied().zip(group.iter().copied()).collect();
         let unit_label = units.iter().map(|(label, _)| *label).collect();
         let units: BTreeMap<(usize, usize), usize> = units.into_iter().zip(0..).collect();
+        let partners = (data.is_paired() && labels.len() == 2).then(|| {
+            let partner = |(label, group): &(usize, usize)| units.get(&(1 - label, *group));
+            units.keys().map(|unit| partner(unit).copied()).collect()
+        });
         let mut labels_of = vec![0_usize; groups.len()];
         for (_, group) in units.keys() {
             labels_of[*group] += 1;
         }
         let mixed = labels_of.iter().filter(|labels| **labels > 1).count();
-        if mixed > 0 {
+        if mixed > 0 && partners.is_none() {
             notes.push(format!(
                 "{mixed} of {} groups hold documents of several labels; their parts are resampled and permuted as if independent, which makes differences look less certain than they are",
                 groups.len()
@@ -256,6 +280,7 @@ impl Builder {
             label,
             unit_label,
             group,
+            partners,
             layers,
             notes,
         })

@@ -1,6 +1,7 @@
 //! The bootstrap over groups within label.
 
 use moescope_core::{Cancelled, Interval, Progress};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{
@@ -117,6 +118,10 @@ fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u3
         .map(|resample| {
             let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
             let mut times = vec![0; table.units()];
+            if let Some(partners) = &table.partners {
+                draw_pairs(&mut rng, partners, &mut times);
+                return times;
+            }
             for range in &table.of_label {
                 for _ in range.clone() {
                     times[range.start + random::below(&mut rng, range.len())] += 1;
@@ -125,6 +130,20 @@ fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u3
             times
         })
         .collect()
+}
+
+/// Draws pairs of units, and units without a partner, with replacement.
+fn draw_pairs(rng: &mut ChaCha8Rng, partners: &[Option<usize>], times: &mut [u32]) {
+    let firsts: Vec<usize> = (0..partners.len())
+        .filter(|unit| partners[*unit].is_none_or(|partner| *unit < partner))
+        .collect();
+    for _ in &firsts {
+        let unit = firsts[random::below(rng, firsts.len())];
+        times[unit] += 1;
+        if let Some(partner) = partners[unit] {
+            times[partner] += 1;
+        }
+    }
 }
 
 /// The statistic of every resample, `[resamples × len]`.
@@ -223,6 +242,41 @@ mod tests {
         assert_eq!(found.intervals, [None]);
         let found = mean_of(&[1.0, 2.0, 3.0, 4.0, 5.0], IntervalMethod::Percentile);
         assert!(found.intervals[0].is_some());
+    }
+
+    #[test]
+    fn pairs_are_drawn_together_so_what_they_share_cancels() {
+        // Twenty groups seen by two sides: the second is always 0.5 above the first, however far groups lie apart.
+        let mut table = UnitTable::new(2, [vec![0; 20], vec![1; 20]].concat(), 1, 2);
+        for group in 0..20 {
+            let value = f64::from(u32::try_from(group).unwrap());
+            table.row_mut(0, group).copy_from_slice(&[value, 1.0]);
+            table
+                .row_mut(0, 20 + group)
+                .copy_from_slice(&[value + 0.5, 1.0]);
+        }
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|s, out| out[0] = s[2] / s[3] - s[0] / s[1],
+            sides: &|_| Sides::Two(0, 1),
+        };
+        let config = BootstrapConfig {
+            resamples: 200,
+            seed: 1,
+            level: 0.95,
+            method: IntervalMethod::Percentile,
+        };
+        let apart = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
+        assert!(apart.standard_errors[0] > 1.0);
+        table.partners = Some(
+            (0..40)
+                .map(|unit| Some(if unit < 20 { unit + 20 } else { unit - 20 }))
+                .collect(),
+        );
+        let together = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
+        assert!(together.standard_errors[0] < 1e-9);
+        let interval = together.intervals[0].unwrap();
+        assert!((interval.low - 0.5).abs() < 1e-9 && (interval.high - 0.5).abs() < 1e-9);
     }
 
     #[test]

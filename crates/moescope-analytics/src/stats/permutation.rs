@@ -1,6 +1,7 @@
-//! The permutation null: labels shuffled over groups, every document's routing left as it is.
+//! The permutation null: labels shuffled over groups, or swapped within pairs, every document's routing left as it is.
 
 use moescope_core::{Cancelled, NullComparison, Progress};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{
@@ -32,6 +33,7 @@ pub(crate) struct NullFamily {
     members: Vec<Member>,
     stream: u64,
     fewest_arrangements_ln: f64,
+    is_paired: bool,
 }
 
 /// One tested value.
@@ -53,6 +55,7 @@ impl NullFamily {
             members: Vec::new(),
             stream: 0,
             fewest_arrangements_ln: f64::INFINITY,
+            is_paired: false,
         }
     }
 
@@ -67,6 +70,7 @@ impl NullFamily {
         progress: &dyn Progress,
     ) -> Result<(), Cancelled> {
         let shuffles = self.shuffles(table);
+        self.is_paired |= table.partners.is_some();
         self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
         for layer in 0..table.layers {
             progress.report(layer as u64, table.layers as u64, "permutations of labels")?;
@@ -119,6 +123,11 @@ impl NullFamily {
         self.largest.len()
     }
 
+    /// Whether labels were swapped within pairs instead of shuffled over all groups.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.is_paired
+    }
+
     /// A warning where so few arrangements exist that p cannot be small.
     pub(crate) fn note(&self) -> Option<String> {
         let arrangements = self.fewest_arrangements_ln.exp();
@@ -139,10 +148,11 @@ impl NullFamily {
             .into_par_iter()
             .map(|i| {
                 let mut labels = table.label.clone();
-                random::shuffle(
-                    &mut random::stream(seed, Purpose::Permutation, first + i),
-                    &mut labels,
-                );
+                let mut rng = random::stream(seed, Purpose::Permutation, first + i);
+                match &table.partners {
+                    Some(partners) => swap_partners(&mut rng, partners, &mut labels),
+                    None => random::shuffle(&mut rng, &mut labels),
+                }
                 labels
             })
             .collect()
@@ -190,8 +200,24 @@ pub(crate) fn share_of(exceeding: usize, permutations: usize) -> f64 {
     share
 }
 
-/// The logarithm of the number of ways to give the units of a table their labels, `n! / Π n_k!`.
+/// Exchanges the labels of each pair with probability one half.
+fn swap_partners(rng: &mut ChaCha8Rng, partners: &[Option<usize>], labels: &mut [usize]) {
+    for (unit, partner) in partners.iter().enumerate() {
+        if let Some(partner) = partner.filter(|partner| unit < *partner)
+            && random::below(rng, 2) == 1
+        {
+            labels.swap(unit, partner);
+        }
+    }
+}
+
+/// The logarithm of the number of ways to give the units of a table their labels: `n! / Π n_k!`, or `2^pairs`.
 fn arrangements_ln(table: &UnitTable) -> f64 {
+    if let Some(partners) = &table.partners {
+        #[expect(clippy::cast_precision_loss, reason = "a number of groups")]
+        let pairs = partners.iter().flatten().count() as f64 / 2.0;
+        return pairs * std::f64::consts::LN_2;
+    }
     #[expect(clippy::cast_precision_loss, reason = "a number of groups")]
     let ln_factorial = |n: usize| (1..=n).map(|i| (i as f64).ln()).sum::<f64>();
     let parts: f64 = table.of_label.iter().map(|r| ln_factorial(r.len())).sum();
@@ -231,6 +257,31 @@ mod tests {
         // A family of one needs no correction.
         assert!((found.p_corrected.unwrap() - found.p).abs() < 1e-12);
         assert!(note.unwrap().starts_with("only 20 arrangements"));
+    }
+
+    #[test]
+    fn pairs_are_swapped_and_nothing_else() {
+        // Five pairs whose second member is 1 larger: of the 2⁵ ways to swap, all or none give the largest |difference|,
+        // so p = 2/32 = 0.0625, although the groups themselves lie far apart.
+        let mut table = UnitTable::new(2, [vec![0; 5], vec![1; 5]].concat(), 1, 2);
+        for (pair, value) in [0.0, 10.0, 20.0, 30.0, 40.0].into_iter().enumerate() {
+            table.row_mut(0, pair).copy_from_slice(&[value, 1.0]);
+            table
+                .row_mut(0, 5 + pair)
+                .copy_from_slice(&[value + 1.0, 1.0]);
+        }
+        table.partners = Some((0..10).map(|unit| Some((unit + 5) % 10)).collect());
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|s, out| out[0] = s[2] / s[3] - s[0] / s[1],
+            sides: &|_| Sides::Two(0, 1),
+        };
+        let mut family = NullFamily::new(Tail::TwoSided, 4000, 5);
+        family.add(&table, &statistic, &NoProgress).unwrap();
+        assert!(family.is_paired());
+        assert!(family.note().unwrap().starts_with("only 32 arrangements"));
+        let found = family.finish()[0].unwrap();
+        assert!((found.p - 0.0625).abs() < 0.015, "{found:?}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub(crate) struct UnitTable {
     pub(crate) label: Vec<usize>,
     /// The units of each label.
     pub(crate) of_label: Vec<Range<usize>>,
+    /// The unit of the other label that is the same group seen a second time, for tables of pairs.
+    ///
+    /// Partners are drawn together by the bootstrap, and a permutation swaps the labels of partners and no others.
+    pub(crate) partners: Option<Vec<Option<usize>>>,
     values: Vec<f64>,
 }
 
@@ -31,6 +35,7 @@ impl UnitTable {
             values: vec![0.0; layers * label.len() * columns],
             label,
             of_label,
+            partners: None,
         }
     }
 
@@ -86,6 +91,19 @@ impl UnitTable {
         sums
     }
 
+    /// The part of the table with one layer only.
+    pub(crate) fn only(&self, layer: usize) -> Self {
+        let size = self.units() * self.columns;
+        Self {
+            layers: 1,
+            columns: self.columns,
+            label: self.label.clone(),
+            of_label: self.of_label.clone(),
+            partners: self.partners.clone(),
+            values: self.values[layer * size..(layer + 1) * size].to_vec(),
+        }
+    }
+
     /// The part of the table with two labels only, which become 0 and 1.
     pub(crate) fn pair(&self, a: usize, b: usize) -> Self {
         let units: Vec<usize> = self.of_label[a]
@@ -97,6 +115,11 @@ impl UnitTable {
             .map(|unit| usize::from(self.label[*unit] == b))
             .collect();
         let mut pair = Self::new(2, label, self.layers, self.columns);
+        let place = |partner: usize| units.iter().position(|unit| *unit == partner);
+        pair.partners = self.partners.as_ref().map(|partners| {
+            let of_unit = |unit: &usize| partners[*unit].and_then(place);
+            units.iter().map(of_unit).collect()
+        });
         for layer in 0..self.layers {
             for (to, from) in units.iter().enumerate() {
                 pair.row_mut(layer, to)

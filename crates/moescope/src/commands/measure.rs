@@ -1,44 +1,40 @@
 //! `measure`: numbers with their uncertainty.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
-
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find, long_table, table};
-use moescope_core::{Measurement, Scope, Weighting};
+use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find};
+use moescope_core::{Axis, AxisKind, Scope, Weighting};
 
-use crate::{console::Console, exit::Outcome, output};
+use crate::{
+    console::Console,
+    exit::Outcome,
+    table_args::TableArgs,
+    trace_args::{self, NamedTrace},
+};
 
-/// Measure metrics on a trace, with intervals and null models
+/// Measure metrics on traces, with intervals and null models
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   moescope measure my-trace mutual_information
   moescope measure my-trace domain_specialization --layers 3 --contrast math:law
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
+  moescope measure step-1000 step-2000 final load_entropy --by all
 
-`moescope metrics` lists the metrics.")]
+`moescope metrics` lists the metrics; `moescope compare` measures what differs between traces.")]
 pub(crate) struct MeasureArgs {
     /// A trace's folder
     #[arg(value_name = "TRACE")]
-    trace: PathBuf,
-    /// Names of metrics; see `moescope metrics`
-    #[arg(value_name = "METRIC", required = true)]
-    metrics: Vec<String>,
+    trace: String,
+    /// Further traces, and names of metrics (see `moescope metrics`); what is a folder with a manifest is a trace
+    ///
+    /// With several traces every metric is measured on each, and the column `trace` says which it is.
+    #[arg(value_name = "TRACE|METRIC", required = true)]
+    rest: Vec<String>,
     #[command(flatten)]
     request: RequestArgs,
-    /// The output's format
-    #[arg(long, value_enum, default_value_t)]
-    format: TableFormat,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Write to this file instead of standard output (needed for parquet)
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    tables: TableArgs,
 }
 
 /// What to count and how carefully; shared by every verb that measures.
@@ -91,17 +87,6 @@ enum WeightingArg {
     #[default]
     Token,
     Document,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum TableFormat {
-    /// Aligned text for people.
-    #[default]
-    Table,
-    /// One object a line.
-    Json,
-    Csv,
-    Parquet,
 }
 
 impl RequestArgs {
@@ -158,53 +143,29 @@ impl RequestArgs {
 
 pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
     let request = args.request.request()?;
-    let metrics = args
-        .metrics
+    args.tables.check()?;
+    let (traces, metrics) = trace_args::split(&args.trace, &args.rest)?;
+    if metrics.is_empty() {
+        bail!("no metric is named; `moescope metrics` lists them");
+    }
+    let metrics = metrics
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let data = TraceData::open(&args.trace)?;
     let mut measurements = Vec::new();
-    for metric in metrics {
-        measurements.extend(metric.measure(&data, &request, console)?);
+    for NamedTrace { name, path } in &traces {
+        let data = TraceData::open(path)?;
+        for metric in &metrics {
+            for mut measurement in metric.measure(&data, &request, console)? {
+                if traces.len() > 1 {
+                    let axis = Axis::new(AxisKind::Trace, vec![name.clone()]);
+                    measurement.axes.insert(0, axis);
+                }
+                measurements.push(measurement);
+            }
+        }
     }
     console.finish();
-    let format = if args.json {
-        TableFormat::Json
-    } else {
-        args.format
-    };
-    write(&measurements, format, args.out.as_deref())?;
+    args.tables.write(&measurements)?;
     Ok(Outcome::Success)
-}
-
-fn write(
-    measurements: &[Measurement],
-    format: TableFormat,
-    out: Option<&Path>,
-) -> anyhow::Result<()> {
-    if format == TableFormat::Parquet {
-        let Some(out) = out else {
-            bail!("parquet is not for the terminal; name a file with --out");
-        };
-        long_table(measurements).write_parquet(out)?;
-        return Ok(());
-    }
-    let mut bytes = Vec::new();
-    match format {
-        TableFormat::Table => {
-            let tables: Vec<String> = measurements.iter().map(table).collect();
-            bytes.extend_from_slice(tables.join("\n").as_bytes());
-        }
-        TableFormat::Json => long_table(measurements).write_json_lines(&mut bytes)?,
-        TableFormat::Csv => long_table(measurements).write_csv(&mut bytes)?,
-        TableFormat::Parquet => {}
-    }
-    match out {
-        Some(out) => std::fs::write(out, bytes)
-            .with_context(|| format!("cannot write the table: {}", out.display()))?,
-        None => output::raw(&bytes)?,
-    }
-    std::io::stdout().flush()?;
-    Ok(())
 }
