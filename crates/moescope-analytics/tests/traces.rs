@@ -397,12 +397,45 @@ fn a_difference_is_that_of_both_values_and_its_interval_that_of_pairs() {
 }
 
 #[test]
+fn dependence_on_labels_is_compared_with_intervals_from_pairs() {
+    let (early, last) = (
+        Synthetic::default(),
+        Synthetic {
+            effect: 2.5,
+            ..Synthetic::default()
+        },
+    );
+    let request = MeasureRequest {
+        resamples: 200,
+        permutations: 200,
+        ..MeasureRequest::default()
+    };
+    let traces = set(vec![("early", early.data()), ("last", last.data())]);
+    let found = difference(&traces, "mutual_information", &request).remove(0);
+    let own = |synthetic: Synthetic| {
+        let found = common::measure(&synthetic.data(), "mutual_information", &quick()).remove(0);
+        // Layers × (plug_in, minus_permutation_mean).
+        [found.values[0], found.values[2]]
+    };
+    let (a, b) = (own(early), own(last));
+    close(&found.values, &[a[0] - b[0], a[1] - b[1]]);
+    // A label's favourite expert is chosen far more often in the last, so labels tell more there.
+    for layer in 0..2 {
+        let interval = found.intervals.as_ref().unwrap()[layer].unwrap();
+        assert!(interval.high < 0.0, "{interval:?}");
+        let null = found.nulls.as_ref().unwrap()[layer].unwrap();
+        assert!(null.p_corrected.unwrap() < 0.05, "{null:?}");
+    }
+    assert!(found.title.ends_with(": trace minus last"));
+}
+
+#[test]
 fn metrics_that_are_no_difference_are_refused_in_words() {
     let traces = set(vec![
         ("x", Synthetic::default().data()),
         ("y", Synthetic::default().data()),
     ]);
-    for name in ["mutual_information", "jsd"] {
+    for name in ["fingerprint_knn", "jsd"] {
         let metric = find(name).unwrap();
         let error = difference_of_traces(&traces, metric, &quick(), &NoProgress).unwrap_err();
         let error = error.to_string();

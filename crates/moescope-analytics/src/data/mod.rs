@@ -238,6 +238,19 @@ impl TraceData {
         matches!(&self.source, Source::Joined(traces) if traces.is_paired)
     }
 
+    /// The document that is the same text in the other trace of a pair.
+    pub(crate) fn partner(&self, document: usize) -> Option<usize> {
+        // The first trace's documents come first, in the order of the second's.
+        let half = self.documents.len() / 2;
+        self.is_paired()
+            .then(|| (document + half) % self.documents.len())
+    }
+
+    /// Whether the documents of two traces are here, labelled by their trace.
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.source, Source::Joined(_))
+    }
+
     /// Turns every document's decisions into something, on all cores, and takes the results in order of shards and samples.
     ///
     /// `map` sees one document, `take` its index among [`Self::documents`] and what was made of it.

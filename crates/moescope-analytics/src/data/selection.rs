@@ -240,9 +240,18 @@ impl Builder {
             label.iter().copied().zip(group.iter().copied()).collect();
         let unit_label = units.iter().map(|(label, _)| *label).collect();
         let units: BTreeMap<(usize, usize), usize> = units.into_iter().zip(0..).collect();
-        let partners = (data.is_paired() && labels.len() == 2).then(|| {
-            let partner = |(label, group): &(usize, usize)| units.get(&(1 - label, *group));
-            units.keys().map(|unit| partner(unit).copied()).collect()
+        let unit = |place: usize| units[&(label[place], group[place])];
+        let partners = data.is_paired().then(|| {
+            let documents = self.rows.iter().map(|row| row.document);
+            let places: BTreeMap<usize, usize> = documents.zip(0..).collect();
+            let mut partners = vec![None; units.len()];
+            for (document, place) in &places {
+                let partner = data.partner(*document).and_then(|p| places.get(&p));
+                if let Some(partner) = partner {
+                    partners[unit(*place)] = Some(unit(*partner));
+                }
+            }
+            partners
         });
         let mut labels_of = vec![0_usize; groups.len()];
         for (_, group) in units.keys() {

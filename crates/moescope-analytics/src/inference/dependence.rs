@@ -2,7 +2,10 @@
 
 use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progress};
 
-use super::{interval_words, load_table, null_words, words::significant};
+use super::{
+    dependence_difference::measure_difference, interval_words, load_table, null_words,
+    words::significant,
+};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
@@ -36,6 +39,9 @@ pub(crate) fn measure_dependence(
     dependence: &Dependence,
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
+    if data.is_joined() {
+        return measure_difference(data, request, dependence, progress);
+    }
     let about = &dependence.about;
     let selection = Selection::new(data, request, about.name, progress)?;
     let labels = selection.labels.len();

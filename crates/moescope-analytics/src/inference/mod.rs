@@ -1,6 +1,7 @@
 //! From sums per unit to measurements with intervals, nulls and protocol.
 
 mod dependence;
+mod dependence_difference;
 mod expert_sets;
 mod load;
 mod per_label;

@@ -119,7 +119,7 @@ fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u3
             let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
             let mut times = vec![0; table.units()];
             if let Some(partners) = &table.partners {
-                draw_pairs(&mut rng, partners, &mut times);
+                draw_pairs(&mut rng, &table.label, partners, &mut times);
                 return times;
             }
             for range in &table.of_label {
@@ -132,16 +132,23 @@ fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u3
         .collect()
 }
 
-/// Draws pairs of units, and units without a partner, with replacement.
-fn draw_pairs(rng: &mut ChaCha8Rng, partners: &[Option<usize>], times: &mut [u32]) {
+/// Draws pairs of units, and units without a partner, with replacement within the label of the first.
+fn draw_pairs(
+    rng: &mut ChaCha8Rng,
+    labels: &[usize],
+    partners: &[Option<usize>],
+    times: &mut [u32],
+) {
     let firsts: Vec<usize> = (0..partners.len())
         .filter(|unit| partners[*unit].is_none_or(|partner| *unit < partner))
         .collect();
-    for _ in &firsts {
-        let unit = firsts[random::below(rng, firsts.len())];
-        times[unit] += 1;
-        if let Some(partner) = partners[unit] {
-            times[partner] += 1;
+    for own in firsts.chunk_by(|a, b| labels[*a] == labels[*b]) {
+        for _ in own {
+            let unit = own[random::below(rng, own.len())];
+            times[unit] += 1;
+            if let Some(partner) = partners[unit] {
+                times[partner] += 1;
+            }
         }
     }
 }

@@ -47,8 +47,10 @@ pub(crate) fn contrast_traces(
     let about = metric.about();
     super::tables::check(traces, request, about.name)?;
     let has = |kind| about.axes.contains(&kind);
-    let is_per_label = has(AxisKind::Group) && !has(AxisKind::GroupB);
-    if contrast == Contrast::Difference && !is_per_label {
+    let is_of_labels = contrast == Contrast::Difference && !has(AxisKind::Group);
+    if is_of_labels && !has(AxisKind::Layer)
+        || contrast == Contrast::Difference && has(AxisKind::GroupB)
+    {
         return Err(no_difference(about.name));
     }
     let labels = labels_of(traces, request)?;
@@ -56,11 +58,10 @@ pub(crate) fn contrast_traces(
     let mut of_labels = Vec::new();
     for other in traces.others() {
         let pair = Pair::new(traces, other, request)?;
-        let run = |column: &str, names: [String; 2]| {
-            let [a, b] = names;
+        let run = |column: &str, names: Option<[String; 2]>| {
             let inner = MeasureRequest {
                 by: column.to_owned(),
-                contrast: Some((a, b)),
+                contrast: names.map(|[a, b]| (a, b)),
                 scope: Scope {
                     labels: Vec::new(),
                     ..request.scope.clone()
@@ -72,10 +73,16 @@ pub(crate) fn contrast_traces(
             checked.collect::<Result<Vec<_>, _>>()
         };
         let names = [traces.name(other), traces.reference_name()];
-        of_all.push((names[0].to_owned(), run(TRACE, names.map(str::to_owned))?));
+        let own = names[0].to_owned();
+        if is_of_labels {
+            // One value for all labels of a trace together.
+            of_all.push((own, run(LABEL_IN_TRACE, None)?));
+            continue;
+        }
+        of_all.push((own, run(TRACE, Some(names.map(str::to_owned)))?));
         for label in &labels {
             let cells = names.map(|name| label_in_trace(label, name));
-            let found = match run(LABEL_IN_TRACE, cells) {
+            let found = match run(LABEL_IN_TRACE, Some(cells)) {
                 // A label may lack documents or tokens in one of the traces.
                 Err(AnalyticsError::UnknownLabel { .. } | AnalyticsError::TooLittle { .. }) => {
                     Vec::new()
@@ -87,13 +94,13 @@ pub(crate) fn contrast_traces(
     }
     let axis = traces.axis_of_others();
     let mut found = stack_all(of_all, &axis, None);
-    if !labels.is_empty() {
+    if !labels.is_empty() && !is_of_labels {
         let labels = Axis::new(AxisKind::Group, labels);
         found.extend(stack_all(of_labels, &axis, Some(&labels)));
     }
     for measurement in &mut found {
         measurement.protocol.by.clone_from(&request.by);
-        if request.by != "all" && !measurement.axes.iter().any(|a| a.kind == AxisKind::Group) {
+        if !is_of_labels && !measurement.axes.iter().any(|a| a.kind == AxisKind::Group) {
             "all".clone_into(&mut measurement.protocol.by);
         }
         measurement.check()?;
@@ -209,15 +216,16 @@ impl<'a> Pair<'a> {
         contrast: Contrast,
         request: &MeasureRequest,
     ) -> Result<Measurement, AnalyticsError> {
-        let is_contrast = |kind| found.axis(kind).is_some_and(|(_, axis)| axis.len() == 1);
-        let has_both = is_contrast(AxisKind::Group) && is_contrast(AxisKind::GroupB);
+        let lengths = [AxisKind::Group, AxisKind::GroupB]
+            .map(|kind| found.axis(kind).map(|(_, axis)| axis.len()));
         let title = found.title.split_once(" minus ");
         let title = title.and_then(|(before, _)| Some(before.rsplit_once(": ")?.0.to_owned()));
-        match (contrast, title) {
-            (Contrast::Difference, Some(title)) if has_both => {
+        // What is of two labels has two axes of one label; what is of all of them has neither.
+        match (contrast, title, lengths) {
+            (Contrast::Difference, Some(title), [Some(1), Some(1)] | [None, None]) => {
                 found.title = format!("{title}: trace minus {}", self.names[1]);
             }
-            (Contrast::Divergence, _) if has_both => {}
+            (Contrast::Divergence, _, [Some(1), Some(1)]) => {}
             _ => return Err(no_difference(&found.metric)),
         }
         // Axes of one label: the values stay where they are.

@@ -150,6 +150,7 @@ impl<'a> InStep<'a> {
         let [of_other, of_reference] = self.needs;
         let mut other = Reader::new(self.other, of_other);
         let mut reference = Reader::new(self.reference, of_reference);
+        let mut seen = 0;
         for (done, ((a, b), places)) in (0u64..).zip(by_shards) {
             progress.report(done, total, "reading decisions of two traces")?;
             let other = other.shard(a, metric, progress)?;
@@ -174,7 +175,17 @@ impl<'a> InStep<'a> {
                     })
                 })
                 .collect();
+            seen += matched.len();
             visit(&matched)?;
+        }
+        if seen == 0 && !self.documents.is_empty() {
+            return Err(AnalyticsError::MissingInput {
+                metric: metric.to_owned(),
+                missing: "decisions one by one (a routing table is empty)".to_owned(),
+                help:
+                    "a source knew sums only, whose distributions can be compared (routing_drift)"
+                        .to_owned(),
+            });
         }
         Ok(())
     }

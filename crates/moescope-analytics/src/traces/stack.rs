@@ -1,6 +1,6 @@
 //! Tables of single traces and labels put together into one.
 
-use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison};
+use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Protocol};
 
 /// What was measured of one trace and one label; `None` where there was too little.
 pub(super) struct Cell {
@@ -90,42 +90,41 @@ fn corrected(null: NullComparison, tests: usize) -> NullComparison {
     }
 }
 
-/// Sizes over all cells, and notes that hold for some of them only with their names.
+/// The protocols of the cells that were measured.
+fn protocols(cells: &[Cell]) -> impl Iterator<Item = (&str, &Protocol)> {
+    let measured = cells
+        .iter()
+        .filter_map(|cell| Some((cell, cell.found.as_ref()?)));
+    measured.map(|(cell, found)| (cell.name.as_str(), &found.protocol))
+}
+
+/// How intervals and q were made, and notes with the names of the cells that they are about.
 fn complete_protocol(stacked: &mut Measurement, cells: &[Cell], tests: usize) {
-    let found = || {
-        let of = |cell| {
-            let Cell { name, found } = cell;
-            Some((name, &found.as_ref()?.protocol))
-        };
-        cells.iter().filter_map(of)
-    };
     let protocol = &mut stacked.protocol;
     if tests > 1 && !protocol.null_method.is_empty() {
-        protocol.null_method.push_str(&format!(
-            ", times {tests} for as many traces and labels (Bonferroni)"
-        ));
+        let more = format!(", times {tests} for as many traces and labels (Bonferroni)");
+        protocol.null_method.push_str(&more);
     }
-    protocol.level = found().find_map(|(_, protocol)| protocol.level);
-    if let Some((_, with_intervals)) = found().find(|(_, protocol)| protocol.level.is_some()) {
-        protocol
-            .interval_method
-            .clone_from(&with_intervals.interval_method);
+    let with_intervals = protocols(cells).find(|(_, own)| own.level.is_some());
+    if let Some((_, own)) = with_intervals {
+        protocol.level = own.level;
+        protocol.interval_method.clone_from(&own.interval_method);
     }
     protocol.notes = Vec::new();
     let mut has_power = false;
-    for (name, own) in found() {
+    for (name, own) in protocols(cells) {
         for note in &own.notes {
-            let is_power = note.starts_with("power:");
-            let in_all = found().all(|(_, other)| other.notes.contains(note));
-            if is_power && std::mem::replace(&mut has_power, true) || protocol.notes.contains(note)
-            {
-                continue;
-            }
-            protocol.notes.push(if in_all {
+            // One design note is enough: those of other cells differ in the digits.
+            let is_again = note.starts_with("power:") && std::mem::replace(&mut has_power, true);
+            let is_of_all = protocols(cells).all(|(_, other)| other.notes.contains(note));
+            let told = if is_of_all {
                 note.clone()
             } else {
                 format!("{name}: {note}")
-            });
+            };
+            if !is_again && !protocol.notes.contains(&told) {
+                protocol.notes.push(told);
+            }
         }
     }
 }
@@ -147,8 +146,6 @@ fn apart(cells: &[Cell], traces: &Axis, labels: Option<&Axis>) -> Vec<Measuremen
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::Protocol;
-
     use super::*;
 
     fn cell(name: &str, first: f64, note: &str) -> Cell {
