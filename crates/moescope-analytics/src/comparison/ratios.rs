@@ -37,6 +37,7 @@ impl Ratio {
 }
 
 /// The values of all ratios, each `[rows × labels]`.
+#[derive(Debug)]
 pub(crate) struct Ratios {
     pub(crate) values: Vec<Vec<f64>>,
     pub(crate) intervals: Vec<Vec<Option<Interval>>>,

@@ -264,7 +264,11 @@ fn read_shard(
             Ok(Vec::new())
         }
     };
-    let lists = |is_needed: bool, name: &str, width: usize, what: &str| {
+    let lists = |is_needed: bool,
+                 name: &str,
+                 width: usize,
+                 what: &str|
+     -> Result<Vec<f32>, AnalyticsError> {
         if is_needed {
             let values = frame.lists(name, width)?.ok_or_else(|| missing(what))?;
             Ok(values.into_iter().map(narrow).collect())

@@ -19,7 +19,6 @@ pub use difference::difference_of_traces;
 pub use trace_set::TraceSet;
 
 pub(crate) use difference::{Contrast, contrast_traces};
-pub(crate) use documents::CommonDocuments;
 pub(crate) use in_step::{InStep, MatchedDocument};
 pub(crate) use matching::MatchingCounts;
 pub(crate) use tables::AgreementTables;

@@ -1,6 +1,6 @@
 //! Experts that are chosen for the same tokens.
 
-use moescope_core::{Progress, Protocol};
+use moescope_core::{Progress, Protocol, Scope, Weighting};
 use rayon::prelude::*;
 
 use super::{LayerPairs, Mapping};
@@ -46,10 +46,15 @@ impl CoSelection {
                 traces.reference_name()
             )));
         }
-        let keep = |document: usize| places.contains_key(&document);
+        let wanted = &request.scope.labels;
+        let keep = |document: usize| {
+            let label = reference.documents()[document].label(&request.by);
+            let is_wanted = label.is_some_and(|label| wanted.iter().any(|w| w == label));
+            places.contains_key(&document) && (wanted.is_empty() || is_wanted)
+        };
         let all = MeasureRequest {
             by: "all".to_owned(),
-            scope: moescope_core::Scope {
+            scope: Scope {
                 labels: Vec::new(),
                 ..request.scope.clone()
             },
@@ -68,11 +73,19 @@ impl CoSelection {
         };
         let mut counts = shape.counts(metric)?;
         let mut matching = MatchingCounts::default();
-        in_step.visit(metric, progress, &mut |matched| {
+        let visited = in_step.visit(metric, progress, &mut |matched| {
             matched.iter().for_each(|m| matching.add(&m.matches));
             counts.add(&shape, matched, &fold_of);
             Ok(())
-        })?;
+        });
+        match visited {
+            Err(AnalyticsError::MissingInput { missing, .. }) => {
+                return Ok(Err(format!(
+                    "no matching by co-selection: the traces do not hold {missing}"
+                )));
+            }
+            visited => visited?,
+        }
         if matching.is_empty() {
             return Ok(Err(format!(
                 "no matching by co-selection: no document of {} and {} holds the same text",
@@ -101,6 +114,11 @@ impl CoSelection {
             None
         };
         let mut protocol = selection.protocol(&all);
+        protocol.scope = request.scope.describe();
+        if request.scope.weighting == Weighting::Document {
+            let note = "co-selection counts every token alike, whatever the weighting";
+            protocol.notes.push(note.to_owned());
+        }
         protocol.notes.extend(common.notes.iter().cloned());
         protocol.notes.extend(matching.notes(traces.name(other)));
         Ok(Ok(Self {
