@@ -163,8 +163,13 @@ impl NullFamily {
         #[expect(clippy::cast_precision_loss, reason = "a number of permutations")]
         let n = self.largest.len() as f64;
         let sum: f64 = permuted.clone().sum();
-        // All B + 1 arrangements, the observed one among them, are alike under the null.
-        let centre = (sum + observed) / (n + 1.0);
+        // All B + 1 arrangements, the observed one among them, are alike under the null. Swapping every pair turns a
+        // difference into its mirror image, so its centre is 0, and both images must count as equally extreme.
+        let centre = if self.is_paired && self.tail == Tail::TwoSided {
+            0.0
+        } else {
+            (sum + observed) / (n + 1.0)
+        };
         let squares: f64 = permuted.clone().map(|x| (x - centre).powi(2)).sum();
         let sd = ((squares + (observed - centre).powi(2)) / (n + 1.0)).sqrt();
         let tail = self.tail;

@@ -64,7 +64,7 @@ pub(super) fn stack(cells: &[Cell], traces: &Axis, labels: Option<&Axis>) -> Vec
             }
         }
     }
-    complete_protocol(&mut stacked, cells, tests);
+    complete_protocol(&mut stacked, cells, labels.map_or(1, Axis::len), tests);
     vec![stacked]
 }
 
@@ -98,8 +98,8 @@ fn protocols(cells: &[Cell]) -> impl Iterator<Item = (&str, &Protocol)> {
     measured.map(|(cell, found)| (cell.name.as_str(), &found.protocol))
 }
 
-/// How intervals and q were made, and notes with the names of the cells that they are about.
-fn complete_protocol(stacked: &mut Measurement, cells: &[Cell], tests: usize) {
+/// How intervals and q were made, sizes, and notes with the names of the cells that they are about.
+fn complete_protocol(stacked: &mut Measurement, cells: &[Cell], labels: usize, tests: usize) {
     let protocol = &mut stacked.protocol;
     if tests > 1 && !protocol.null_method.is_empty() {
         let more = format!(", times {tests} for as many traces and labels (Bonferroni)");
@@ -110,6 +110,12 @@ fn complete_protocol(stacked: &mut Measurement, cells: &[Cell], tests: usize) {
         protocol.level = own.level;
         protocol.interval_method.clone_from(&own.interval_method);
     }
+    // The labels of one trace are other documents, those of the next are the same ones again.
+    let sizes =
+        |size: fn(&Protocol) -> u64| protocols(&cells[..labels]).map(|(_, own)| size(own)).sum();
+    protocol.n_tokens = sizes(|own| own.n_tokens);
+    protocol.n_documents = sizes(|own| own.n_documents);
+    protocol.n_groups = sizes(|own| own.n_groups);
     protocol.notes = Vec::new();
     let mut has_power = false;
     for (name, own) in protocols(cells) {

@@ -156,25 +156,19 @@ mod tests {
         }
     }
 
+    fn view(tokens: &Tokens) -> DocumentTokens<'_> {
+        DocumentTokens {
+            position: &tokens.position,
+            counted: &tokens.counted,
+            phase: &tokens.phase,
+            ids: &tokens.ids,
+            byte_ranges: &tokens.byte_ranges,
+            surprisal: &[],
+            predicted_ids: &[],
+        }
+    }
+
     fn check(other: &Tokens, reference: &Tokens, is_same_text: Option<bool>) -> TokenMatches {
-        let view = |tokens| {
-            let Tokens {
-                position,
-                ids,
-                byte_ranges,
-                counted,
-                phase,
-            } = tokens;
-            DocumentTokens {
-                position,
-                counted,
-                phase,
-                ids,
-                byte_ranges,
-                surprisal: &[],
-                predicted_ids: &[],
-            }
-        };
         match_tokens(&view(other), &view(reference), is_same_text)
     }
 
