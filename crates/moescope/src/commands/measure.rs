@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use moescope_analytics::{FingerprintKind, MeasureRequest, TraceData, find};
 use moescope_core::{Axis, AxisKind, Scope, Weighting};
+use moescope_trace::RoutingTrace;
 
 use crate::{
     console::Console,
@@ -152,9 +153,14 @@ pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outco
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
+    // All manifests are read before anything is measured, and one trace at a time is in memory.
+    let opened = traces
+        .iter()
+        .map(|trace| RoutingTrace::open(&trace.path))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut measurements = Vec::new();
-    for NamedTrace { name, path } in &traces {
-        let data = TraceData::open(path)?;
+    for (NamedTrace { name, .. }, trace) in traces.iter().zip(&opened) {
+        let data = TraceData::from_trace(trace)?;
         for metric in &metrics {
             for mut measurement in metric.measure(&data, &request, console)? {
                 if traces.len() > 1 {
