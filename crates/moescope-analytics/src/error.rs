@@ -97,6 +97,9 @@ pub enum AnalyticsError {
         /// The file.
         path: PathBuf,
     },
+    /// A model whose weights cannot be read, or that is not the one that made the trace.
+    #[error("cannot read the model's weights: {0}")]
+    Weights(String),
     /// A table that could not be written to its destination.
     #[error("cannot write the measurements: {0}")]
     Write(String),

@@ -17,10 +17,13 @@
 //! # Ok::<(), moescope_analytics::AnalyticsError>(())
 //! ```
 
+mod calibration;
 mod catalogue;
 mod comparison;
+mod control;
 mod data;
 mod error;
+mod expert;
 mod fingerprint;
 mod inference;
 mod metric;
@@ -30,18 +33,26 @@ mod request;
 mod stats;
 mod table;
 mod traces;
+mod weights;
 
 #[cfg(test)]
 mod oracle_tests;
 
+pub use calibration::uncalibrated;
 pub use catalogue::{catalogue, catalogue_of_traces, find, find_comparison, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
-pub use data::{Document, MemoryDocument, TraceData};
+pub use control::Control;
+pub use data::{CountSource, Document, LabelCounts, LoadMass, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
+pub use expert::{
+    Companion, Context, ExpertConfig, ExpertProfile, LabelShare, PositionBin, TokenList, TopToken,
+    VocabularyValue, expert_profile,
+};
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric, TraceSetMetric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
-pub use stats::information::LabelPrior;
+pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};
 pub use traces::{TraceSet, difference_of_traces};
+pub use weights::{ExpertProjection, LayerWeights, WeightSource};

@@ -64,7 +64,7 @@ pub struct About {
     pub axes: &'static [AxisKind],
 }
 
-/// A table that a metric reads.
+/// What a metric reads: a table of the trace, or the model's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Sums per document and layer: quick, and all that counts-only imports have.
@@ -73,16 +73,19 @@ pub enum Input {
     Routing,
     /// Token ids.
     Tokens,
+    /// The model's weights, which no trace holds.
+    Weights,
 }
 
 impl Input {
-    /// The table's name.
+    /// The table's name, or `weights`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Profiles => "profiles",
             Self::Routing => "routing",
             Self::Tokens => "tokens",
+            Self::Weights => "weights",
         }
     }
 }

@@ -5,9 +5,12 @@ use serde::Deserialize;
 use crate::{
     fingerprint::{Matrix, TokenBags, nearest, principal_components, trustworthiness, votes},
     stats::{
+        change_points::Scratch,
         correlation::spearman,
         information::{LabelPrior, entropy_bits, jsd_bits, mutual_information},
-        interval, normal,
+        interval,
+        logistic::{Logistic, LogisticConfig, Standardised},
+        normal,
     },
 };
 
@@ -193,4 +196,61 @@ fn ranks_quantiles_and_the_normal_distribution_agree_with_scipy_and_numpy() {
     for (p, expected) in oracle.quantile_at.iter().zip(&oracle.quantiles_of_x) {
         close(interval::quantile(&sorted, *p), *expected, 1e-11);
     }
+}
+
+/// What `tests/oracle/generate_sequence.py` made.
+#[derive(Deserialize)]
+struct Sequence {
+    documents: Vec<Routed>,
+    cuts: Vec<(usize, f64)>,
+    x: Vec<Vec<f64>>,
+    y: Vec<usize>,
+    coefficients: Vec<Vec<f64>>,
+    intercepts: Vec<f64>,
+    predicted: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct Routed {
+    experts: Vec<Vec<u16>>,
+}
+
+fn sequence() -> Sequence {
+    serde_json::from_str(include_str!("../tests/oracle/sequence.json")).unwrap()
+}
+
+#[test]
+fn the_best_cut_agrees_with_scipys_g_test() {
+    let oracle = sequence();
+    for (document, (before, gain)) in oracle.documents.iter().zip(&oracle.cuts) {
+        let blocks: Vec<Vec<u16>> = document.experts.chunks(8).map(<[_]>::concat).collect();
+        let order: Vec<usize> = (0..blocks.len()).collect();
+        let found = Scratch::new(&blocks, 6).best_split(&blocks, &order);
+        assert_eq!(found.before, *before);
+        close(found.gain, *gain, 1e-9);
+    }
+}
+
+#[test]
+fn logistic_regression_agrees_with_scikit_learn() {
+    let oracle = sequence();
+    let features = Standardised {
+        rows: oracle.x.iter().map(Vec::as_slice).collect(),
+    };
+    let rows: Vec<usize> = (0..oracle.y.len()).collect();
+    let config = LogisticConfig {
+        c: 1.0,
+        tolerance: 1e-8,
+        most_steps: 1000,
+    };
+    let model = Logistic::fit(&features, &rows, &oracle.y, 3, config);
+    assert!(model.is_converged);
+    let expected = oracle.coefficients.iter().zip(&oracle.intercepts);
+    // Both stop at a small slope, scikit-learn's at another one.
+    for (found, (coefficients, intercept)) in model.weights.chunks(5).zip(expected) {
+        for (found, expected) in found.iter().zip(coefficients.iter().chain([intercept])) {
+            close(*found, *expected, 1e-5);
+        }
+    }
+    assert_eq!(model.predict(&features, &rows), oracle.predicted);
 }

@@ -342,7 +342,7 @@ fn what_a_trace_lacks_is_named() {
         })
         .collect();
     let data = TraceData::in_memory(model.clone(), ExpertsOrder::Unspecified, ids_only).unwrap();
-    assert!(fails(&data, "routing_entropy", &quick()).contains("routing entropy"));
+    assert!(fails(&data, "routing_entropy", &quick()).contains("routing entropies"));
     assert!(fails(&data, "fingerprint_knn", &quick()).contains("profiles.prob_sum"));
     let refused = fails(&data, "first_choice_repetition", &quick());
     assert!(

@@ -91,6 +91,9 @@ fn counts_of_mixtral_and_olmoe_give_the_published_values() {
             let information = measure(&data, "mutual_information", &request()).remove(0);
             let nmi = measure(&data, "nmi", &request()).remove(0);
             let jsd = measure(&data, "jsd", &request()).remove(0);
+            let gini = measure(&data, "gini", &request()).remove(0);
+            let cv = measure(&data, "load_cv", &request()).remove(0);
+            let violation = measure(&data, "max_violation", &request()).remove(0);
             let place = |name: &str| jsd.axes[1].labels.iter().position(|l| l == name).unwrap();
             for (l, layer) in ["layer0", "layer7", "layer15"].into_iter().enumerate() {
                 for domain in DOMAINS {
@@ -115,6 +118,9 @@ fn counts_of_mixtral_and_olmoe_give_the_published_values() {
                     assert_eq!(most as u64, own["argmax"].as_u64().unwrap());
                     close(share.value(&[l, d, most]), &own["max_share"], 5.1e-7);
                     close(load.value(&[l, d, most]) - 1.0, &own["maxvio"], 5.1e-7);
+                    close(violation.value(&[l, d, 0]), &own["maxvio"], 5.1e-7);
+                    close(gini.value(&[l, d]), &own["gini"], 5.1e-7);
+                    close(cv.value(&[l, d, 0]), &own["cv_population"], 5.1e-7);
                     // Of every domain and expert: tokens that choose it over tokens, from the counts as published.
                     let tokens = own["total_assignments"].as_f64().unwrap() / top_k;
                     for e in 0..experts {
@@ -142,6 +148,35 @@ fn counts_of_mixtral_and_olmoe_give_the_published_values() {
             }
         }
     }
+}
+
+#[test]
+fn gini_of_olmoe_and_mixtral_is_that_of_the_counts_and_of_no_other_protocol() {
+    let Some(counts) = reference("olmoe/expert_counts.json") else {
+        println!("skipped: not present");
+        return;
+    };
+    let check = |model: &str, domain: &str, printed: [f64; 3], digit: f64| {
+        let data = trace(&counts, model, "expert_counts");
+        let found = measure(&data, "gini", &request()).remove(0);
+        let labels = &found.axes[1].labels;
+        let place = labels.iter().position(|label| label == domain).unwrap();
+        for (layer, printed) in printed.into_iter().enumerate() {
+            let value = found.value(&[layer, place]);
+            assert!((value - printed).abs() < 0.51 * digit, "{domain}: {value}");
+        }
+        assert!(
+            found
+                .protocol
+                .notes
+                .iter()
+                .any(|n| n.contains("same protocol"))
+        );
+    };
+    // Layers 0, 7 and 15. Router probabilities at the last prompt token of the same family give about 0.9.
+    check("olmoe", "c4", [0.137, 0.212, 0.288], 1e-3);
+    check("olmoe", "arxiv", [0.3173, 0.5517, 0.5618], 1e-4);
+    check("mistral", "arxiv", [0.0643, 0.0462, 0.1149], 1e-4);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::{CoreError, LayerId, Phase};
 
 /// The decisions to measure. The default is prefill only, without special or template tokens, all layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Scope {
     /// Layers, in the model's numbering.
     pub layers: LayerSelection,

@@ -52,7 +52,8 @@ pub use config::{
     SharedExpertConfig,
 };
 pub use decoder::{
-    ExpertBiases, ExpertWeights, GluWeights, KvCache, MoeModel, NeededTensor, Span, TensorClass,
+    ExpertBiases, ExpertWeights, GluWeights, KvCache, LayerReader, MoeModel, NeededTensor, Span,
+    TensorClass,
 };
 pub use device::{AdapterMemory, ComputeDevice, DeviceChoice};
 pub use error::EngineError;
@@ -69,7 +70,7 @@ pub use probe::{Probe, RouterSite};
 pub use product_speed::product_gflop_per_s;
 pub use recorder::{RecordedStep, TraceRecorder};
 pub use routing::Routing;
-pub use run::{BatchRun, RunConfig, SequenceRecord, SequenceToken};
+pub use run::{BatchRun, Lanes, RunConfig, SequenceRecord, SequenceToken};
 pub use sampling::{Sampler, SamplingConfig};
 pub use tokenizer::{
     ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,

@@ -71,4 +71,7 @@ pub struct LoadOptions {
     pub weights: WeightType,
     /// The type of the arithmetic.
     pub compute: ComputeType,
+    /// Draw every router's weights at random with this seed, normal with the standard deviation of the trained ones and without
+    /// biases: the baseline that tells what routers learned from what their inputs alone give.
+    pub untrained_routers: Option<u64>,
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use moescope_core::LayerId;
 
-use crate::{config::RouterConfig, routing::Routing};
+use crate::{config::RouterConfig, kernels::Kernels, routing::Routing};
 
 /// One router during one forward pass.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,20 @@ pub struct RouterSite<'a> {
     pub config: &'a RouterConfig,
     /// Added to the scores for selection only, `[num_experts]`, where the layer has such a bias.
     pub correction_bias: Option<&'a Tensor<1>>,
+    /// What the model is computed with.
+    pub kernels: &'a dyn Kernels,
+}
+
+impl RouterSite<'_> {
+    /// Selects and weighs anew, as the model does, with `bias [num_experts]` added to the scores for the choice.
+    #[must_use]
+    pub fn select_with(&self, router_logits: Tensor<2>, bias: Tensor<1>) -> Routing {
+        let bias = match self.correction_bias {
+            Some(correction) => correction.clone() + bias,
+            None => bias,
+        };
+        self.kernels.route(router_logits, Some(&bias), self.config)
+    }
 }
 
 /// Watches, and may change, what the routers decide. Every method has a default that does nothing, so `()` is a probe.

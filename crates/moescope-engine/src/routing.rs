@@ -6,7 +6,7 @@ use moescope_core::{ExpertGroups, GroupScore, ScoreFunction, WeightNormalization
 use crate::config::RouterConfig;
 
 /// Far below every selection key, and far above the −1e30 of a masked expert; finite, so that sums stay numbers.
-const NOT_KEPT: f32 = -1e20;
+pub(crate) const NOT_KEPT: f32 = -1e20;
 
 /// What a router decided for the tokens of one forward pass, on the device.
 #[derive(Clone, Debug)]
@@ -23,13 +23,12 @@ impl Routing {
     /// Selects the `top_k` experts with the largest keys and weighs them by their scores alone: a bias steers the
     /// choice and never enters the weights.
     ///
-    /// A key is the score plus `correction_bias` (the checkpoint's, `[num_experts]`) plus `selection_bias` (an
-    /// intervention's, `[num_experts]`); where experts are grouped, the keys of the best groups alone.
+    /// A key is the score plus `bias [num_experts]` (the checkpoint's correction, an intervention's, or their sum);
+    /// where experts are grouped, the keys of the best groups alone.
     #[must_use]
     pub fn select(
         router_logits: Tensor<2>,
-        correction_bias: Option<&Tensor<1>>,
-        selection_bias: Option<Tensor<1>>,
+        bias: Option<&Tensor<1>>,
         config: &RouterConfig,
     ) -> Self {
         let scores = match config.gating.score_function {
@@ -37,11 +36,7 @@ impl Routing {
             ScoreFunction::Sigmoid => activation::sigmoid(router_logits.clone()),
             ScoreFunction::Identity => router_logits.clone(),
         };
-        let bias = match (correction_bias, selection_bias) {
-            (Some(a), Some(b)) => Some(a.clone() + b),
-            (a, b) => a.cloned().or(b),
-        };
-        let keys = bias.map(|bias| scores.clone() + bias.unsqueeze::<2>());
+        let keys = bias.map(|bias| scores.clone() + bias.clone().unsqueeze::<2>());
         let keys = match config.gating.groups {
             None => keys,
             Some(groups) => Some(keep_best_groups(

@@ -1,71 +1,36 @@
 //! Many sequences through a model at once: prefill together, decode together, every decision recorded.
 
+mod record;
+
 use moescope_core::{DecisionBatch, Phase};
 
 use crate::{
     decoder::{KvCache, MoeModel, Span},
     error::EngineError,
     interventions::Interventions,
-    recorder::{StepExtras, StepRecord, TraceRecorder},
-    sampling::{Sampler, SamplingConfig},
+    recorder::{StepExtras, TraceRecorder},
+    sampling::Sampler,
 };
-
-/// What a run records and generates.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunConfig {
-    /// Whether router decisions are recorded.
-    pub records_routing: bool,
-    /// Whether surprisal and arg max of every token are computed, which needs the head for every token.
-    pub records_surprisal: bool,
-    /// Most tokens to generate per sequence.
-    pub max_new_tokens: usize,
-    /// How tokens are drawn.
-    pub sampling: SamplingConfig,
-    /// Tokens that end a sequence.
-    pub stop_tokens: Vec<u32>,
-}
-
-impl Default for RunConfig {
-    fn default() -> Self {
-        Self {
-            records_routing: true,
-            records_surprisal: true,
-            max_new_tokens: 0,
-            sampling: SamplingConfig::default(),
-            stop_tokens: Vec::new(),
-        }
-    }
-}
-
-/// One token of a finished sequence.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SequenceToken {
-    /// Entry of the vocabulary.
-    pub id: u32,
-    /// The forward pass that routed it; `None` for a last sampled token that was never fed back.
-    pub phase: Option<Phase>,
-    /// Nats, of this token given those before it; `None` for the first, or where it was not recorded.
-    pub surprisal: Option<f32>,
-    /// The arg max after this token, where it was recorded.
-    pub predicted_id: Option<u32>,
-}
-
-/// What a run knows of one sequence.
-#[derive(Clone, Debug)]
-pub struct SequenceRecord {
-    /// Prompt and generated tokens.
-    pub tokens: Vec<SequenceToken>,
-    /// Tokens of the prompt.
-    pub num_prompt_tokens: usize,
-    /// Router decisions, by position and layer.
-    pub decisions: DecisionBatch,
-}
+use record::note_tokens;
+pub use record::{RunConfig, SequenceRecord, SequenceToken};
 
 #[derive(Debug)]
 struct Sequence {
     record: SequenceRecord,
     sampler: Sampler,
+    /// Whether it still grows, or waits for its turn.
     is_live: bool,
+    /// Its part of the cache, from its prompt's pass until it ends.
+    place: Option<usize>,
+}
+
+/// How many sequences of a run grow at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Sequences that grow at a time.
+    pub count: usize,
+    /// Most tokens of a pass in which further prompts begin; one alone may be longer.
+    pub pass_tokens: usize,
 }
 
 /// Sequences that go through a model together.
@@ -86,10 +51,17 @@ pub struct BatchRun<'m> {
     sequences: Vec<Sequence>,
     /// Logits after the last token of each sequence, until the next token is drawn.
     last_logits: Vec<Option<Vec<f32>>>,
+    /// Parts of the cache that no sequence uses, the next one last.
+    free: Vec<usize>,
+    /// The first sequence that has not begun.
+    next: usize,
+    pass_tokens: usize,
+    tokens_run: usize,
 }
 
 impl<'m> BatchRun<'m> {
-    /// Prepares prompts; `numbers` are the sequences' numbers in the data set, from which their random streams come.
+    /// Prepares prompts that all begin in one pass; `numbers` are the sequences' numbers in the data set, from which
+    /// their random streams come.
     ///
     /// # Panics
     /// When there are not as many numbers as prompts.
@@ -101,11 +73,57 @@ impl<'m> BatchRun<'m> {
         config: RunConfig,
         interventions: Interventions,
     ) -> Self {
-        assert_eq!(prompts.len(), numbers.len(), "one number per prompt");
         let capacities: Vec<usize> = prompts
             .iter()
             .map(|prompt| prompt.len() + config.max_new_tokens)
             .collect();
+        let cache = KvCache::new(model, &capacities);
+        let places = capacities.len();
+        let all = Self::with_cache(model, prompts, numbers, config, interventions, cache);
+        Self {
+            free: (0..places).rev().collect(),
+            pass_tokens: usize::MAX,
+            ..all
+        }
+    }
+
+    /// Prepares prompts of which some grow at a time: where a sequence ends, the next one begins in its place.
+    ///
+    /// Which tokens share a pass follows from the prompts, the settings and what is generated, so it is the same in
+    /// every run.
+    ///
+    /// # Panics
+    /// When there are not as many numbers as prompts, or no lane.
+    #[must_use]
+    pub fn in_lanes(
+        model: &'m MoeModel,
+        prompts: &[Vec<u32>],
+        numbers: &[u64],
+        config: RunConfig,
+        interventions: Interventions,
+        lanes: Lanes,
+    ) -> Self {
+        assert!(lanes.count > 0, "a run has a lane");
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let count = lanes.count.min(prompts.len());
+        let cache = KvCache::new(model, &vec![longest + config.max_new_tokens; count]);
+        let all = Self::with_cache(model, prompts, numbers, config, interventions, cache);
+        Self {
+            free: (0..count).rev().collect(),
+            pass_tokens: lanes.pass_tokens,
+            ..all
+        }
+    }
+
+    fn with_cache(
+        model: &'m MoeModel,
+        prompts: &[Vec<u32>],
+        numbers: &[u64],
+        config: RunConfig,
+        interventions: Interventions,
+        cache: KvCache,
+    ) -> Self {
+        assert_eq!(prompts.len(), numbers.len(), "one number per prompt");
         let spec = model.spec();
         let sequences = prompts
             .iter()
@@ -129,46 +147,66 @@ impl<'m> BatchRun<'m> {
                 },
                 sampler: Sampler::new(&config.sampling, *number),
                 is_live: config.max_new_tokens > 0 && !prompt.is_empty(),
+                place: None,
             })
             .collect();
         Self {
             model,
-            cache: KvCache::new(model, &capacities),
+            cache,
             recorder: config.records_routing.then(TraceRecorder::new),
             interventions,
             sequences,
             last_logits: vec![None; prompts.len()],
+            free: Vec::new(),
+            next: 0,
+            pass_tokens: usize::MAX,
+            tokens_run: 0,
             config,
         }
     }
 
-    /// Runs all prompts in one pass.
+    /// Runs the prompts in one pass, or as many of them as there are lanes.
     ///
     /// # Errors
     /// When a token is unknown, the device fails, or a router's logits are not finite.
     pub fn prefill(&mut self) -> Result<(), EngineError> {
-        let prompts: Vec<(usize, Vec<u32>)> = self
-            .sequences
-            .iter()
-            .enumerate()
-            .filter(|(_, sequence)| !sequence.record.tokens.is_empty())
-            .map(|(number, sequence)| {
-                (
-                    number,
-                    sequence
-                        .record
-                        .tokens
-                        .iter()
-                        .map(|token| token.id)
-                        .collect(),
-                )
-            })
-            .collect();
-        self.step(&prompts, Phase::Prefill)
+        let prompts = self.begin(0);
+        self.step(&prompts)
     }
 
-    /// Draws one token for every live sequence and feeds it back. Returns the new tokens by sequence number; none when
-    /// all sequences have ended.
+    /// The prompts of the sequences that begin in a pass which has `tokens` tokens already.
+    fn begin(&mut self, mut tokens: usize) -> Vec<NewTokens> {
+        let mut begun = Vec::new();
+        while let Some(sequence) = self.sequences.get_mut(self.next) {
+            let ids: Vec<u32> = sequence
+                .record
+                .tokens
+                .iter()
+                .map(|token| token.id)
+                .collect();
+            if ids.is_empty() {
+                self.next += 1;
+                continue;
+            }
+            let fits = tokens == 0 || tokens.saturating_add(ids.len()) <= self.pass_tokens;
+            let Some(place) = self.free.pop_if(|_| fits) else {
+                break;
+            };
+            self.cache.clear(place);
+            sequence.place = Some(place);
+            tokens += ids.len();
+            begun.push(NewTokens {
+                sequence: self.next,
+                ids,
+                phase: Phase::Prefill,
+            });
+            self.next += 1;
+        }
+        begun
+    }
+
+    /// Draws one token for every growing sequence and feeds it back, together with the prompts of those that begin in
+    /// the places of the ended. Returns the drawn tokens by sequence number; none when all sequences have ended.
     ///
     /// # Errors
     /// As [`Self::prefill`].
@@ -182,7 +220,7 @@ impl<'m> BatchRun<'m> {
             .sequences
             .iter_mut()
             .enumerate()
-            .filter(|(_, s)| s.is_live)
+            .filter(|(_, s)| s.is_live && s.place.is_some())
         {
             let logits = self.last_logits[number]
                 .take()
@@ -199,12 +237,19 @@ impl<'m> BatchRun<'m> {
             let generated = sequence.record.tokens.len() - sequence.record.num_prompt_tokens;
             if generated >= self.config.max_new_tokens || self.config.stop_tokens.contains(&id) {
                 sequence.is_live = false;
+                self.free.extend(sequence.place.take());
             } else {
-                fed.push((number, vec![id]));
+                fed.push(NewTokens {
+                    sequence: number,
+                    ids: vec![id],
+                    phase: Phase::Decode,
+                });
             }
         }
+        let begun = self.begin(fed.len());
+        fed.extend(begun);
         if !fed.is_empty() {
-            self.step(&fed, Phase::Decode)?;
+            self.step(&fed)?;
         }
         Ok(drawn)
     }
@@ -212,6 +257,7 @@ impl<'m> BatchRun<'m> {
     /// Ends a sequence, after a stop text for example; its last token is not fed back.
     pub fn stop(&mut self, sequence: usize) {
         self.sequences[sequence].is_live = false;
+        self.free.extend(self.sequences[sequence].place.take());
         self.last_logits[sequence] = None;
     }
 
@@ -221,7 +267,13 @@ impl<'m> BatchRun<'m> {
         self.last_logits[sequence].as_deref()
     }
 
-    /// Whether any sequence still grows.
+    /// Tokens that went through the model.
+    #[must_use]
+    pub fn tokens_run(&self) -> usize {
+        self.tokens_run
+    }
+
+    /// Whether any sequence still grows or has not begun.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.sequences.iter().any(|sequence| sequence.is_live)
@@ -237,18 +289,24 @@ impl<'m> BatchRun<'m> {
     }
 
     /// One forward pass of new tokens, one read-back.
-    fn step(&mut self, new: &[(usize, Vec<u32>)], phase: Phase) -> Result<(), EngineError> {
-        let spans: Vec<Span<'_>> = new
+    fn step(&mut self, new: &[NewTokens]) -> Result<(), EngineError> {
+        let places: Vec<usize> = new
             .iter()
-            .map(|(sequence, tokens)| Span {
-                sequence: *sequence,
-                tokens,
+            .map(|new| {
+                let place = self.sequences[new.sequence].place;
+                place.expect("a sequence of a pass has its part of the cache")
             })
             .collect();
-        let starts: Vec<usize> = new
+        let spans: Vec<Span<'_>> = new
             .iter()
-            .map(|(sequence, _)| self.cache.len(*sequence))
+            .zip(&places)
+            .map(|(new, place)| Span {
+                sequence: *place,
+                tokens: &new.ids,
+            })
             .collect();
+        let starts: Vec<usize> = places.iter().map(|place| self.cache.len(*place)).collect();
+        self.tokens_run += new.iter().map(|new| new.ids.len()).sum::<usize>();
         let hidden = match &mut self.recorder {
             Some(recorder) => {
                 let mut probe = (&mut self.interventions, recorder);
@@ -267,22 +325,16 @@ impl<'m> BatchRun<'m> {
         let record = recorded.read(extras)?;
         let mut first = 0;
         let mut live = 0;
-        for ((number, tokens), start) in new.iter().zip(starts) {
-            let sequence = &mut self.sequences[*number];
-            note_tokens(
-                &mut sequence.record,
-                &record,
-                first,
-                start,
-                tokens.len(),
-                phase,
-            );
+        for (new, start) in new.iter().zip(starts) {
+            let (number, len) = (new.sequence, new.ids.len());
+            let sequence = &mut self.sequences[number];
+            note_tokens(&mut sequence.record, &record, first, start, len, new.phase);
             if self.config.records_routing {
                 let position = u32::try_from(start).expect("positions fit 32 bits");
                 record.push_decisions(
-                    first..first + tokens.len(),
+                    first..first + len,
                     position,
-                    *number,
+                    number,
                     self.model,
                     &mut sequence.record.decisions,
                 )?;
@@ -293,21 +345,21 @@ impl<'m> BatchRun<'m> {
                     .logits
                     .as_ref()
                     .expect("live sequences asked for logits");
-                self.last_logits[*number] = Some(logits[live * vocab..(live + 1) * vocab].to_vec());
+                self.last_logits[number] = Some(logits[live * vocab..(live + 1) * vocab].to_vec());
                 live += 1;
             }
-            first += tokens.len();
+            first += len;
         }
         Ok(())
     }
 
     /// Surprisal of every token where it is wanted, and logits after each live sequence's last token.
-    fn extras(&self, hidden: &burn::tensor::Tensor<2>, new: &[(usize, Vec<u32>)]) -> StepExtras {
+    fn extras(&self, hidden: &burn::tensor::Tensor<2>, new: &[NewTokens]) -> StepExtras {
         let token_stats = self.config.records_surprisal.then(|| {
             let next: Vec<Option<u32>> = new
                 .iter()
-                .flat_map(|(_, tokens)| {
-                    tokens
+                .flat_map(|new| {
+                    new.ids
                         .iter()
                         .skip(1)
                         .map(|id| Some(*id))
@@ -323,9 +375,9 @@ impl<'m> BatchRun<'m> {
         let mut end = 0;
         let last_rows: Vec<burn::tensor::Tensor<2>> = new
             .iter()
-            .filter_map(|(number, tokens)| {
-                end += tokens.len();
-                self.sequences[*number]
+            .filter_map(|new| {
+                end += new.ids.len();
+                self.sequences[new.sequence]
                     .is_live
                     .then(|| hidden.clone().narrow(0, end - 1, 1))
             })
@@ -339,26 +391,10 @@ impl<'m> BatchRun<'m> {
     }
 }
 
-/// Copies a step's token numbers into a sequence: the surprisal computed at a token belongs to the next one.
-fn note_tokens(
-    record: &mut SequenceRecord,
-    step: &StepRecord,
-    first: usize,
-    start: usize,
-    len: usize,
+/// What one sequence adds to a pass.
+#[derive(Debug)]
+struct NewTokens {
+    sequence: usize,
+    ids: Vec<u32>,
     phase: Phase,
-) {
-    for offset in 0..len {
-        let token = &mut record.tokens[start + offset];
-        token.phase = Some(phase);
-        token.predicted_id = step.predicted.as_ref().map(|ids| ids[first + offset]);
-        if let (Some(surprisal), Some(next)) =
-            (&step.surprisal, record.tokens.get_mut(start + offset + 1))
-        {
-            let nats = surprisal[first + offset];
-            if !nats.is_nan() {
-                next.surprisal = Some(nats);
-            }
-        }
-    }
 }

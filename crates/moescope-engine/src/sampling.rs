@@ -52,12 +52,12 @@ impl Sampler {
     /// # Panics
     /// When there are no logits.
     pub fn sample(&mut self, logits: &[f32]) -> u32 {
-        let mut order: Vec<usize> = (0..logits.len()).collect();
         let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
         if self.config.temperature <= 0.0 {
-            let best = order.into_iter().min_by(by_logit).unwrap_or(0);
+            let best = (0..logits.len()).min_by(by_logit).unwrap_or(0);
             return u32::try_from(best).expect("a vocabulary fits 32 bits");
         }
+        let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_unstable_by(by_logit);
         if self.config.top_k > 0 {
             order.truncate(self.config.top_k);

@@ -5,7 +5,7 @@ use std::path::Path;
 use moescope_core::{DecisionBatch, NoProgress};
 use moescope_engine::{
     BatchRun, Checkpoint, ComputeDevice, ComputeType, DeviceChoice, Intervention, Interventions,
-    LoadOptions, MoeModel, RunConfig, SequenceRecord, WeightType,
+    Lanes, LoadOptions, MoeModel, RunConfig, SamplingConfig, SequenceRecord, WeightType,
 };
 
 fn model() -> MoeModel {
@@ -37,7 +37,16 @@ fn run(
     };
     let interventions: Vec<Intervention> = spec.iter().map(|spec| spec.parse().unwrap()).collect();
     let interventions = Interventions::new(interventions, model.spec()).unwrap();
-    let mut run = BatchRun::new(model, prompts, numbers, config, interventions);
+    to_the_end(BatchRun::new(
+        model,
+        prompts,
+        numbers,
+        config,
+        interventions,
+    ))
+}
+
+fn to_the_end(mut run: BatchRun<'_>) -> Vec<SequenceRecord> {
     run.prefill().unwrap();
     while run.is_live() {
         run.decode_step().unwrap();
@@ -122,7 +131,11 @@ fn all_options() -> Vec<LoadOptions> {
     WeightType::ALL
         .into_iter()
         .flat_map(|weights| {
-            [ComputeType::F32, ComputeType::Bf16].map(|compute| LoadOptions { weights, compute })
+            [ComputeType::F32, ComputeType::Bf16].map(|compute| LoadOptions {
+                weights,
+                compute,
+                ..LoadOptions::default()
+            })
         })
         .collect()
 }
@@ -222,6 +235,42 @@ fn generated_text_does_not_depend_on_the_batch() {
                 alone.tokens.last().unwrap().phase.is_none(),
                 "the last token was never fed back"
             );
+        }
+    }
+}
+
+/// Where a sequence ends another one begins in its place; nothing that is recorded depends on it.
+#[test]
+fn sequences_that_take_the_places_of_others_give_the_same_bits() {
+    let model = model();
+    let prompts = [prompts(), prompts()].concat();
+    let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
+    // A third of the vocabulary ends a sequence, so that some end early.
+    let vocab = u32::try_from(model.config().vocab_size).unwrap();
+    let config = RunConfig {
+        max_new_tokens: 6,
+        stop_tokens: (0..vocab).step_by(3).collect(),
+        sampling: SamplingConfig {
+            temperature: 2.0,
+            ..SamplingConfig::default()
+        },
+        ..RunConfig::default()
+    };
+    let none = Interventions::default;
+    let together = BatchRun::new(&model, &prompts, &numbers, config.clone(), none());
+    let together = to_the_end(together);
+    let generated = |record: &SequenceRecord| record.tokens.len() - record.num_prompt_tokens;
+    assert!(together.iter().any(|record| generated(record) < 3));
+    assert!(together.iter().any(|record| generated(record) > 3));
+    // One lane is one sequence after the other; a prompt of 130 tokens is longer than the pass.
+    for (count, pass_tokens) in [(1, 70), (2, 70), (3, 1000), (99, 20)] {
+        let lanes = Lanes { count, pass_tokens };
+        let run = BatchRun::in_lanes(&model, &prompts, &numbers, config.clone(), none(), lanes);
+        for (a, b) in together.iter().zip(&to_the_end(run)) {
+            assert_eq!(a.tokens, b.tokens, "{lanes:?}");
+            let rows = a.decisions.len();
+            let (a, b) = (&a.decisions, &b.decisions);
+            assert_eq!(bits(a, rows), bits(b, rows), "{lanes:?}");
         }
     }
 }

@@ -13,7 +13,11 @@ fn load(weights: WeightType, compute: ComputeType) -> MoeModel {
     MoeModel::load(
         &Checkpoint::open(&folder).unwrap(),
         &ComputeDevice::open(DeviceChoice::Cpu).unwrap(),
-        LoadOptions { weights, compute },
+        LoadOptions {
+            weights,
+            compute,
+            ..LoadOptions::default()
+        },
         &NoProgress,
     )
     .unwrap()

@@ -3,10 +3,11 @@
 use crate::{
     FigureError, FigureOptions,
     axis::{ColumnLabels, RowLabels, count},
-    canvas::{Align, Area, Canvas, Point, THIN, TextLook},
+    canvas::{Align, Area, Canvas, THIN, TextLook},
+    cells::Cells,
     legend::{self, Sign},
     page::{self, MARGIN, Words},
-    palette::{INK, WHITE},
+    palette::INK,
     scale::ValueScale,
     text::{self, Face},
     ticks,
@@ -45,8 +46,6 @@ pub(crate) struct Heatmap {
 
 /// The highest panel that is chosen without being asked, in millimetres: with words and key it fills a page.
 const HIGHEST: f64 = 190.0;
-/// Cells are told apart by white lines from this size on, in millimetres.
-const SEPARATED: f64 = 3.0;
 
 impl Heatmap {
     /// Draws the table.
@@ -130,7 +129,9 @@ impl Heatmap {
             rows: self.rows.len(),
             columns: self.columns.len(),
         };
-        self.cells(canvas, &grid)?;
+        grid.paint(canvas, &self.values, &self.scale)?;
+        let is_written = self.written(canvas, &grid)?;
+        self.dots(canvas, &grid, is_written)?;
         canvas.frame(panel, INK, THIN)?;
         self.row_labels(options, height)?
             .draw(canvas, panel.x0, |i| grid.y(i) + 0.5 * grid.pitch_y())?;
@@ -168,44 +169,6 @@ impl Heatmap {
             self.mark,
             &self.signs,
         )
-    }
-
-    fn cells(&self, canvas: &mut Canvas<'_>, grid: &Cells) -> Result<(), FigureError> {
-        let columns = grid.columns;
-        let is_separated = grid.pitch_x() >= SEPARATED && grid.pitch_y() >= SEPARATED;
-        for row in 0..grid.rows {
-            let colors: Vec<_> = self.values[row * columns..(row + 1) * columns]
-                .iter()
-                .map(|value| self.scale.color(*value))
-                .collect();
-            let mut from = 0;
-            while from < columns {
-                let mut to = from + 1;
-                while to < columns && colors[to] == colors[from] {
-                    to += 1;
-                }
-                canvas.polygon(&grid.run(row, from, to), colors[from], 1.0)?;
-                from = to;
-            }
-        }
-        if is_separated {
-            for row in 1..grid.rows {
-                let y = grid.y(row);
-                canvas.line((grid.panel.x0, y), (grid.panel.x1, y), WHITE, 0.2)?;
-            }
-            for column in 1..columns {
-                let x = grid.x(column);
-                canvas.line((x, grid.panel.y0), (x, grid.panel.y1), WHITE, 0.2)?;
-            }
-        }
-        for (i, value) in self.values.iter().enumerate() {
-            if !value.is_finite() {
-                let inset = if is_separated { 0.1 } else { 0.0 };
-                legend::undefined_cell(canvas, grid.cell(i / columns, i % columns, inset))?;
-            }
-        }
-        let is_written = self.written(canvas, grid)?;
-        self.dots(canvas, grid, is_written)
     }
 
     /// Writes the values into the cells where all of them fit; says whether it did.
@@ -291,66 +254,4 @@ fn written_alike(values: &[f64]) -> Option<Vec<String>> {
 /// The middle of an upward text of some width, moved down where it would start above `top`.
 fn middle_in(middle: f64, width: f64, top: f64) -> f64 {
     middle.max(top + 0.5 * width)
-}
-
-/// Where the cells of a panel are.
-struct Cells {
-    panel: Area,
-    rows: usize,
-    columns: usize,
-}
-
-impl Cells {
-    fn pitch_x(&self) -> f64 {
-        self.panel.width() / count(self.columns)
-    }
-
-    fn pitch_y(&self) -> f64 {
-        self.panel.height() / count(self.rows)
-    }
-
-    fn x(&self, column: usize) -> f64 {
-        self.panel.x0 + self.pitch_x() * count(column)
-    }
-
-    fn y(&self, row: usize) -> f64 {
-        self.panel.y0 + self.pitch_y() * count(row)
-    }
-
-    /// The outline of a run of cells, which reaches under its right and lower neighbours.
-    ///
-    /// The neighbours are drawn later. A viewer that smooths edges thus mixes the colours of two neighbours where they
-    /// meet, and no line of paper shines through. The reach to the right begins below the upper edge, so that it does
-    /// not tint the edge of a cell above.
-    fn run(&self, row: usize, from: usize, to: usize) -> Vec<Point> {
-        let (x0, x1) = (self.x(from), self.x(to));
-        let (y0, y1) = (self.y(row), self.y(row + 1));
-        let below = if row + 1 < self.rows {
-            y1 + 0.5 * self.pitch_y()
-        } else {
-            y1
-        };
-        if to == self.columns {
-            return vec![(x0, y0), (x1, y0), (x1, below), (x0, below)];
-        }
-        let right = x1 + 0.5 * self.pitch_x();
-        let notch = y0 + (0.3 * self.pitch_y()).min(0.3);
-        vec![
-            (x0, y0),
-            (x1, y0),
-            (x1, notch),
-            (right, notch),
-            (right, below),
-            (x0, below),
-        ]
-    }
-
-    fn cell(&self, row: usize, column: usize, inset: f64) -> Area {
-        Area {
-            x0: self.x(column) + inset,
-            y0: self.y(row) + inset,
-            x1: self.x(column + 1) - inset,
-            y1: self.y(row + 1) - inset,
-        }
-    }
 }

@@ -21,6 +21,23 @@ pub trait FigureKind: Sync {
         measurement: &Measurement,
         options: &FigureOptions,
     ) -> Result<String, FigureError>;
+
+    /// Draws the measurement of some index with all tables of its metric at hand: some figures quote how stable a map
+    /// is, or put tables of single experts together.
+    ///
+    /// # Errors
+    /// As [`Self::draw_svg`].
+    ///
+    /// # Panics
+    /// When there is no table of that index.
+    fn draw_svg_of(
+        &self,
+        tables: &[Measurement],
+        index: usize,
+        options: &FigureOptions,
+    ) -> Result<String, FigureError> {
+        self.draw_svg(&tables[index], options)
+    }
 }
 
 /// What a figure kind says about itself.
@@ -49,12 +66,21 @@ pub struct FigureAbout {
 #[must_use]
 pub fn catalogue() -> &'static [&'static dyn FigureKind] {
     &[
+        &kinds::CoActivationMatrix,
         &kinds::FingerprintMap,
         &kinds::GroupExpertHeatmap,
         &kinds::GroupMatrix,
+        &kinds::LagProfile,
         &kinds::LayerExpertHeatmap,
+        &kinds::LayerFlow,
         &kinds::LayerSeries,
+        &kinds::Lollipop,
         &kinds::MarginSeries,
+        &kinds::PositionProfile,
+        &kinds::ReliabilityCurve,
+        &kinds::SaturationCurves,
+        &kinds::SmallMultiples,
+        &kinds::VocabularyTable,
     ]
 }
 

@@ -36,13 +36,18 @@ mod render;
 
 mod axis;
 mod canvas;
+mod cells;
 mod heatmap;
 mod legend;
 mod map;
 mod marker;
+mod matrix;
+mod order;
 mod page;
+mod panels;
 mod scale;
 mod series;
+mod significance;
 mod slice;
 mod text;
 mod ticks;
@@ -50,7 +55,9 @@ mod ticks;
 pub use error::FigureError;
 pub use kind::{FigureAbout, FigureKind, catalogue, find};
 pub use kinds::{
-    FingerprintMap, GroupExpertHeatmap, GroupMatrix, LayerExpertHeatmap, LayerSeries, MarginSeries,
+    CoActivationMatrix, FingerprintMap, GroupExpertHeatmap, GroupMatrix, LagProfile,
+    LayerExpertHeatmap, LayerFlow, LayerSeries, Lollipop, MarginSeries, PositionProfile,
+    ReliabilityCurve, SaturationCurves, SmallMultiples, VocabularyTable,
 };
-pub use options::{ColorScale, FigureOptions, Format};
+pub use options::{CellOrder, ColorScale, FigureOptions, Format, Panels};
 pub use render::{draw, render};

@@ -1,6 +1,7 @@
 //! Documents as points of a plane: the drawing of a map.
 
 mod classes;
+mod hull;
 mod legend;
 
 pub(crate) use classes::Classes;
@@ -29,25 +30,34 @@ const MOST_LABELS: usize = 60;
 pub(crate) struct Map {
     titles: [String; 2],
     legend_title: String,
-    has_labels: bool,
+    marks: Marks,
     range: [(f64, f64); 2],
     places: Vec<Point>,
     classes: Classes,
 }
 
+/// What a map shows of each class besides its documents.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// Its name at the middle of its documents.
+    pub(crate) names: bool,
+    /// An outline of where most of its documents lie.
+    pub(crate) hulls: bool,
+}
+
 impl Map {
-    /// Documents of some classes at some places; `has_labels` names the classes on the map itself.
+    /// Documents of some classes at some places.
     pub(crate) fn new(
         titles: [String; 2],
         legend_title: String,
-        has_labels: bool,
+        marks: Marks,
         classes: Classes,
         places: Vec<Point>,
     ) -> Self {
         Self {
             titles,
             legend_title,
-            has_labels,
+            marks,
             range: range_of(&places),
             places,
             classes,
@@ -96,13 +106,16 @@ impl Map {
             1501..=5000 => 0.5,
             _ => 0.35,
         };
+        if self.marks.hulls && self.classes.is_given {
+            self.hulls(canvas, &frame)?;
+        }
         for (place, class) in self.places.iter().zip(&self.classes.of) {
             if is_finite(*place) {
                 marker::draw(canvas, frame.at(*place), radius, self.classes.looks[*class])?;
             }
         }
         canvas.frame(frame.panel, INK, THIN)?;
-        if self.has_labels && self.classes.is_given && self.classes.names.len() <= MOST_LABELS {
+        if self.marks.names && self.classes.is_given && self.classes.names.len() <= MOST_LABELS {
             self.labels(canvas, &frame)?;
         }
         self.titles(canvas, options, &frame)?;
@@ -197,22 +210,24 @@ impl Map {
         Ok(())
     }
 
+    /// The places of the documents of a class.
+    fn own(&self, class: usize) -> impl Iterator<Item = Point> {
+        self.places
+            .iter()
+            .zip(&self.classes.of)
+            .filter(move |(place, of)| **of == class && is_finite(**place))
+            .map(|(place, _)| *place)
+    }
+
     /// The median of each coordinate over the documents of a class: a place for its name.
     fn middle(&self, class: usize) -> Option<Point> {
-        let own = || {
-            self.places
-                .iter()
-                .zip(&self.classes.of)
-                .filter(|(place, of)| **of == class && is_finite(**place))
-                .map(|(place, _)| *place)
-        };
         let median = |mut values: Vec<f64>| {
             values.sort_by(f64::total_cmp);
             values.get(values.len() / 2).copied()
         };
         Some((
-            median(own().map(|place| place.0).collect())?,
-            median(own().map(|place| place.1).collect())?,
+            median(self.own(class).map(|place| place.0).collect())?,
+            median(self.own(class).map(|place| place.1).collect())?,
         ))
     }
 }

@@ -50,6 +50,63 @@ impl fmt::Display for ColorScale {
     }
 }
 
+/// In which order a matrix shows its rows and columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellOrder {
+    /// Rows that are alike stand together: average linkage of the differences between rows.
+    #[default]
+    Similarity,
+    /// The order of the measurement.
+    Given,
+}
+
+impl FromStr for CellOrder {
+    type Err = FigureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "similarity" => Ok(Self::Similarity),
+            "given" => Ok(Self::Given),
+            other => Err(FigureError::UnknownChoice {
+                option: "order",
+                found: other.to_owned(),
+                choices: "similarity, given".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What each panel of small multiples shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Panels {
+    /// A layer where there are few of them, a group where there are many layers.
+    #[default]
+    Auto,
+    /// One layer.
+    Layer,
+    /// One group.
+    Group,
+}
+
+impl FromStr for Panels {
+    type Err = FigureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "layer" => Ok(Self::Layer),
+            "group" => Ok(Self::Group),
+            other => Err(FigureError::UnknownChoice {
+                option: "panels",
+                found: other.to_owned(),
+                choices: "auto, layer, group".to_owned(),
+            }),
+        }
+    }
+}
+
 /// What a reader of the figure may choose; every kind says which of these it uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,6 +129,20 @@ pub struct FigureOptions {
     pub group_b: Option<String>,
     /// The variant to draw, where a measurement has several.
     pub variant: Option<String>,
+    /// Groups that stand out among the lines of a series; the others become grey. Empty: all are alike.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub highlight: Vec<String>,
+    /// Experts to show, where a figure shows some of them; empty: those with the largest values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub experts: Vec<u16>,
+    /// How many of the largest to show (cells, experts, tokens); without a number, what suits the figure.
+    pub top: Option<u16>,
+    /// The order of the rows and columns of a matrix.
+    pub order: CellOrder,
+    /// What each panel of small multiples shows.
+    pub panels: Panels,
+    /// Whether a map outlines where the documents of each class lie.
+    pub hulls: bool,
     /// Whether a map names each class at the middle of its documents.
     pub centroids: bool,
     /// Whether the protocol is printed under the figure.
@@ -92,6 +163,12 @@ impl Default for FigureOptions {
             group: None,
             group_b: None,
             variant: None,
+            highlight: Vec::new(),
+            experts: Vec::new(),
+            top: None,
+            order: CellOrder::Similarity,
+            panels: Panels::Auto,
+            hulls: false,
             centroids: false,
             caption: true,
             png_dpi: 300,
@@ -126,6 +203,13 @@ impl FigureOptions {
                 what: "a resolution",
                 found: format!("{} dpi", self.png_dpi),
                 help: "use 30 to 1200 dpi".to_owned(),
+            });
+        }
+        if self.top == Some(0) {
+            return Err(FigureError::Size {
+                what: "a count of the largest values",
+                found: "0".to_owned(),
+                help: "use 1 or more, or leave it out".to_owned(),
             });
         }
         if let Some([low, high]) = self.limits

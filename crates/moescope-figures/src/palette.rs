@@ -50,6 +50,8 @@ pub const SOFT_INK: Rgb = Rgb::hex(0x0055_5555);
 pub const REFERENCE: Rgb = Rgb::hex(0x006b_6b6b);
 /// Grid lines.
 pub const GRID: Rgb = Rgb::hex(0x00e4_e4e4);
+/// Lines that are there for comparison.
+pub const CONTEXT: Rgb = Rgb::hex(0x00bd_bdbd);
 /// Values that are not defined.
 pub const UNDEFINED: Rgb = Rgb::hex(0x00c4_c4c4);
 /// Values of zero or less on a logarithmic scale.
@@ -94,6 +96,14 @@ pub fn sequential(t: f64) -> Rgb {
 #[must_use]
 pub fn diverging(t: f64) -> Rgb {
     interpolate(&DIVERGING, t)
+}
+
+/// The colour of a line at `t`, 0 (first) to 1 (last) of an ordered sequence such as the layers.
+///
+/// The sequential palette without its lightest part, which is too faint for a line on paper.
+#[must_use]
+pub fn line_of_sequence(t: f64) -> Rgb {
+    sequential(0.84 * t.clamp(0.0, 1.0))
 }
 
 fn interpolate(anchors: &[u32; 33], t: f64) -> Rgb {

@@ -26,6 +26,8 @@ enum Mapping {
     Linear,
     Logarithmic,
     Diverging,
+    /// Diverging in the logarithm, for ratios: half and double are equally far from the centre.
+    Ratio,
 }
 
 impl ValueScale {
@@ -71,7 +73,8 @@ impl ValueScale {
                     (most / 2.0, most * 2.0)
                 }
             }
-            (_, Mapping::Linear) => {
+            // A scale of ratios is made by [`Self::of_ratios`] alone.
+            (_, Mapping::Linear | Mapping::Ratio) => {
                 // Shares and counts start at zero, unless all of them lie far from it.
                 let low = if least >= 0.0 && least <= 0.5 * most {
                     0.0
@@ -99,12 +102,69 @@ impl ValueScale {
         }
     }
 
+    /// The scale of ratios to a positive `center` (1 for a lift): diverging in the logarithm, unless another scale was
+    /// asked for.
+    ///
+    /// The largest ratio above the centre sets its reach, at least a factor of two: ratios near zero, which are common
+    /// where pairs never meet, would otherwise take all the colours. See [`Self::faded`].
+    pub(crate) fn of_ratios(values: &[f64], options: &FigureOptions, center: f64) -> Self {
+        if options.scale != ColorScale::Auto || center <= 0.0 {
+            return Self::new(values, options, center, false);
+        }
+        let most = values
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite())
+            .fold(0.0, f64::max);
+        let reach = match options.limits {
+            Some([low, high]) if low > 0.0 => (high / center).max(center / low),
+            Some([_, high]) => high / center,
+            None => most / center,
+        };
+        let reach = if reach.is_finite() {
+            reach.max(2.0)
+        } else {
+            1e3
+        };
+        let (low, high) = (center / reach, center * reach);
+        Self {
+            low,
+            high,
+            shown: (low, high),
+            mapping: Mapping::Ratio,
+            has_below: values.iter().any(|v| v.is_finite() && *v <= 0.0),
+        }
+    }
+
+    /// How many positive values lie below a scale of ratios and have its lowest colour; with that value.
+    pub(crate) fn faded(&self, values: &[f64]) -> Option<(usize, f64)> {
+        let below = values
+            .iter()
+            .filter(|v| **v > 0.0 && **v < self.low)
+            .count();
+        (self.mapping == Mapping::Ratio && below > 0).then_some((below, self.low))
+    }
+
+    /// Where a value stands among the colours, 0 to 1; NaN where it is not defined.
+    pub(crate) fn share(&self, value: f64) -> f64 {
+        if !value.is_finite() {
+            return f64::NAN;
+        }
+        let place = self.place(value, self.low, self.high);
+        // The logarithm of nothing lies below every scale.
+        if place.is_nan() {
+            0.0
+        } else {
+            place.clamp(0.0, 1.0)
+        }
+    }
+
     /// The colour of a value.
     pub(crate) fn color(&self, value: f64) -> Rgb {
         if !value.is_finite() {
             return UNDEFINED;
         }
-        if self.mapping == Mapping::Logarithmic && value <= 0.0 {
+        if matches!(self.mapping, Mapping::Logarithmic | Mapping::Ratio) && value <= 0.0 {
             return BELOW_LOG;
         }
         // 256 levels: neighbouring cells of one level become one rectangle. Rounding to a billionth first keeps a
@@ -112,7 +172,7 @@ impl ValueScale {
         let t = (self.place(value, self.low, self.high) * 1e9).round() / 1e9;
         let level = (t.clamp(0.0, 1.0) * 255.0).round() / 255.0;
         match self.mapping {
-            Mapping::Diverging => palette::diverging(level),
+            Mapping::Diverging | Mapping::Ratio => palette::diverging(level),
             Mapping::Linear | Mapping::Logarithmic => palette::sequential(level),
         }
     }
@@ -130,6 +190,7 @@ impl ValueScale {
             Mapping::Logarithmic => {
                 return palette::sequential(place);
             }
+            Mapping::Ratio => return palette::diverging(place),
             Mapping::Linear | Mapping::Diverging => low + (high - low) * place,
         };
         self.color(value)
@@ -139,7 +200,7 @@ impl ValueScale {
     pub(crate) fn ticks(&self, wanted: usize) -> Vec<Tick> {
         let (low, high) = self.shown;
         match self.mapping {
-            Mapping::Logarithmic => ticks::logarithmic(low, high, wanted),
+            Mapping::Logarithmic | Mapping::Ratio => ticks::logarithmic(low, high, wanted),
             Mapping::Linear | Mapping::Diverging => ticks::linear(low, high, wanted),
         }
     }
@@ -151,7 +212,9 @@ impl ValueScale {
 
     fn place(&self, value: f64, low: f64, high: f64) -> f64 {
         match self.mapping {
-            Mapping::Logarithmic => (value.ln() - low.ln()) / (high.ln() - low.ln()),
+            Mapping::Logarithmic | Mapping::Ratio => {
+                (value.ln() - low.ln()) / (high.ln() - low.ln())
+            }
             // Halved first, so that the span of huge values stays finite.
             Mapping::Linear | Mapping::Diverging => {
                 (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
@@ -200,6 +263,18 @@ mod tests {
         assert!(scale.has_below());
         assert_eq!(scale.color(0.01), palette::sequential(0.0));
         assert_eq!(scale.color(0.1), palette::sequential(128.0 / 255.0));
+    }
+
+    #[test]
+    fn half_and_double_are_equally_far_from_one() {
+        // The largest is 4, so the scale reaches from 1/4 to 4; 1/8 lies below it and is counted.
+        let values = [0.0, 0.125, 0.5, 2.0, 4.0];
+        let scale = ValueScale::of_ratios(&values, &FigureOptions::default(), 1.0);
+        assert_eq!(scale.color(4.0), palette::diverging(1.0));
+        assert_eq!(scale.color(0.0), BELOW_LOG);
+        assert!((scale.share(0.5) - 0.25).abs() < 1e-12 && (scale.share(2.0) - 0.75).abs() < 1e-12);
+        assert_eq!(scale.faded(&values), Some((1, 0.25)));
+        assert!(scale.share(f64::NAN).is_nan());
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 mod along;
 mod frame;
+mod key;
 mod names;
+mod small;
 
-pub(crate) use along::draw_along;
-use frame::{Frame, whisker};
+pub(crate) use along::{Pairing, draw_along, point};
+use frame::Frame;
 use moescope_core::{Interval, Measurement};
 
 use crate::{
     FigureError, FigureOptions,
     axis::{ColumnLabels, count},
-    canvas::{Align, Area, Canvas, Point, THIN, TextLook},
+    canvas::{Align, Area, Canvas, THIN, TextLook},
     options::ColorScale,
     page::{self, Drawn, MARGIN},
-    palette::{Category, GRID, INK, REFERENCE, SOFT_INK},
+    palette::{Category, GRID, INK, REFERENCE},
     text::{self, Face},
     ticks::{self, Tick},
 };
@@ -26,8 +28,43 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// Colour and marker.
     pub(crate) look: Category,
+    /// How prominent the line is.
+    pub(crate) style: LineStyle,
     /// One point per place on the axis.
     pub(crate) points: Vec<PointOfSeries>,
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineStyle {
+    /// With markers, a band, and its name.
+    Marked,
+    /// Dashed and without a name: a second variant of a line in its colour.
+    Dashed,
+    /// Thin, one of a sequence of colours that the key explains.
+    Sequence,
+    /// Thick and dark over the others, with its name: their mean.
+    Mean,
+    /// Thin and grey, without a band or a name: for comparison.
+    Context,
+}
+
+impl LineStyle {
+    /// Whether a line of this style has a name, markers and a band of its own.
+    pub(super) fn is_named(self) -> bool {
+        matches!(self, Self::Marked | Self::Mean)
+    }
+}
+
+/// What tells lines apart besides their names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Explained {
+    /// What solid and dashed lines are.
+    pub(crate) solid_and_dashed: Option<(String, String)>,
+    /// What the first and the last colour of a sequence stand for, e.g. `layer 0` and `15`.
+    pub(crate) sequence: Option<(String, String)>,
+    /// What grey lines are.
+    pub(crate) context: Option<String>,
 }
 
 /// A value at one place on the axis.
@@ -54,6 +91,9 @@ pub(crate) struct Chart {
     interval_words: String,
     range: (f64, f64),
     is_log: bool,
+    explained: Explained,
+    /// Whether bands are drawn: over more than a few lines they would hide one another.
+    has_bands: bool,
 }
 
 /// Distance between two names at the right of the lines in millimetres.
@@ -61,6 +101,10 @@ const NAME_PITCH: f64 = 3.2;
 /// Dashes of the reference and of the null.
 const REFERENCE_DASH: (f64, f64) = (1.6, 1.0);
 const NULL_DASH: (f64, f64) = (0.45, 0.65);
+/// Dashes of the second variant of a line.
+const VARIANT_DASH: (f64, f64) = (1.0, 0.8);
+/// Bands are drawn for up to this many named lines.
+const MOST_BANDS: usize = 8;
 
 impl Chart {
     /// Lines over the places of an axis with its title.
@@ -69,8 +113,12 @@ impl Chart {
         options: &FigureOptions,
         (places, x_title): (Vec<String>, &str),
         series: Vec<Series>,
+        explained: Explained,
     ) -> Self {
+        let named = series.iter().filter(|s| s.style.is_named()).count();
         let mut chart = Self {
+            explained,
+            has_bands: named <= MOST_BANDS,
             places,
             x_title: x_title.to_owned(),
             series,
@@ -88,12 +136,18 @@ impl Chart {
 
     /// What a reader must know about values that are not drawn.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        let values = || self.series.iter().flat_map(|s| &s.points).map(|p| p.value);
+        let measured = || self.series.iter().filter(|s| s.style != LineStyle::Mean);
+        let values = || measured().flat_map(|s| &s.points).map(|p| p.value);
         let undefined = values().filter(|v| !v.is_finite()).count();
         let outside = values()
             .filter(|v| v.is_finite() && !self.is_inside(*v))
             .count();
         let mut remarks = Vec::new();
+        if !self.has_bands && self.has_intervals() {
+            remarks.push(format!(
+                "Intervals of more than {MOST_BANDS} lines would hide one another: highlight some"
+            ));
+        }
         if undefined > 0 {
             remarks.push(page::counted(
                 undefined,
@@ -115,16 +169,28 @@ impl Chart {
 
     /// Which of the uncertainty is drawn.
     pub(crate) fn drawn(&self) -> Drawn {
-        let points = || self.series.iter().flat_map(|s| &s.points);
         Drawn {
-            intervals: points().any(|p| p.interval.is_some()),
-            nulls: points().any(|p| p.null_mean.is_some()),
+            intervals: self.has_bands && self.has_intervals(),
+            nulls: self.named_points().any(|p| p.null_mean.is_some()),
         }
+    }
+
+    /// The points of lines with bands and nulls of their own.
+    fn named_points(&self) -> impl Iterator<Item = &PointOfSeries> {
+        self.series
+            .iter()
+            .filter(|series| series.style.is_named())
+            .flat_map(|series| &series.points)
+    }
+
+    fn has_intervals(&self) -> bool {
+        self.named_points().any(|p| p.interval.is_some())
     }
 
     /// The panel height at which lines and names are well proportioned.
     pub(crate) fn natural_height(&self, options: &FigureOptions) -> f64 {
-        let names = NAME_PITCH * count(self.series.len()) + 3.0;
+        let named = self.series.iter().filter(|s| s.style.is_named()).count();
+        let names = NAME_PITCH * count(named) + 3.0;
         (0.42 * options.width_mm)
             .clamp(45.0, 90.0)
             .max(names)
@@ -140,7 +206,7 @@ impl Chart {
         height: f64,
     ) -> Result<f64, FigureError> {
         let (small, label) = (Face::SMALL, Face::LABEL);
-        let ticks = self.ticks();
+        let ticks = self.ticks(height);
         let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
         let unit = text::wrap(&self.unit, label, height.max(20.0), 3)?;
         let names = self.names(options)?;
@@ -160,32 +226,8 @@ impl Chart {
             y1: top + height,
         };
         let frame = Frame { chart: self, panel };
-        for tick in &ticks {
-            let y = frame.y(tick.value);
-            canvas.line((panel.x0, y), (panel.x1, y), GRID, 0.14)?;
-            canvas.line((panel.x0 - 0.8, y), (panel.x0, y), INK, THIN)?;
-            canvas.text(
-                &tick.label,
-                (panel.x0 - 1.5, y + 0.5 * small.cap_mm()),
-                TextLook::new(small, Align::End),
-            )?;
-        }
-        frame.bands(canvas)?;
-        if let Some(reference) = self.reference.filter(|r| self.is_inside(*r)) {
-            let y = frame.y(reference);
-            canvas.dashes((panel.x0, y), (panel.x1, y), REFERENCE, REFERENCE_DASH)?;
-        }
-        frame.nulls(canvas)?;
-        frame.lines(canvas)?;
-        canvas.path(
-            &[
-                (panel.x0, panel.y0),
-                (panel.x0, panel.y1),
-                (panel.x1, panel.y1),
-            ],
-            INK,
-            THIN,
-        )?;
+        self.lines(canvas, &frame)?;
+        self.value_labels(canvas, &frame)?;
         frame.names(canvas, &names)?;
 
         let columns = ColumnLabels::new(&self.places, frame.pitch(), false)?;
@@ -208,90 +250,81 @@ impl Chart {
         self.key(canvas, options, (panel.x0, y))
     }
 
-    /// Explains bands and dashed lines, side by side, in as many rows as it takes.
-    fn key(
+    /// Draws everything within the panel, and the two axes.
+    pub(super) fn lines(
         &self,
         canvas: &mut Canvas<'_>,
-        options: &FigureOptions,
-        (x0, y0): Point,
-    ) -> Result<f64, FigureError> {
-        let points = || self.series.iter().flat_map(|s| &s.points);
-        let mut entries: Vec<(KeySign, String)> = Vec::new();
-        if points().any(|p| p.interval.is_some()) {
-            entries.push((KeySign::Band, self.interval_words.clone()));
+        frame: &Frame<'_>,
+    ) -> Result<(), FigureError> {
+        let panel = frame.panel;
+        for tick in self.ticks(panel.height()) {
+            let y = frame.y(tick.value);
+            canvas.line((panel.x0, y), (panel.x1, y), GRID, 0.14)?;
+            canvas.line((panel.x0 - 0.8, y), (panel.x0, y), INK, THIN)?;
         }
+        frame.bands(canvas)?;
         if let Some(reference) = self.reference.filter(|r| self.is_inside(*r)) {
-            let value = ticks::short(reference);
-            entries.push((KeySign::Reference, format!("reference {value}")));
+            let y = frame.y(reference);
+            canvas.dashes((panel.x0, y), (panel.x1, y), REFERENCE, REFERENCE_DASH)?;
         }
-        if points().any(|p| p.null_mean.is_some()) {
-            entries.push((KeySign::Null, "mean of the null".to_owned()));
-        }
-        if entries.is_empty() {
-            return Ok(y0);
-        }
-        let face = Face::SMALL;
-        let (mut x, mut y) = (x0, y0 + 1.2);
-        for (sign, meaning) in &entries {
-            let width = 8.0 + text::width(meaning, face)?;
-            if x > x0 && x + width > options.width_mm - MARGIN {
-                x = x0;
-                y += 3.6;
-            }
-            let middle = y + 1.2;
-            match sign {
-                KeySign::Band => {
-                    let area = Area {
-                        x0: x,
-                        y0: y + 0.2,
-                        x1: x + 6.0,
-                        y1: y + 2.2,
-                    };
-                    let color = if self.series.len() == 1 {
-                        self.series[0].look.color
-                    } else {
-                        SOFT_INK
-                    };
-                    if self.places.len() > 1 {
-                        canvas.veil(area, color, 0.25)?;
-                    } else {
-                        whisker(canvas, x + 3.0, (y, y + 2.4), color)?;
-                    }
-                }
-                KeySign::Reference => {
-                    canvas.dashes((x, middle), (x + 6.0, middle), REFERENCE, REFERENCE_DASH)?;
-                }
-                KeySign::Null => {
-                    canvas.dashes((x, middle), (x + 6.0, middle), SOFT_INK, NULL_DASH)?;
-                }
-            }
-            canvas.text(
-                meaning,
-                (x + 7.0, middle + 0.5 * face.cap_mm()),
-                TextLook::new(face, Align::Start),
-            )?;
-            x += width + 5.0;
-        }
-        Ok(y + 3.0)
+        frame.nulls(canvas)?;
+        frame.lines(canvas)?;
+        canvas.path(
+            &[
+                (panel.x0, panel.y0),
+                (panel.x0, panel.y1),
+                (panel.x1, panel.y1),
+            ],
+            INK,
+            THIN,
+        )
     }
 
-    /// The names at the right of the lines, shortened; empty for a single line.
+    /// Writes the values at the left of the panel.
+    pub(super) fn value_labels(
+        &self,
+        canvas: &mut Canvas<'_>,
+        frame: &Frame<'_>,
+    ) -> Result<(), FigureError> {
+        let small = Face::SMALL;
+        for tick in self.ticks(frame.panel.height()) {
+            canvas.text(
+                &tick.label,
+                (
+                    frame.panel.x0 - 1.5,
+                    frame.y(tick.value) + 0.5 * small.cap_mm(),
+                ),
+                TextLook::new(small, Align::End),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The names at the right of the lines, shortened, one per line; empty for a single line.
     fn names(&self, options: &FigureOptions) -> Result<Vec<String>, FigureError> {
         if self.series.len() < 2 {
             return Ok(Vec::new());
         }
         self.series
             .iter()
-            .map(|series| text::shorten(&series.name, Face::SMALL, 0.22 * options.width_mm))
+            .map(|series| {
+                if series.style.is_named() {
+                    text::shorten(&series.name, Face::SMALL, 0.22 * options.width_mm)
+                } else {
+                    Ok(String::new())
+                }
+            })
             .collect()
     }
 
-    fn ticks(&self) -> Vec<Tick> {
+    /// Ticks of the value axis of a panel of some height: fewer where it is low.
+    pub(super) fn ticks(&self, height: f64) -> Vec<Tick> {
         let (low, high) = self.range;
+        let wanted = if height < 30.0 { 3 } else { 6 };
         if self.is_log {
-            ticks::logarithmic(low, high, 6)
+            ticks::logarithmic(low, high, wanted)
         } else {
-            ticks::linear(low, high, 6)
+            ticks::linear(low, high, wanted)
         }
     }
 
@@ -359,11 +392,4 @@ impl Chart {
         };
         (low, high + 0.06 * span)
     }
-}
-
-#[derive(Clone, Copy)]
-enum KeySign {
-    Band,
-    Reference,
-    Null,
 }

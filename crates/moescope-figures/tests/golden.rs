@@ -6,6 +6,7 @@ mod common;
 
 use std::{fs, path::PathBuf};
 
+use common::structures;
 use moescope_core::Measurement;
 use moescope_figures::{ColorScale, FigureOptions, Format, catalogue, draw};
 
@@ -94,6 +95,60 @@ fn cases() -> Vec<Case> {
             common::margins(),
             narrow(),
         ),
+    ]
+    .into_iter()
+    .chain(cases_of_structure())
+    .collect()
+}
+
+fn cases_of_structure() -> Vec<Case> {
+    let case = |name: &'static str, measurement, change: &dyn Fn(&mut FigureOptions)| {
+        let mut options = FigureOptions {
+            width_mm: 120.0,
+            ..FigureOptions::default()
+        };
+        change(&mut options);
+        Case {
+            kind: name.split('-').next().unwrap_or(name),
+            name,
+            measurement,
+            options,
+        }
+    };
+    vec![
+        case(
+            "co_activation_matrix",
+            structures::co_activation(1, 9),
+            &|_| {},
+        ),
+        case("fingerprint_map-hulls", common::map(60, 4), &|o| {
+            o.hulls = true
+        }),
+        case(
+            "group_matrix-significance",
+            structures::with_nulls(common::pairs(1, 5)),
+            &|_| {},
+        ),
+        case("lag_profile", structures::lags(1, 2, 8), &|_| {}),
+        case("layer_flow", structures::transitions(3, 8), &|o| {
+            o.top = Some(4)
+        }),
+        case("layer_series-highlight", common::series(8, 6), &|o| {
+            o.highlight = vec!["physics".into()]
+        }),
+        case(
+            "lollipop",
+            structures::with_nulls(common::shares(3, 3, 8)),
+            &|o| o.top = Some(8),
+        ),
+        case("position_profile", structures::positions(1, 4, 8), &|_| {}),
+        case("reliability_curve", structures::reliability(), &|_| {}),
+        case("saturation_curves", structures::saturation(4, 5), &|_| {}),
+        case("small_multiples", common::shares(3, 4, 6), &|_| {}),
+        case("small_multiples-curves", common::series(6, 3), &|_| {}),
+        case("vocabulary_table", structures::tokens(1, 3, 9), &|o| {
+            o.top = Some(4)
+        }),
     ]
 }
 

@@ -40,6 +40,7 @@ mod model;
 pub mod names;
 mod prompt;
 pub mod sizes;
+mod stored_weights;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
@@ -49,7 +50,9 @@ pub use compare_traces::{OriginDifference, TraceComparison, compare_traces};
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
-pub use figure::{FigureJob, caption_of, kind, usual_metric};
+pub use figure::{
+    FigureJob, FigureSpec, SpecFigure, caption_of, kind, latex_caption_of, usual_metric,
+};
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
 pub use import::{ImportJob, LabelFiles};
@@ -62,3 +65,4 @@ pub use model::{
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
+pub use stored_weights::StoredWeights;

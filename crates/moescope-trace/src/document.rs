@@ -50,6 +50,19 @@ impl RoutingTrace {
         Ok(rows)
     }
 
+    /// Reads the row of `samples` of every document without its text, which is most of the table's bytes.
+    ///
+    /// # Errors
+    /// When a file is not what the manifest says.
+    pub fn samples_without_text(&self) -> Result<Vec<SampleRow>, TraceError> {
+        let mut rows = Vec::new();
+        for shard in &self.manifest().shards {
+            let file = self.verified(shard, Table::Samples)?;
+            rows.extend(samples_reader::read_without_text(&file, self.manifest())?);
+        }
+        Ok(rows)
+    }
+
     /// Reads one document with its tokens and decisions; only the row groups that hold it are decoded.
     ///
     /// The checksums of the files it lies in are compared first, so damage is reported as such.
@@ -89,7 +102,7 @@ impl RoutingTrace {
         for shard in &self.manifest().shards {
             let file = self.verified(shard, Table::Samples)?;
             let failed = |error| TraceError::parquet("read the samples", file.path(), error);
-            let mut scan = file.scan_column(ID)?;
+            let mut scan = file.scan_columns(&[ID])?;
             let mut row: u32 = 0;
             while let Some(batch) = scan.next_batch()? {
                 for found in strings(&batch, ID).map_err(failed)?.iter().flatten() {

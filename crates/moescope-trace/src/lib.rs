@@ -41,7 +41,9 @@
 //! # }
 //! ```
 
+mod cache;
 mod card;
+mod column_values;
 mod columns;
 mod document;
 mod durable;
@@ -58,6 +60,7 @@ mod samples_reader;
 pub mod schema;
 mod shard_writer;
 mod table_file;
+mod table_reader;
 mod validate;
 mod writer;
 
@@ -66,6 +69,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use cache::TraceCache;
 pub use document::{Document, SampleRow};
 pub use error::TraceError;
 pub use manifest::{
@@ -78,5 +82,6 @@ pub use record::{ProfileRecord, SampleRecord};
 pub use rounding::round_significant;
 pub use routing_trace::RoutingTrace;
 pub use schema::{SCHEMA_VERSION, Table};
+pub use table_reader::{Number, RowGroup, TableReader};
 pub use validate::{ValidationReport, Violation, ViolationKind, validate};
 pub use writer::{CaptureSummary, TraceWriter, WriterConfig};

@@ -8,6 +8,7 @@ use crate::{
     folder,
     manifest::{Manifest, Shard},
     schema::Table,
+    table_reader::TableReader,
 };
 
 /// A trace on disk whose manifest was checked and whose files are there.
@@ -57,25 +58,14 @@ impl RoutingTrace {
             .collect()
     }
 
-    /// Compares the files of a table with their checksums in the manifest; `report` hears of each piece's length in
+    /// Compares one shard's file of a table with its checksum in the manifest; `report` hears of each piece's length in
     /// bytes.
     ///
     /// Hashing costs a fraction of decoding, and a flipped bit may decode to another number without an error.
     ///
     /// # Errors
-    /// When a file cannot be read or is not the one that the manifest describes, and what `report` gives.
-    pub fn check_sums(
-        &self,
-        table: Table,
-        mut report: impl FnMut(u64) -> Result<(), TraceError>,
-    ) -> Result<(), TraceError> {
-        self.manifest
-            .shards
-            .iter()
-            .try_for_each(|shard| self.check_sum(shard, table, &mut report))
-    }
-
-    pub(crate) fn check_sum(
+    /// When the file cannot be read or is not the one that the manifest describes, and what `report` gives.
+    pub fn check_sum(
         &self,
         shard: &Shard,
         table: Table,
@@ -90,5 +80,14 @@ impl RoutingTrace {
             &path,
             "its checksum is not that of the manifest",
         ))
+    }
+
+    /// Opens one shard's file of a table to read columns of row groups; [`Self::check_sum`] comes first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or its footer does not fit the table.
+    pub fn table_reader(&self, shard: &Shard, table: Table) -> Result<TableReader, TraceError> {
+        let path = self.path.join(table.shard_file(shard.index));
+        TableReader::open(&path, table, &self.manifest)
     }
 }

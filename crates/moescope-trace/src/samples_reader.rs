@@ -9,8 +9,8 @@ use crate::{
     },
     error::TraceError,
     manifest::Manifest,
-    schema::{ID, LICENCE, Table},
-    table_file::TableFile,
+    schema::{ID, LICENCE, TEXT, Table},
+    table_file::{Scan, TableFile},
 };
 
 /// Calls `visit` with the id and the licence of each row.
@@ -21,8 +21,8 @@ pub(crate) fn for_each_key(
 ) -> Result<(), TraceError> {
     let file = TableFile::open(path, Table::Samples, manifest)?;
     let failed = |error| TraceError::parquet("read the samples", path, error);
-    let mut licences = file.scan_column(LICENCE)?;
-    let mut ids = file.scan_column(ID)?;
+    let mut licences = file.scan_columns(&[LICENCE])?;
+    let mut ids = file.scan_columns(&[ID])?;
     while let Some(id_batch) = ids.next_batch()? {
         let licence_batch = licences.next_batch()?;
         let id = strings(&id_batch, ID).map_err(failed)?;
@@ -44,8 +44,30 @@ pub(crate) fn read_all(
     file: &TableFile,
     manifest: &Manifest,
 ) -> Result<Vec<SampleRow>, TraceError> {
+    rows_of(file, file.scan()?, manifest)
+}
+
+/// All rows of one file, as if the trace did not keep their texts.
+pub(crate) fn read_without_text(
+    file: &TableFile,
+    manifest: &Manifest,
+) -> Result<Vec<SampleRow>, TraceError> {
+    let schema = Table::Samples.schema(&manifest.label_columns);
+    let columns: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .filter(|name| *name != TEXT)
+        .collect();
+    rows_of(file, file.scan_columns(&columns)?, manifest)
+}
+
+fn rows_of(
+    file: &TableFile,
+    mut scan: Scan,
+    manifest: &Manifest,
+) -> Result<Vec<SampleRow>, TraceError> {
     let mut rows = Vec::new();
-    let mut scan = file.scan()?;
     while let Some(batch) = scan.next_batch()? {
         rows.extend(
             from_batch(&batch, &manifest.label_columns)

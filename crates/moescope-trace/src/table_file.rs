@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     fs::File,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -35,6 +36,10 @@ use crate::{
 const BATCH_ROWS: usize = 4096;
 /// No writer makes longer row groups; a longer one is a broken or hostile file.
 const MAX_ROWS_PER_GROUP: i64 = 1 << 24;
+/// Beyond this many rows in a row group, more than this crate writes, there must be bytes for them.
+const MANY_ROWS: i64 = 1 << 20;
+/// Sample and position together cannot be constant, so that even rows without anything else compress to no more than this.
+const MAX_ROWS_PER_BYTE: i64 = 64;
 /// Beyond this many values in a row group, more than this crate writes, a column must have bytes for them.
 const MANY_VALUES: i64 = 1 << 23;
 /// Constant columns compress to about this; more values per byte are a decompression bomb.
@@ -76,6 +81,11 @@ impl TableFile {
         &self.path
     }
 
+    /// The footer, for readers that open the file anew.
+    pub(crate) fn into_metadata(self) -> ArrowReaderMetadata {
+        self.metadata
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         let rows = self.metadata.metadata().file_metadata().num_rows();
         u64::try_from(rows).unwrap_or(0)
@@ -104,9 +114,9 @@ impl TableFile {
         self.read(None, None)
     }
 
-    /// All rows of one column, in order.
-    pub(crate) fn scan_column(&self, name: &str) -> Result<Scan, TraceError> {
-        self.read(None, Some(name))
+    /// All rows of some columns, in order.
+    pub(crate) fn scan_columns(&self, names: &[&str]) -> Result<Scan, TraceError> {
+        self.read(None, Some(names))
     }
 
     /// The rows of one sample; other row groups are not read.
@@ -122,7 +132,11 @@ impl TableFile {
         Ok(scan)
     }
 
-    fn read(&self, groups: Option<Vec<usize>>, column: Option<&str>) -> Result<Scan, TraceError> {
+    fn read(
+        &self,
+        groups: Option<Vec<usize>>,
+        columns: Option<&[&str]>,
+    ) -> Result<Scan, TraceError> {
         let file = self
             .file
             .try_clone()
@@ -134,8 +148,9 @@ impl TableFile {
             if let Some(groups) = groups {
                 builder = builder.with_row_groups(groups);
             }
-            if let Some(column) = column {
-                let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
+            if let Some(columns) = columns {
+                let mask =
+                    ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
                 builder = builder.with_projection(mask);
             }
             builder.build()
@@ -148,20 +163,9 @@ impl TableFile {
         })
     }
 
-    /// Whether a row group's statistics admit the sample; without statistics they do.
+    /// Whether a row group's statistics admit the sample.
     fn may_hold(&self, group: usize, sample: u32) -> bool {
-        let group = self.metadata.metadata().row_group(group);
-        // The sample is the first column of every table, an unsigned number stored in the bits of an i32.
-        match group.columns().first().and_then(|c| c.statistics()) {
-            Some(Statistics::Int32(statistics)) => {
-                let low = statistics.min_opt().map_or(0, |min| min.cast_unsigned());
-                let high = statistics
-                    .max_opt()
-                    .map_or(u32::MAX, |max| max.cast_unsigned());
-                (low..=high).contains(&sample)
-            }
-            _ => true,
-        }
+        samples_of(self.metadata.metadata().row_group(group)).contains(&sample)
     }
 
     fn check_columns(&self, table: Table, manifest: &Manifest) -> Result<(), TraceError> {
@@ -212,7 +216,9 @@ impl TableFile {
         let experts = i64::from(manifest.model.num_experts);
         let mut rows: i64 = 0;
         for (index, group) in self.metadata.metadata().row_groups().iter().enumerate() {
-            if !(0..=MAX_ROWS_PER_GROUP).contains(&group.num_rows()) {
+            let is_plausible = group.num_rows() <= MANY_ROWS
+                || group.num_rows() / MAX_ROWS_PER_BYTE <= group.compressed_size();
+            if !(is_plausible && (0..=MAX_ROWS_PER_GROUP).contains(&group.num_rows())) {
                 return damaged(format!(
                     "row group {index} claims {} rows",
                     group.num_rows()
@@ -303,12 +309,27 @@ fn rows_of(batch: &RecordBatch, sample: u32) -> Result<VecDeque<RecordBatch>, Pa
     Ok(found)
 }
 
+/// The samples that a row group's statistics admit; without statistics all of them.
+pub(crate) fn samples_of(group: &RowGroupMetaData) -> RangeInclusive<u32> {
+    // The sample is the first column of every table, an unsigned number stored in the bits of an i32.
+    match group.columns().first().and_then(|c| c.statistics()) {
+        Some(Statistics::Int32(statistics)) => {
+            let low = statistics.min_opt().map_or(0, |min| min.cast_unsigned());
+            let high = statistics
+                .max_opt()
+                .map_or(u32::MAX, |max| max.cast_unsigned());
+            low..=high
+        }
+        _ => 0..=u32::MAX,
+    }
+}
+
 /// Runs the Parquet decoder and makes an error of its panics.
 ///
 /// The `parquet` crate panics on some corrupt files (60.1 unwraps a page header's missing part in `column/page.rs`,
 /// found by flipping bytes), and traces come from strangers. Whatever the decoder was working on is dropped, so no broken
 /// state survives.
-fn decode<T>(
+pub(crate) fn decode<T>(
     path: &Path,
     action: &'static str,
     work: impl FnOnce() -> Result<T, ParquetError>,

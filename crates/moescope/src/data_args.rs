@@ -24,6 +24,9 @@ pub(crate) struct ColumnArgs {
     /// The column of the parent document, the unit of resampling [default: group, if there is one]
     #[arg(long, value_name = "NAME")]
     group_column: Option<String>,
+    /// Where a record has no group: its id up to this sign is the group, as in `book#p5` with `#`
+    #[arg(long, value_name = "SIGN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    group_before: Option<String>,
     /// The column of the kind of text [default: genre, if there is one]
     #[arg(long, value_name = "NAME")]
     genre_column: Option<String>,
@@ -92,6 +95,7 @@ impl ColumnArgs {
                     discipline: self.discipline_column.clone(),
                     id: self.id_column.clone(),
                     group: self.group_column.clone(),
+                    group_before: self.group_before.clone(),
                     genre: self.genre_column.clone(),
                 },
                 keep_columns: self.keep_columns.clone(),

@@ -156,6 +156,7 @@ impl PrecisionArgs {
         LoadOptions {
             weights: self.weights.into(),
             compute: self.compute.into(),
+            ..LoadOptions::default()
         }
     }
 }

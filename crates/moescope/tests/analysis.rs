@@ -71,7 +71,13 @@ fn every_metric_of_the_catalogue_measures_the_demo() {
         .map(|metric| metric["name"].as_str().unwrap().to_owned())
         .collect();
     assert!(names.len() >= 13, "{names:?}");
+    // Of pairs of samples, which the demo's prompts are not.
+    let names: Vec<String> = names
+        .into_iter()
+        .filter(|name| name != "sense_contrast")
+        .collect();
     let mut args = vec!["measure", trace(), "--json", "--resamples", "50"];
+    args.extend(["--model", "demo"]);
     args.extend(names.iter().map(String::as_str));
     let rows: Vec<Value> = succeed(&args)
         .stdout
@@ -84,11 +90,16 @@ fn every_metric_of_the_catalogue_measures_the_demo() {
             mine.iter().any(|row| row["value"].is_number()),
             "{name} gave no number"
         );
-        assert!(mine.iter().all(|row| {
-            row["protocol"]
-                .as_str()
-                .is_some_and(|p| p.contains("prefill"))
-        }));
+        // What is measured of weights alone has no phase.
+        let scope = if name.ends_with("_similarity") {
+            "weights of"
+        } else {
+            "prefill"
+        };
+        assert!(
+            mine.iter()
+                .all(|row| { row["protocol"].as_str().is_some_and(|p| p.contains(scope)) })
+        );
     }
 }
 
@@ -139,6 +150,95 @@ fn formats_agree() {
 }
 
 #[test]
+fn an_expert_is_told_of_with_the_numbers_of_measure() {
+    let quick = ["--resamples", "100"];
+    let told = succeed(&[&["expert", trace(), "2:5", "--json"], &quick[..]].concat()).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let args = [
+        "measure",
+        trace(),
+        "domain_specialization",
+        "--layers",
+        "2",
+        "--json",
+    ];
+    let rows: Vec<Value> = succeed(&[&args[..], &quick[..]].concat())
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let labels = told["labels"].as_array().unwrap();
+    assert_eq!(labels.len(), 15);
+    for label in labels {
+        let row = rows
+            .iter()
+            .find(|row| row["group_a"] == label["label"] && row["expert"] == "5")
+            .unwrap();
+        assert_eq!(
+            (&label["share"], &label["interval"]["low"], &label["q"]),
+            (&row["value"], &row["low"], &row["q"])
+        );
+    }
+    assert_eq!(told["contexts"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        told["missing"].as_array().unwrap().len(),
+        0,
+        "{}",
+        told["missing"]
+    );
+    let classes: Vec<&Value> = told["tokens"].as_array().unwrap().iter().collect();
+    assert_eq!(classes.len(), 3);
+    let text = succeed(&[&["expert", trace(), "2:5", "--contexts", "3"], &quick[..]].concat());
+    for heading in [
+        "layer 2, expert 5 of 8",
+        "Share of tokens by discipline",
+        "Chosen together with",
+        "Predicted next tokens",
+        "Vocabulary specialization of the layer",
+        "Share of tokens by position",
+        "In context",
+        "actual next",
+    ] {
+        assert!(text.stdout.contains(heading), "{heading}: {}", text.stdout);
+    }
+    refuse(&["expert", trace(), "5"], &["LAYER:EXPERT", "3:5"]);
+    refuse(&["expert", trace(), "2:8"], &["experts 0 to 7"]);
+    refuse(&["expert", trace(), "77:0"], &["77", "the trace has"]);
+}
+
+#[test]
+fn weights_are_measured_where_the_model_is_named() {
+    let args = [
+        "measure",
+        trace(),
+        "router_similarity",
+        "--layers",
+        "1",
+        "--json",
+    ];
+    refuse(&args, &["--model MODEL"]);
+    let rows = succeed(&[&args[..], &["--model", "demo"]].concat()).stdout;
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 64);
+    for row in &rows {
+        let value = row["value"].as_f64().unwrap();
+        assert!((-1.0..=1.0).contains(&value));
+        assert_eq!(
+            row["expert"] == row["expert_b"],
+            value > 1.0 - 1e-9,
+            "{row}"
+        );
+    }
+    refuse(
+        &["measure", trace(), "sense_contrast"],
+        &["'pair'", "--keep-columns"],
+    );
+}
+
+#[test]
 fn figures_are_the_same_bytes_on_repeat_and_have_a_caption() {
     let folder = tempfile::tempdir().unwrap();
     for ending in ["svg", "pdf", "png"] {
@@ -165,6 +265,43 @@ fn figures_are_the_same_bytes_on_repeat_and_have_a_caption() {
     }
     let caption = fs::read_to_string(folder.path().join("a.txt")).unwrap();
     assert!(caption.contains("resampling unit: group"), "{caption}");
+}
+
+#[test]
+fn a_file_of_figures_makes_the_same_figure_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let arg = |name: &str| path(name).to_str().unwrap().to_owned();
+    let (out, file) = (arg("a.svg"), arg("a.toml"));
+    let quick = ["--resamples", "0", "--out", &out, "--spec-out", &file];
+    let matrix = ["figure", trace(), "group_matrix", "--order", "given"];
+    succeed(&[&matrix[..], &quick[..]].concat());
+    let drawn = fs::read(&out).unwrap();
+    let caption = fs::read_to_string(path("a.tex")).unwrap();
+    assert!(caption.starts_with("\\caption{"), "{caption}");
+
+    fs::remove_file(&out).unwrap();
+    succeed(&["figure", &file]);
+    assert!(fs::read(&out).unwrap() == drawn);
+    // With --out, the names of the file are below another folder.
+    succeed(&["figure", &file, "--out", &arg("elsewhere")]);
+    assert!(fs::read(path("elsewhere/a.svg")).unwrap() == drawn);
+
+    refuse(&["figure", &file, "--top", "3"], &["besides it", "--out"]);
+    let spec = fs::read_to_string(&file).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(spec.contains(from), "{spec}");
+        fs::write(path("b.toml"), spec.replace(from, to)).unwrap();
+        arg("b.toml")
+    };
+    let mistyped = changed("width_mm", "widht_mm");
+    refuse(
+        &["figure", &mistyped],
+        &["widht_mm", "did you mean 'width_mm'?", "b.toml"],
+    );
+    let outside = changed("\"a.svg\"", "\"../a.svg\"");
+    refuse(&["figure", &outside], &["../a.svg", "below the folder"]);
+    refuse(&["figure", trace()], &["KIND"]);
 }
 
 #[test]

@@ -407,3 +407,47 @@ fn resuming_needs_the_same_settings_and_a_finished_trace_stays_as_it_is() {
         &["cannot resume", "inputs"],
     );
 }
+
+#[test]
+fn untrained_routers_are_drawn_by_seed_and_named_in_the_manifest() {
+    let scratch = Scratch::new();
+    let data = scratch.write("texts.jsonl", TEXTS);
+    let run = |out: &str, seed: Option<&str>| {
+        let out = scratch.arg(out);
+        let mut args = vec!["capture", "demo", "--data", &data, "--out", &out];
+        args.extend(seed.iter().flat_map(|seed| ["--untrained-routers", seed]));
+        succeed(&args);
+        succeed(&["validate", &out]);
+        let experts: Vec<Vec<u16>> = documents(out.as_ref())
+            .iter()
+            .map(|document| document.decisions.selected_experts.clone())
+            .collect();
+        let trace = RoutingTrace::open(out.as_ref()).unwrap();
+        (experts, trace.manifest().interventions.clone())
+    };
+    let (trained, nothing) = run("trained", None);
+    let (first, named) = run("first", Some("7"));
+    let (again, _) = run("again", Some("7"));
+    let (other, _) = run("other", Some("8"));
+    assert!(nothing.is_empty());
+    assert_eq!(named, ["untrained-routers=7"]);
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    assert_ne!(first, trained);
+}
+
+#[test]
+fn pieces_of_one_document_are_grouped_by_what_stands_before_a_sign() {
+    let scratch = Scratch::new();
+    let texts = "{\"id\": \"book#p0\", \"text\": \"light\"}\n\
+                 {\"id\": \"book#p1\", \"text\": \"energy\"}\n\
+                 {\"id\": \"#p1\", \"text\": \"court\"}\n\
+                 {\"id\": \"other#p1\", \"group\": \"own\", \"text\": \"law\"}\n";
+    let documents = capture(&scratch, texts, "trace", &["--group-before", "#"]);
+    let groups: Vec<Option<&str>> = documents
+        .iter()
+        .map(|d| d.sample.group.as_deref())
+        .collect();
+    // An id that begins with the sign names no parent; a group that was given stands.
+    assert_eq!(groups, [Some("book"), Some("book"), None, Some("own")]);
+}

@@ -1,8 +1,10 @@
 //! Decisions in order, one document at a time.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
 use moescope_core::{Phase, PhaseSelection, Scope};
+
+use super::steps::Steps;
 
 /// What a metric needs of each decision and of its token, and which decisions it counts.
 #[expect(
@@ -152,8 +154,12 @@ impl<'a> DocumentDecisions<'a> {
 }
 
 /// The decisions and tokens of some whole documents, as columns.
-#[derive(Debug, Default)]
+///
+/// Columns may have rows beyond those of the documents.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DecisionShard {
+    /// How far the pass is that this is part of.
+    pub(super) steps: Steps,
     pub(super) top_k: usize,
     pub(super) documents: Vec<DocumentRows>,
     pub(super) position: Vec<u32>,
@@ -172,7 +178,7 @@ pub(crate) struct DecisionShard {
 }
 
 /// The tokens of some whole documents.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TokenColumns {
     pub(super) position: Vec<u32>,
     pub(super) counted: Vec<bool>,
@@ -181,6 +187,34 @@ pub(super) struct TokenColumns {
     pub(super) byte_ranges: Vec<(u32, u32)>,
     pub(super) surprisal: Vec<f32>,
     pub(super) predicted_ids: Vec<u32>,
+}
+
+impl TokenColumns {
+    /// Adds rows of other columns.
+    pub(super) fn append(&mut self, from: &Self, rows: Range<usize>) {
+        fn append<T: Copy>(to: &mut Vec<T>, from: &[T], rows: Range<usize>) {
+            // What was not asked for has no values.
+            to.extend_from_slice(from.get(rows).unwrap_or_default());
+        }
+        append(&mut self.position, &from.position, rows.clone());
+        append(&mut self.counted, &from.counted, rows.clone());
+        append(&mut self.phase, &from.phase, rows.clone());
+        append(&mut self.ids, &from.ids, rows.clone());
+        append(&mut self.byte_ranges, &from.byte_ranges, rows.clone());
+        append(&mut self.surprisal, &from.surprisal, rows.clone());
+        append(&mut self.predicted_ids, &from.predicted_ids, rows);
+    }
+
+    /// Drops all rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.position.clear();
+        self.counted.clear();
+        self.phase.clear();
+        self.ids.clear();
+        self.byte_ranges.clear();
+        self.surprisal.clear();
+        self.predicted_ids.clear();
+    }
 }
 
 /// Where a document's rows are.
@@ -204,10 +238,47 @@ impl DecisionShard {
         });
     }
 
-    /// The place in this shard of each of its documents, by the document's index.
-    pub(crate) fn places(&self) -> HashMap<usize, usize> {
-        let documents = self.documents.iter().map(|rows| rows.document);
-        documents.zip(0..).collect()
+    /// One of the shard's documents as a shard of its own.
+    pub(crate) fn extract(&self, place: usize) -> Self {
+        let found = self.document(place);
+        let own = &self.documents[place];
+        let mut tokens = TokenColumns::default();
+        tokens.append(&self.tokens, own.tokens.clone());
+        Self {
+            steps: self.steps.clone(),
+            top_k: self.top_k,
+            documents: vec![DocumentRows {
+                document: own.document,
+                rows: 0..own.rows.len(),
+                tokens: 0..own.tokens.len(),
+            }],
+            position: found.position.to_vec(),
+            layers: found.layers.to_vec(),
+            token: found.token.to_vec(),
+            counted: found.counted.to_vec(),
+            experts: found.all_experts.to_vec(),
+            weights: found.all_weights.to_vec(),
+            topk_mass: found.topk_mass.to_vec(),
+            entropy: found.entropy.to_vec(),
+            margin: found.margin.to_vec(),
+            runner_up: found.runner_up.to_vec(),
+            logsumexp: found.logsumexp.to_vec(),
+            logits: found.all_logits.to_vec(),
+            tokens,
+        }
+    }
+
+    /// The indices of the shard's documents among the trace's, in their order here.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.documents.iter().map(|rows| rows.document)
+    }
+
+    /// Roughly the bytes that experts, margins and tokens take.
+    pub(crate) fn bytes(&self) -> usize {
+        11 * self.position.len()
+            + 2 * self.experts.len()
+            + 4 * self.margin.len()
+            + 24 * self.tokens.position.len()
     }
 
     /// Number of documents with decisions.

@@ -11,7 +11,7 @@ const DISCIPLINE: &str = "discipline";
 /// The column that says what kind of text a document is.
 pub(crate) const GENRE: &str = "genre";
 /// The pseudo column that puts every document under one label.
-const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
 /// A document of the trace with its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]

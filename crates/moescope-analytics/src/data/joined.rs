@@ -89,6 +89,8 @@ impl TraceData {
             }),
             cache: std::sync::Mutex::default(),
             summaries: std::sync::Mutex::default(),
+            beside: None,
+            weights: None,
         })
     }
 }
@@ -177,24 +179,22 @@ impl JoinedTraces {
         Ok(joined)
     }
 
-    pub(super) fn shards(&self) -> usize {
-        self.members.iter().map(|member| member.shards()).sum()
-    }
-
-    pub(super) fn read_shard(
+    pub(super) fn visit_shards(
         &self,
-        shard: usize,
         needs: DecisionNeeds,
         metric: &str,
         progress: &dyn Progress,
-    ) -> Result<DecisionShard, AnalyticsError> {
-        let (side, shard) = match shard.checked_sub(self.members[0].shards()) {
-            None => (0, shard),
-            Some(shard) => (1, shard),
-        };
-        let mut found = self.members[side].read_shard(shard, needs, metric, progress)?;
-        found.renumber(&self.places[side]);
-        Ok(found)
+        visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
+    ) -> Result<(), AnalyticsError> {
+        for (member, places) in self.members.iter().zip(&self.places) {
+            member.visit_shards(needs, metric, progress, &mut |shard| {
+                // A copy is nothing beside what it took to decode it.
+                let mut own = shard.clone();
+                own.renumber(places);
+                visit(&own)
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn knows(&self, column: OptionalColumn) -> bool {

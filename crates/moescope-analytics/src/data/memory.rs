@@ -6,7 +6,8 @@ use std::{
 };
 
 use moescope_core::{
-    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Sample, TokenRow,
+    DecisionBatch, DecisionStats, LayerId, ModelSpec, Phase, PhaseSelection, Progress, Sample,
+    TokenRow,
 };
 
 use moescope_trace::Profile;
@@ -16,6 +17,8 @@ use super::{
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
     source::digest,
+    steps::Steps,
+    texts::{TokenText, VisitTexts},
 };
 use crate::AnalyticsError;
 
@@ -234,6 +237,24 @@ pub(super) fn tensor(
     Ok(tensor)
 }
 
+pub(super) fn visit_shards(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    needs: DecisionNeeds,
+    metric: &str,
+    progress: &dyn Progress,
+    visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
+) -> Result<(), AnalyticsError> {
+    let steps = Steps::new(documents.len() as u64, "reading decisions");
+    for (number, document) in (0u32..).zip(documents) {
+        let mut shard = read_shard(data, number as usize, document, needs, metric)?;
+        shard.steps = steps.clone();
+        steps.add(1, progress)?;
+        visit(&shard)?;
+    }
+    Ok(())
+}
+
 /// One document as a shard of its own.
 pub(super) fn read_shard(
     data: &TraceData,
@@ -275,6 +296,7 @@ pub(super) fn read_shard(
         (false, _) => Vec::new(),
     };
     Ok(DecisionShard {
+        steps: Steps::default(),
         top_k: batch.top_k(),
         documents: vec![DocumentRows {
             document: index,
@@ -379,6 +401,30 @@ pub(super) fn token_counts(
         found[index] = counts.into_iter().collect();
     }
     Ok(found)
+}
+
+pub(super) fn visit_texts(
+    data: &TraceData,
+    documents: &[MemoryDocument],
+    is_wanted: &dyn Fn(usize) -> bool,
+    visit: &mut VisitTexts<'_>,
+) {
+    for (number, document) in (0u32..).zip(documents) {
+        let index = data
+            .index_of(number)
+            .expect("every document in memory was numbered");
+        if !is_wanted(index) || document.tokens.is_empty() {
+            continue;
+        }
+        let text = |token: &TokenRow| TokenText {
+            position: token.position,
+            id: token.token_id,
+            text: token.text.clone(),
+        };
+        if !visit(index, document.tokens.iter().map(text).collect()) {
+            return;
+        }
+    }
 }
 
 /// A digest of each sample's text; one without text is as if it had not been kept.

@@ -3,12 +3,17 @@
 mod decisions;
 mod documents;
 mod joined;
+mod kept;
+mod label_counts;
+mod load_mass;
 mod memory;
 mod parquet;
 mod profiles;
 mod selection;
 mod source;
+mod steps;
 mod summary;
+mod texts;
 
 use std::{
     collections::HashMap,
@@ -21,19 +26,24 @@ use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
-use crate::AnalyticsError;
-use source::Source;
+use crate::{AnalyticsError, WeightSource};
 
 pub use documents::Document;
+pub use label_counts::{CountSource, LabelCounts};
+pub use load_mass::LoadMass;
 pub use memory::MemoryDocument;
 
+use kept::KeptSummaries;
+use source::Source;
+
 pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
-pub(crate) use documents::GENRE;
+pub(crate) use documents::{ALL, GENRE};
 pub(crate) use joined::{JoinedMember, LABEL_IN_TRACE, TRACE, check_same_experts, label_in_trace};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
-pub(crate) use source::OptionalColumn;
+pub(crate) use source::{DecisionCursor, OptionalColumn};
 pub(crate) use summary::Summary;
+pub(crate) use texts::{TokenText, piece_label};
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {
@@ -48,6 +58,10 @@ pub struct TraceData {
     /// A handful of entries, so a list is enough.
     cache: Mutex<Vec<(CacheKey, Arc<DocumentTensor>)>>,
     summaries: Mutex<Vec<(SummaryKey, Arc<DocumentTensor>)>>,
+    /// Summaries beside the trace; `None` where none are kept.
+    beside: Option<KeptSummaries>,
+    /// The weights of the model that made the trace, where a caller gave them.
+    weights: Option<Arc<dyn WeightSource>>,
 }
 
 /// What a cached tensor holds: a column of the profiles, and a phase.
@@ -58,6 +72,9 @@ type SummaryKey = (String, DecisionNeeds);
 
 impl TraceData {
     /// Opens the trace in a folder and reads its samples.
+    ///
+    /// What is computed from the decisions of a large trace is kept in a cache within its folder, where that can be
+    /// written to; [`Self::without_cache`] does without.
     ///
     /// # Errors
     /// When the folder is no trace, or its samples cannot be read.
@@ -72,13 +89,22 @@ impl TraceData {
     pub fn from_trace(trace: &RoutingTrace) -> Result<Self, AnalyticsError> {
         let (parquet, documents) = parquet::ParquetTrace::open(trace)?;
         let manifest = trace.manifest();
-        Self::assemble(
+        let mut data = Self::assemble(
             manifest.model.clone(),
             manifest.recorded_layers().to_vec(),
             manifest.scores.experts_order,
             documents,
             Source::Parquet(Box::new(parquet)),
-        )
+        )?;
+        data.beside = KeptSummaries::of(trace);
+        Ok(data)
+    }
+
+    /// The same data, for which nothing is read from the cache beside a large trace or written to it.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.beside = None;
+        self
     }
 
     /// Takes documents that are in memory, such as those of a running capture.
@@ -135,7 +161,22 @@ impl TraceData {
             source,
             cache: Mutex::default(),
             summaries: Mutex::default(),
+            beside: None,
+            weights: None,
         })
+    }
+
+    /// The same trace with the weights of the model that made it, for metrics that read them.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<dyn WeightSource>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// The model's weights, where they were given.
+    #[must_use]
+    pub fn weights(&self) -> Option<&dyn WeightSource> {
+        self.weights.as_deref()
     }
 
     /// The model that made the trace.
@@ -206,7 +247,8 @@ impl TraceData {
 
     /// Shows some whole documents at a time with all their decisions, in order of shards and samples.
     ///
-    /// What is in memory at a time is bounded by the size of one shard of the trace.
+    /// What is in memory at a time is bounded, by the longest document if that is larger; while some documents are shown
+    /// the next are read.
     pub(crate) fn visit_shards(
         &self,
         needs: DecisionNeeds,
@@ -214,46 +256,19 @@ impl TraceData {
         progress: &dyn Progress,
         visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        let shards = self.shards();
-        let mut rows = 0;
-        for shard in 0..shards {
-            progress.report(shard as u64, shards as u64, "reading decisions")?;
-            let shard = self.read_shard(shard, needs, metric, progress)?;
-            rows += shard.position.len();
-            visit(&shard)?;
+        match &self.source {
+            Source::Memory(documents) => {
+                memory::visit_shards(self, documents, needs, metric, progress, visit)
+            }
+            Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
+            Source::Joined(traces) => traces.visit_shards(needs, metric, progress, visit),
         }
-        if rows == 0 && !matches!(self.source, Source::Memory(_)) {
-            return Err(AnalyticsError::MissingInput {
-                metric: metric.to_owned(),
-                missing: "decisions one by one (its routing table is empty)".to_owned(),
-                help: "its source knew sums only; use a metric of counts, or capture with this toolkit"
-                    .to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether the documents of two traces are here twice, as pairs.
-    pub(crate) fn is_paired(&self) -> bool {
-        matches!(&self.source, Source::Joined(traces) if traces.is_paired)
-    }
-
-    /// The document that is the same text in the other trace of a pair.
-    pub(crate) fn partner(&self, document: usize) -> Option<usize> {
-        // The first trace's documents come first, in the order of the second's.
-        let half = self.documents.len() / 2;
-        self.is_paired()
-            .then(|| (document + half) % self.documents.len())
-    }
-
-    /// Whether the documents of two traces are here, labelled by their trace.
-    pub(crate) fn is_joined(&self) -> bool {
-        matches!(self.source, Source::Joined(_))
     }
 
     /// Turns every document's decisions into something, on all cores, and takes the results in order of shards and samples.
     ///
     /// `map` sees one document, `take` its index among [`Self::documents`] and what was made of it.
+    /// A cancel is heard between documents.
     pub(crate) fn map_documents<T: Send>(
         &self,
         needs: DecisionNeeds,
@@ -267,7 +282,9 @@ impl TraceData {
                 .into_par_iter()
                 .map(|place| {
                     let decisions = shard.document(place);
-                    Ok((decisions.document, map(&decisions)?))
+                    let made = map(&decisions)?;
+                    shard.steps.check(progress)?;
+                    Ok((decisions.document, made))
                 })
                 .collect::<Result<_, AnalyticsError>>()?;
             made.into_iter()
@@ -286,6 +303,11 @@ impl TraceData {
         self.visit_shards(needs, metric, progress, &mut |shard| {
             (0..shard.len()).try_for_each(|place| visit(shard.document(place)))
         })
+    }
+
+    /// The summaries beside the trace.
+    fn summaries_beside(&self) -> Option<&KeptSummaries> {
+        self.beside.as_ref()
     }
 
     fn known_summary(&self, key: &SummaryKey) -> Option<Arc<DocumentTensor>> {

@@ -43,15 +43,15 @@ impl ProfileColumn {
             ),
             Self::ProbSum => (
                 "router probabilities (column profiles.prob_sum)",
-                "use the fingerprint selection_frequency or weight_share, or capture with this toolkit",
+                "use --mass counts or the fingerprint selection_frequency or weight_share, or capture with this toolkit",
             ),
             Self::LogitSum => (
                 "router logits (column profiles.logit_sum)",
-                "use the fingerprint selection_frequency or weight_share, or capture with this toolkit",
+                "use --mass counts or the fingerprint selection_frequency or weight_share, or capture with this toolkit",
             ),
             Self::LastProb => (
                 "the last token's router probabilities (column profiles.last_prob)",
-                "use the fingerprint selection_frequency or weight_share, or capture with this toolkit",
+                "use --mass counts or the fingerprint selection_frequency or weight_share, or capture with this toolkit",
             ),
         };
         AnalyticsError::MissingInput {
@@ -113,6 +113,16 @@ impl DocumentTensor {
         self.layers
     }
 
+    /// All numbers, `[documents × layers × columns]`.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The same, to change.
+    pub(super) fn values_mut(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
+
     /// Numbers per document and layer.
     pub(crate) fn columns(&self) -> usize {
         self.columns
@@ -158,7 +168,7 @@ pub(crate) fn from_decisions(
         return Err(AnalyticsError::MissingInput {
             metric: metric.to_owned(),
             missing: "probability sums that include special tokens".to_owned(),
-            help: "measure without special tokens, or use counts and weights (selection_frequency, weight_share)"
+            help: "measure without special tokens, or use counts and weights (--mass counts, selection_frequency, weight_share)"
                 .to_owned(),
         });
     }

@@ -1,13 +1,16 @@
 //! Which documents, layers and labels a request means, and what a reader must know of them.
 
 mod confounds;
+mod matching;
+mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use moescope_core::{Axis, AxisKind, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
-use crate::{AnalyticsError, MeasureRequest, stats::units::UnitTable};
+use crate::{AnalyticsError, MeasureRequest, calibration};
+use matching::Matching;
 
 /// The documents of a request with their labels and units of resampling.
 ///
@@ -32,9 +35,10 @@ pub(crate) struct Selection {
     pub(crate) layers: Vec<usize>,
     /// Counted tokens of each selected document (at the layer that has most).
     pub(crate) tokens: Vec<f64>,
-    /// The unit of the other trace that is the same group, where the two labels are two traces of the same documents.
+    /// The unit of the other trace that is the same group, where the labels are of two traces of the same documents.
     partners: Option<Vec<Option<usize>>>,
     layer_labels: Vec<String>,
+    matching: Option<Matching>,
     notes: Vec<String>,
 }
 
@@ -58,6 +62,7 @@ impl Selection {
         keep: &dyn Fn(usize) -> bool,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
+        matching::check(request, metric)?;
         let layers = select_layers(data, request)?;
         let labels = select_labels(data, request)?;
         check_resampling_column(data, request)?;
@@ -95,38 +100,82 @@ impl Selection {
                 tokens,
             });
         }
-        builder.finish(data, request, &labels, layers, metric)
-    }
-
-    /// Sums per unit: `fill` gives a document's row at a layer (indices into the trace's), `[columns]`.
-    pub(crate) fn unit_table(
-        &self,
-        columns: usize,
-        fill: impl Fn(usize, usize, &mut [f64]),
-    ) -> UnitTable {
-        let mut table = UnitTable::new(
-            self.labels.len(),
-            self.unit_label.clone(),
-            self.layers.len(),
-            columns,
-        );
-        table.partners.clone_from(&self.partners);
-        let mut row = vec![0.0; columns];
-        for (place, layer) in self.layers.iter().enumerate() {
-            for (document, unit) in self.documents.iter().zip(&self.unit) {
-                row.fill(0.0);
-                fill(*document, *layer, &mut row);
-                for (sum, value) in table.row_mut(place, *unit).iter_mut().zip(&row) {
-                    *sum += value;
-                }
-            }
+        if request.match_on.is_empty() {
+            return builder.finish(data, request, &labels, layers, metric);
         }
-        table
+        let (stratum, notes) =
+            matching::restrict(&mut builder.rows, data, request, &labels, metric)?;
+        let mut selection = builder.finish(data, request, &labels, layers, metric)?;
+        let matching = Matching::new(stratum, &selection, data, request, metric, progress)?;
+        let Some(note) = matching.note(&selection, request.scope.weighting) else {
+            return Err(AnalyticsError::TooLittle {
+                metric: metric.to_owned(),
+                found: format!("no range of positions occurs under every {}", request.by),
+                help: "match fewer variables".to_owned(),
+            });
+        };
+        selection.notes.extend(notes);
+        selection.notes.push(note);
+        selection.matching = Some(matching);
+        Ok(selection)
     }
 
-    /// Whether the two labels are two traces of the same documents.
-    pub(crate) fn is_paired(&self) -> bool {
-        self.partners.is_some()
+    /// The same documents under one label, for quantities that no label divides; a contrast keeps its two.
+    pub(crate) fn under_one_label(mut self, request: &MeasureRequest) -> Self {
+        if request.contrast.is_none() {
+            self.partners = None;
+            self.labels = vec![documents::ALL.to_owned()];
+            self.label.fill(0);
+            self.unit.clone_from(&self.group);
+            self.unit_label = vec![0; self.groups];
+        }
+        self
+    }
+
+    /// The place of each of the trace's documents in this selection, where it has one.
+    pub(crate) fn places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.documents().len()];
+        for (place, document) in self.documents.iter().enumerate() {
+            places[*document] = Some(place);
+        }
+        places
+    }
+
+    /// The place of each of the trace's layers in this selection, where it has one.
+    pub(crate) fn layer_places(&self, data: &TraceData) -> Vec<Option<usize>> {
+        let mut places = vec![None; data.layers().len()];
+        for (place, layer) in self.layers.iter().enumerate() {
+            places[*layer] = Some(place);
+        }
+        places
+    }
+
+    /// The same documents under one label, their groups put together into at most `blocks` units of resampling.
+    ///
+    /// Groups are dealt to blocks in turn, so that blocks are alike in size.
+    pub(crate) fn pooled(&self, blocks: usize) -> Self {
+        Self {
+            labels: vec!["all labels".to_owned()],
+            label: vec![0; self.documents.len()],
+            unit: self.group.iter().map(|group| group % blocks).collect(),
+            unit_label: vec![0; self.groups.min(blocks)],
+            partners: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same with all selected layers taken as one.
+    pub(crate) fn with_layers_together(&self) -> Self {
+        Self {
+            layers: self.layers[..1].to_vec(),
+            layer_labels: vec!["all selected".to_owned()],
+            ..self.clone()
+        }
+    }
+
+    /// The place of each selected document among the selected, by its index in the trace.
+    pub(crate) fn place_of_documents(&self) -> HashMap<usize, usize> {
+        self.documents.iter().copied().zip(0..).collect()
     }
 
     /// The axis of layers.
@@ -213,7 +262,8 @@ impl Builder {
     ) -> Result<Selection, AnalyticsError> {
         // A label whose documents are all empty has nothing to show.
         let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
-        let mut notes = self.notes(request, labels, &used);
+        let mut notes = calibration::notes(metric);
+        notes.extend(self.notes(request, labels, &used));
         if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
             return Err(AnalyticsError::TooLittle {
                 metric: metric.to_owned(),
@@ -265,13 +315,13 @@ impl Builder {
             ));
         }
         let documents: Vec<usize> = self.rows.iter().map(|row| row.document).collect();
-        notes.extend(confounds::notes(
-            data.documents(),
-            &documents,
-            &label,
-            &labels,
-            &request.by,
-        ));
+        let described = confounds::Described {
+            documents: documents.iter().map(|d| &data.documents()[*d]).collect(),
+            tokens: self.rows.iter().map(|row| row.tokens).collect(),
+            label: &label,
+            labels: &labels,
+        };
+        notes.extend(described.notes(&request.by, &request.match_on));
         Ok(Selection {
             unit: label
                 .iter()
@@ -291,6 +341,7 @@ impl Builder {
             group,
             partners,
             layers,
+            matching: None,
             notes,
         })
     }

@@ -9,8 +9,10 @@ use std::{
 use moescope_core::Progress;
 
 use super::{
-    DecisionNeeds, DecisionShard, Document, MemoryDocument, TraceData, joined::JoinedTraces,
-    memory, parquet::ParquetTrace,
+    DecisionNeeds, DecisionShard, Document, MemoryDocument, TraceData,
+    joined::JoinedTraces,
+    memory,
+    parquet::{ParquetCursor, ParquetTrace},
 };
 use crate::AnalyticsError;
 
@@ -41,40 +43,28 @@ impl Source {
 }
 
 impl TraceData {
-    /// Number of parts in which decisions are read.
-    pub(crate) fn shards(&self) -> usize {
-        match &self.source {
-            Source::Memory(documents) => documents.len(),
-            Source::Parquet(trace) => trace.shards(),
-            Source::Joined(traces) => traces.shards(),
-        }
-    }
-
-    /// The part that holds a document's decisions.
-    pub(crate) fn shard_of(&self, document: usize) -> usize {
-        let sample = self.documents[document].sample;
-        match &self.source {
-            Source::Memory(_) => sample as usize,
-            Source::Parquet(trace) => trace.shard_of(sample),
-            Source::Joined(_) => unreachable!("joined traces are read member by member"),
-        }
-    }
-
-    /// Reads one part of the decisions.
-    pub(crate) fn read_shard(
-        &self,
-        shard: usize,
+    /// The decisions from the first document on, read as they are asked for; `None` for joined traces, which are read one
+    /// by one.
+    pub(crate) fn cursor<'a>(
+        &'a self,
         needs: DecisionNeeds,
-        metric: &str,
-        progress: &dyn Progress,
-    ) -> Result<DecisionShard, AnalyticsError> {
-        match &self.source {
-            Source::Memory(documents) => {
-                memory::read_shard(self, shard, &documents[shard], needs, metric)
+        metric: &'a str,
+        progress: &'a dyn Progress,
+    ) -> Option<DecisionCursor<'a>> {
+        Some(match &self.source {
+            Source::Memory(documents) => DecisionCursor::Memory {
+                data: self,
+                documents,
+                needs,
+                metric,
+                next: 0,
+                last: DecisionShard::default(),
+            },
+            Source::Parquet(trace) => {
+                DecisionCursor::Parquet(Box::new(trace.cursor(self, needs, metric, progress)))
             }
-            Source::Parquet(trace) => trace.read_shard(self, shard, needs, metric, progress),
-            Source::Joined(traces) => traces.read_shard(shard, needs, metric, progress),
-        }
+            Source::Joined(_) => return None,
+        })
     }
 
     /// Whether some row has a value of this column.
@@ -92,14 +82,83 @@ impl TraceData {
     }
 
     /// A digest of every document's text; `None` where the text was not kept.
-    pub(crate) fn text_digests(&self) -> Result<Vec<Option<u64>>, AnalyticsError> {
+    pub(crate) fn text_digests(
+        &self,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Option<u64>>, AnalyticsError> {
         let of_sample: HashMap<u32, u64> = match &self.source {
             Source::Memory(documents) => memory::text_digests(documents),
-            Source::Parquet(trace) => trace.text_digests()?,
+            Source::Parquet(trace) => trace.text_digests(progress)?,
             Source::Joined(_) => HashMap::new(),
         };
         let digest = |document: &Document| of_sample.get(&document.sample).copied();
         Ok(self.documents.iter().map(digest).collect())
+    }
+
+    /// Whether the documents of two traces are here twice, as pairs.
+    pub(crate) fn is_paired(&self) -> bool {
+        matches!(&self.source, Source::Joined(traces) if traces.is_paired)
+    }
+
+    /// The document that is the same text in the other trace of a pair.
+    pub(crate) fn partner(&self, document: usize) -> Option<usize> {
+        // The first trace's documents come first, in the order of the second's.
+        let half = self.documents.len() / 2;
+        self.is_paired()
+            .then(|| (document + half) % self.documents.len())
+    }
+
+    /// Whether the documents of two traces are here, labelled by their trace.
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.source, Source::Joined(_))
+    }
+}
+
+/// The decisions of a trace, some whole documents at a time, in order of shards and samples.
+pub(crate) enum DecisionCursor<'a> {
+    /// Documents in memory, one by one.
+    Memory {
+        /// The trace.
+        data: &'a TraceData,
+        /// Its documents.
+        documents: &'a [MemoryDocument],
+        /// What is read.
+        needs: DecisionNeeds,
+        /// Who reads.
+        metric: &'a str,
+        /// The document that comes next.
+        next: usize,
+        /// The one that was shown last.
+        last: DecisionShard,
+    },
+    /// Files.
+    Parquet(Box<ParquetCursor<'a>>),
+}
+
+impl DecisionCursor<'_> {
+    /// Reads the next documents; `None` at the end.
+    ///
+    /// # Errors
+    /// When the trace lacks a needed column, a table is malformed, or the work is cancelled.
+    pub(crate) fn next(&mut self) -> Result<Option<&DecisionShard>, AnalyticsError> {
+        match self {
+            Self::Memory {
+                data,
+                documents,
+                needs,
+                metric,
+                next,
+                last,
+            } => {
+                let Some(document) = documents.get(*next) else {
+                    return Ok(None);
+                };
+                *last = memory::read_shard(data, *next, document, *needs, metric)?;
+                *next += 1;
+                Ok(Some(&*last))
+            }
+            Self::Parquet(files) => files.next(),
+        }
     }
 }
 

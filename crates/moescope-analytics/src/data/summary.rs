@@ -10,7 +10,8 @@ use crate::AnalyticsError;
 /// How the decisions of a document become `[layers × columns]` numbers.
 ///
 /// Documents are reduced in parallel and never see each other, so the result does not depend on timing.
-/// Equal `name` and `needs` must mean equal numbers: the first result is kept for the next metric that asks.
+/// Equal `name` and `needs` must mean equal numbers: the first result is kept for the next metric that asks, and where the
+/// trace is large also beside it, for the next run of the same program.
 pub(crate) struct Summary<'a> {
     /// What the numbers are, with every parameter they depend on, e.g. `repetition lag 1`.
     pub(crate) name: String,
@@ -37,14 +38,22 @@ impl TraceData {
         if let Some(known) = self.known_summary(&key) {
             return Ok(known);
         }
-        let layers = self.layers().len();
-        let mut tensor = DocumentTensor::of(self.documents().len(), layers, summary.columns);
+        let shape = [self.documents().len(), self.layers().len(), summary.columns];
+        let [documents, layers, columns] = shape;
+        let beside = self.summaries_beside();
+        if let Some(known) = beside.and_then(|kept| kept.read(&summary.name, summary.needs, shape))
+        {
+            let tensor = Arc::new(known);
+            self.keep_summary(key, &tensor);
+            return Ok(tensor);
+        }
+        let mut tensor = DocumentTensor::of(documents, layers, columns);
         self.map_documents(
             summary.needs,
             metric,
             progress,
             &|decisions| {
-                let mut numbers = vec![0.0; layers * summary.columns];
+                let mut numbers = vec![0.0; layers * columns];
                 (summary.add)(decisions, &mut numbers);
                 Ok(numbers)
             },
@@ -53,6 +62,9 @@ impl TraceData {
                 Ok(())
             },
         )?;
+        if let Some(kept) = beside {
+            kept.write(&summary.name, summary.needs, shape, &tensor);
+        }
         let tensor = Arc::new(tensor);
         self.keep_summary(key, &tensor);
         Ok(tensor)

@@ -38,6 +38,16 @@ impl TokenBags {
         Self { postings, bags }
     }
 
+    /// Number of token ids that occur.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.postings.len()
+    }
+
+    /// Tokens (numbered from 0) with weights of each document, of unit length.
+    pub(crate) fn rows(&self) -> &[Vec<(u32, f64)>] {
+        &self.bags
+    }
+
     /// Cosine distances from one document to all.
     pub(crate) fn distances(&self, document: usize, row: &mut [f64]) {
         row.fill(1.0);

@@ -2,13 +2,12 @@
 
 use moescope_core::{Axis, AxisKind, Measurement, Progress};
 
-use super::{Dependence, add_power_note, interval_words, load_table, null_words};
+use super::{Association, add_power_note, interval_words, load_table, null_words};
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
     data::{Selection, TRACE},
     stats::{
         bootstrap::{BootstrapConfig, bootstrap},
-        information::mutual_information,
         interval::IntervalMethod,
         permutation::{NullFamily, Tail},
         statistic::{Sides, Statistic},
@@ -22,10 +21,10 @@ use crate::{
 pub(super) fn measure_difference(
     data: &TraceData,
     request: &MeasureRequest,
-    dependence: &Dependence,
+    association: &Association<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
-    let about = &dependence.about;
+    let about = association.about;
     let selection = Selection::new(data, request, about.name, progress)?;
     let sides = Traces::of(data, &selection);
     let labels = sides.labels.iter().map(Vec::len).min().unwrap_or(0);
@@ -43,7 +42,7 @@ pub(super) fn measure_difference(
             let rows = sides.labels[side].iter();
             let rows = rows.map(|label| &sums[label * experts..(label + 1) * experts]);
             let sums: Vec<f64> = rows.flatten().copied().collect();
-            (dependence.value)(&mutual_information(&sums, experts, request.prior))
+            (association.value)(&sums, experts)
         });
         out[0] = a - b;
     };

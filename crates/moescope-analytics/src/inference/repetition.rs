@@ -1,15 +1,12 @@
 //! How often neighbouring tokens of a document share experts, beside what chance and the document's own marginals give.
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress, Weighting};
+use moescope_core::{Measurement, Progress, Weighting};
 
-use super::{PerLabel, measure_per_label};
+use super::{Coincidence, Excess, measure_excess, token_order::weigh_blocks_alike};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
-    stats::{
-        interval::IntervalMethod,
-        random::{self, Purpose},
-    },
+    stats::random::{self, Purpose},
 };
 
 /// Random pairs drawn per adjacent pair where the null has no short closed form.
@@ -71,49 +68,32 @@ pub(crate) fn measure_repetition(
         add: &add,
     };
     let pairs = data.summarize(&summary, about.name, progress)?;
-    let table = selection.unit_table(3, |document, layer, row| {
-        let [hits, all, shuffled] = row else {
+    let table = selection.unit_table(4, |document, layer, row| {
+        let &[hits, all, rate] = pairs.row(document, layer) else {
             unreachable!("three columns were asked for")
         };
-        let pairs = pairs.row(document, layer);
-        if pairs[1] > 0.0 {
-            let weight = match request.scope.weighting {
-                Weighting::Token => 1.0,
-                Weighting::Document => 1.0 / pairs[1],
-            };
-            *hits = weight * pairs[0];
-            *all = weight * pairs[1];
-            *shuffled = weight * pairs[1] * pairs[2];
+        if all > 0.0 {
+            row.copy_from_slice(&[hits, all, rate * all, all]);
+            if request.scope.weighting == Weighting::Document {
+                weigh_blocks_alike(row, 2);
+            }
         }
     });
-    let variants = ["observed", "shuffled", "excess"]
-        .map(str::to_owned)
-        .to_vec();
     let model = data.model();
-    let mut measurement = measure_per_label(
+    let measurement = measure_excess(
         &selection,
         request,
-        PerLabel {
-            about: about.clone(),
-            unit: about.unit.to_owned(),
+        &Excess {
+            about,
             table: &table,
-            width: 3,
-            evaluate: &|sums, out| {
-                out[0] = sums[0] / sums[1];
-                out[1] = sums[2] / sums[1];
-                out[2] = (sums[0] - sums[2]) / sums[1];
-            },
-            last_axis: Some(Axis::new(AxisKind::Variant, variants)),
-            method: IntervalMethod::Percentile,
-            has_null: false,
+            quantities: &[""],
+            places: Vec::new(),
+            evaluate: &|sums, out| out[0] = sums[0] / sums[1],
             reference: Some(repetition.uniform_rate(model.num_experts, model.top_k)),
+            note: "observed: pairs of neighbouring positions of one document; shuffled: random pairs of the same document, so with its own marginals; excess: observed minus shuffled; the reference is the rate of an indifferent router",
         },
         progress,
     )?;
-    measurement.protocol.notes.push(
-        "observed: pairs of neighbouring positions of one document; shuffled: random pairs of the same document; excess: observed minus shuffled; the reference is the rate of an indifferent router"
-            .to_owned(),
-    );
     Ok(vec![measurement])
 }
 
@@ -141,7 +121,7 @@ fn count_pairs(
         }
         if found[1] > 0.0 {
             found[2] = match repetition {
-                Repetition::FirstChoice => same_first_choice_rate(decisions, rows),
+                Repetition::FirstChoice => Coincidence::of(decisions, rows).first_choice,
                 Repetition::AnyOverlap => {
                     let stream = (decisions.document as u64) << 16 | layer as u64;
                     sampled_rate(decisions, rows, repetition, seed, stream)
@@ -149,21 +129,6 @@ fn count_pairs(
             };
         }
     }
-}
-
-/// The probability that two different random tokens of the document have the same first choice.
-///
-/// `Σ_e n_e (n_e − 1) / n (n − 1)`, with the document's own counts.
-fn same_first_choice_rate(decisions: &DocumentDecisions<'_>, rows: &[usize]) -> f64 {
-    let mut first: Vec<u16> = rows.iter().map(|row| decisions.experts(*row)[0]).collect();
-    first.sort_unstable();
-    #[expect(clippy::cast_precision_loss, reason = "numbers of tokens")]
-    let pairs = |n: usize| (n * (n - 1)) as f64;
-    let same: f64 = first
-        .chunk_by(|a, b| a == b)
-        .map(|run| pairs(run.len()))
-        .sum();
-    same / pairs(rows.len())
 }
 
 /// The rate among random pairs of different tokens of the document.

@@ -42,7 +42,7 @@ pub(crate) fn interval_words(
         IntervalMethod::Percentile => "expanded percentile",
         IntervalMethod::BiasCorrected { .. } => "bias-corrected expanded percentile",
     };
-    let drawn = if selection.is_paired() {
+    let drawn = if bootstrap.is_paired {
         "groups, each drawn from both traces together"
     } else {
         "groups within label"
@@ -64,7 +64,7 @@ pub(crate) fn null_words(family: &NullFamily, tail: Tail, corrected_over: &str) 
     }
     let tail = match tail {
         Tail::Greater => "one-sided",
-        Tail::TwoSided => "two-sided",
+        Tail::TwoSided | Tail::AroundZero => "two-sided",
     };
     let arranged = if family.is_paired() {
         "the two traces swapped at random within each group"

@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    inference::{LoadQuantity, measure_load},
+    inference::{LoadQuantity, LoadValues, measure_load},
     stats::interval::IntervalMethod,
 };
 
@@ -33,12 +33,13 @@ impl Metric for AssignmentShare {
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
+        request.check_mass_is_counts(self.about().name)?;
         let quantity = LoadQuantity {
             about: self.about(),
-            is_per_expert: true,
+            values: LoadValues::Experts,
             evaluate: &|shares, out| out.copy_from_slice(shares),
             method: IntervalMethod::Percentile,
-            reference: 1.0 / f64::from(data.model().num_experts),
+            reference: Some(1.0 / f64::from(data.model().num_experts)),
         };
         measure_load(data, request, &quantity, progress)
     }

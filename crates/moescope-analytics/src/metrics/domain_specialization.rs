@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    inference::{LoadQuantity, measure_load},
+    inference::{LoadQuantity, LoadValues, measure_load},
     stats::interval::IntervalMethod,
 };
 
@@ -33,6 +33,7 @@ impl Metric for DomainSpecialization {
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
+        request.check_mass_is_counts(self.about().name)?;
         // Every token has k assignments to different experts, so tokens are assignments / k.
         let top_k = f64::from(data.model().top_k);
         let evaluate = |shares: &[f64], out: &mut [f64]| {
@@ -42,10 +43,10 @@ impl Metric for DomainSpecialization {
         };
         let quantity = LoadQuantity {
             about: self.about(),
-            is_per_expert: true,
+            values: LoadValues::Experts,
             evaluate: &evaluate,
             method: IntervalMethod::Percentile,
-            reference: top_k / f64::from(data.model().num_experts),
+            reference: Some(top_k / f64::from(data.model().num_experts)),
         };
         measure_load(data, request, &quantity, progress)
     }

@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    inference::{LoadQuantity, measure_load},
+    inference::{LoadQuantity, LoadValues, measure_load},
     stats::{information::entropy_nats, interval::IntervalMethod},
 };
 
@@ -36,12 +36,12 @@ impl Metric for EffectiveExperts {
         let experts = f64::from(data.model().num_experts);
         let quantity = LoadQuantity {
             about: self.about(),
-            is_per_expert: false,
+            values: LoadValues::One,
             evaluate: &|shares, out| out[0] = entropy_nats(shares).exp(),
             method: IntervalMethod::BiasCorrected {
                 range: (1.0, experts),
             },
-            reference: experts,
+            reference: Some(experts),
         };
         measure_load(data, request, &quantity, progress)
     }

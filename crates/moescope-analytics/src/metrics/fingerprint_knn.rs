@@ -1,20 +1,16 @@
 //! How well a document's neighbours in routing tell its label, beside what simpler things tell.
 
-use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progress, Protocol};
+use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
-    About, AnalyticsError, FingerprintKind, Input, MeasureRequest, Metric, TraceData,
+    About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
     data::Selection,
-    fingerprint::{Matrix, Saturation, TokenBags, fingerprints, nearest, votes},
-    stats::{
-        bootstrap::{Bootstrap, BootstrapConfig, FEWEST_GROUPS, bootstrap},
-        correlation::mean,
-        interval::{IntervalMethod, wilson},
-        permutation::share_of,
-        random::{self, Purpose},
-        statistic::{Sides, Statistic},
-        units::UnitTable,
+    fingerprint::{Matrix, Saturation, TokenBags, dot, fingerprints, nearest, votes},
+    inference::{
+        Prediction, Predictions, accuracy, check_classifiable, measure_predictions,
+        permuted_labels, token_bags,
     },
+    stats::number::as_f64,
 };
 
 /// Accuracy of a nearest-neighbour classifier on fingerprints and on its baselines.
@@ -49,335 +45,92 @@ impl Metric for FingerprintKnn {
     ) -> Result<Vec<Measurement>, AnalyticsError> {
         let about = self.about();
         let selection = Selection::new(data, request, about.name, progress)?;
-        let documents = selection.documents.len();
-        let too_little = |found: String, help: &str| AnalyticsError::TooLittle {
-            metric: about.name.to_owned(),
-            found,
-            help: help.to_owned(),
-        };
-        if selection.labels.len() < 2 || selection.groups < 2 {
-            return Err(too_little(
-                format!(
-                    "there are {} labels in {} groups",
-                    selection.labels.len(),
-                    selection.groups
-                ),
-                "a classifier needs two labels and two groups, e.g. another --by",
-            ));
-        }
-        if documents > MOST_DOCUMENTS {
-            return Err(too_little(
-                format!("there are {documents} documents"),
-                "it compares every two documents; choose fewer labels",
-            ));
-        }
+        check_classifiable(&selection, about.name, MOST_DOCUMENTS)?;
         let points = fingerprints(data, &selection, request, about.name, progress)?;
         let experts = usize::from(data.model().num_experts);
         let saturation = Saturation::of(&points, experts, &selection.tokens);
-        progress.report(0, 4, "neighbours by fingerprint")?;
-        let by_fingerprint = Classifier::by_fingerprint(&points, &selection);
-        progress.report(1, 4, "neighbours by length")?;
-        let by_length = Classifier::by_length(&selection);
-        progress.report(2, 4, "neighbours by tokens")?;
-        let (by_tokens, missing) = match bags(data, &selection, request, progress) {
-            Ok(bags) => (Some(Classifier::by_tokens(&bags, &selection)), None),
-            Err(AnalyticsError::MissingInput { missing, help, .. }) => (
-                None,
-                Some(format!(
-                    "no bag-of-tokens baseline: the trace does not hold {missing}; {help}"
-                )),
-            ),
-            Err(error) => return Err(error),
-        };
-        progress.report(3, 4, "label shuffles")?;
-        let rivals = Rivals {
+        progress.report(0, 3, "neighbours by fingerprint")?;
+        let by_fingerprint = by_fingerprint(&points, &selection);
+        progress.report(1, 3, "neighbours by length")?;
+        let by_length = by_length(&selection);
+        progress.report(2, 3, "neighbours by tokens")?;
+        let (by_tokens, missing) =
+            match token_bags(data, &selection, request, about.name, progress)? {
+                Ok(bags) => (Some(by_tokens(&bags, &selection)), None),
+                Err(missing) => (None, Some(missing)),
+            };
+        let predict = |neighbours: Vec<Vec<usize>>| predict(&neighbours, &selection, request);
+        let predictions = Predictions {
             selection: &selection,
             request,
-            by_fingerprint,
-            by_length,
-            by_tokens,
+            by_fingerprint: predict(by_fingerprint),
+            by_length: predict(by_length),
+            by_tokens: by_tokens.map(predict),
+            chance: 1.0 / as_f64(selection.labels.len()),
         };
         let mut protocol = selection.protocol(request);
-        describe(&mut protocol, &rivals, request.fingerprint);
-        protocol.notes.push(saturation.note(request.fingerprint));
+        if request.permutations > 0 {
+            protocol.null_method = format!(
+                "labels permuted over groups, {} permutations, one-sided",
+                request.permutations
+            );
+        }
+        let kind = request.fingerprint;
+        protocol.notes.push(format!(
+            "{NEIGHBOURS} nearest neighbours of other groups, majority vote, cosine distance of {kind}; baselines with the same documents, folds and classifier"
+        ));
+        protocol.notes.push(saturation.note(kind));
         protocol.notes.extend(missing);
-        let measurement = rivals.measure(&about, protocol, progress)?;
+        let measurement = measure_predictions(&about, protocol, &predictions, progress)?;
         measurement.check()?;
         Ok(vec![measurement])
     }
 }
 
-/// The nearest documents of other groups, and whether they tell the label.
-struct Classifier {
-    neighbours: Vec<Vec<usize>>,
-    is_right: Vec<bool>,
+/// The nearest documents of other groups.
+fn neighbours(
+    selection: &Selection,
+    distances: impl Fn(usize, &mut [f64]) + Sync,
+) -> Vec<Vec<usize>> {
+    let group = &selection.group;
+    nearest(selection.documents.len(), NEIGHBOURS, distances, |i, j| {
+        group[i] != group[j]
+    })
 }
 
-impl Classifier {
-    fn new(selection: &Selection, distances: impl Fn(usize, &mut [f64]) + Sync) -> Self {
-        let group = &selection.group;
-        let neighbours = nearest(selection.documents.len(), NEIGHBOURS, distances, |i, j| {
-            group[i] != group[j]
-        });
-        let is_right = votes(&neighbours, &selection.label, selection.labels.len());
-        Self {
-            neighbours,
-            is_right,
+/// The nearest documents of other groups by the cosine of fingerprints.
+pub(super) fn by_fingerprint(points: &Matrix, selection: &Selection) -> Vec<Vec<usize>> {
+    let points = points.normalized_rows();
+    neighbours(selection, |i, row| {
+        for (distance, other) in row.iter_mut().zip(points.iter_rows()) {
+            *distance = 1.0 - dot(points.row(i), other);
         }
-    }
-
-    fn by_fingerprint(points: &Matrix, selection: &Selection) -> Self {
-        let points = points.normalized_rows();
-        Self::new(selection, |i, row| {
-            for (distance, other) in row.iter_mut().zip(points.iter_rows()) {
-                let cosine: f64 = points.row(i).iter().zip(other).map(|(a, b)| a * b).sum();
-                *distance = 1.0 - cosine;
-            }
-        })
-    }
-
-    fn by_length(selection: &Selection) -> Self {
-        let lengths: Vec<f64> = selection.tokens.iter().map(|n| n.ln()).collect();
-        Self::new(selection, |i, row| {
-            for (distance, other) in row.iter_mut().zip(&lengths) {
-                *distance = (lengths[i] - other).abs();
-            }
-        })
-    }
-
-    fn by_tokens(bags: &TokenBags, selection: &Selection) -> Self {
-        Self::new(selection, |i, row| bags.distances(i, row))
-    }
-
-    fn accuracy(&self) -> f64 {
-        accuracy(&self.is_right)
-    }
-
-    /// Accuracies with labels permuted over units; the same permutations for every classifier.
-    fn shuffled(&self, selection: &Selection, request: &MeasureRequest) -> Vec<f64> {
-        (0..u64::from(request.permutations))
-            .map(|i| {
-                let mut labels = selection.unit_label.clone();
-                random::shuffle(
-                    &mut random::stream(request.seed, Purpose::Permutation, i),
-                    &mut labels,
-                );
-                let label: Vec<usize> = selection.unit.iter().map(|unit| labels[*unit]).collect();
-                accuracy(&votes(&self.neighbours, &label, selection.labels.len()))
-            })
-            .collect()
-    }
-
-    fn null(&self, selection: &Selection, request: &MeasureRequest) -> Option<NullComparison> {
-        let shuffled = self.shuffled(selection, request);
-        let observed = self.accuracy() - 1e-12;
-        let exceeding = shuffled.iter().filter(|x| **x >= observed).count();
-        (!shuffled.is_empty()).then(|| NullComparison {
-            null_mean: mean(&shuffled),
-            p: share_of(exceeding, shuffled.len()),
-            p_corrected: None,
-        })
-    }
+    })
 }
 
-/// The classifiers that are compared.
-struct Rivals<'a> {
-    selection: &'a Selection,
-    request: &'a MeasureRequest,
-    by_fingerprint: Classifier,
-    by_length: Classifier,
-    by_tokens: Option<Classifier>,
+fn by_length(selection: &Selection) -> Vec<Vec<usize>> {
+    let lengths: Vec<f64> = selection.tokens.iter().map(|n| n.ln()).collect();
+    neighbours(selection, |i, row| {
+        for (distance, other) in row.iter_mut().zip(&lengths) {
+            *distance = (lengths[i] - other).abs();
+        }
+    })
 }
 
-/// The variants in the order of the axis.
-const VARIANTS: [&str; 6] = [
-    "fingerprint",
-    "bag_of_tokens",
-    "length_only",
-    "label_shuffle",
-    "majority",
-    "fingerprint_minus_bag_of_tokens",
-];
-
-impl Rivals<'_> {
-    fn measure(
-        &self,
-        about: &About,
-        mut protocol: Protocol,
-        progress: &dyn Progress,
-    ) -> Result<Measurement, AnalyticsError> {
-        let (selection, request) = (self.selection, self.request);
-        let resampled = self.resample(progress)?;
-        let null = self.by_fingerprint.null(selection, request);
-        let tokens = self.by_tokens.as_ref();
-        let token_accuracy = tokens.map_or(f64::NAN, Classifier::accuracy);
-        let values = vec![
-            self.by_fingerprint.accuracy(),
-            token_accuracy,
-            self.by_length.accuracy(),
-            null.map_or(f64::NAN, |null| null.null_mean),
-            self.majority(),
-            self.by_fingerprint.accuracy() - token_accuracy,
-        ];
-        let difference_error = resampled.standard_errors[3];
-        if difference_error.is_finite() {
-            protocol.notes.push(format!(
-                "power: a difference between fingerprint and bag of tokens of about {:.3} would be seen (80 % power at the 5 % level)",
-                2.8 * difference_error
-            ));
-        }
-        let interval_of = |classifier: &Classifier, column: usize| {
-            self.independent_interval(classifier)
-                .or(resampled.intervals[column])
-        };
-        let intervals = vec![
-            interval_of(&self.by_fingerprint, 0),
-            tokens.and_then(|tokens| interval_of(tokens, 1)),
-            interval_of(&self.by_length, 2),
-            None,
-            None,
-            tokens.and(resampled.intervals[3]),
-        ];
-        let nulls = vec![
-            null,
-            tokens.and_then(|tokens| tokens.null(selection, request)),
-            self.by_length.null(selection, request),
-            None,
-            None,
-            None,
-        ];
-        protocol.interval_method = self.interval_words();
-        protocol.level = Some(request.level);
-        #[expect(clippy::cast_precision_loss, reason = "a number of labels")]
-        let chance = 1.0 / selection.labels.len() as f64;
-        Ok(Measurement {
-            metric: about.name.to_owned(),
-            title: about.title.to_owned(),
-            unit: about.unit.to_owned(),
-            axes: vec![Axis::new(
-                AxisKind::Variant,
-                VARIANTS.map(str::to_owned).to_vec(),
-            )],
-            values,
-            intervals: intervals.iter().any(Option::is_some).then_some(intervals),
-            nulls: (request.permutations > 0).then_some(nulls),
-            reference: Some(chance),
-            protocol,
-        })
-    }
-
-    /// Accuracies of fingerprint, tokens and length, and the paired difference, over resampled groups.
-    fn resample(&self, progress: &dyn Progress) -> Result<Bootstrap, AnalyticsError> {
-        let selection = self.selection;
-        let mut table = UnitTable::new(1, vec![0; selection.groups], 1, 4);
-        for (document, group) in selection.group.iter().enumerate() {
-            let right =
-                |classifier: &Classifier| f64::from(u8::from(classifier.is_right[document]));
-            let row = table.row_mut(0, *group);
-            row[0] += right(&self.by_fingerprint);
-            row[1] += self.by_tokens.as_ref().map_or(f64::NAN, right);
-            row[2] += right(&self.by_length);
-            row[3] += 1.0;
-        }
-        let statistic = Statistic {
-            len: 4,
-            evaluate: &|sums, out| {
-                for (out, sum) in out.iter_mut().zip(&sums[..3]) {
-                    *out = sum / sums[3];
-                }
-                out[3] = (sums[0] - sums[1]) / sums[3];
-            },
-            sides: &|_| Sides::All,
-        };
-        let config = BootstrapConfig {
-            resamples: self.request.resamples,
-            seed: self.request.seed,
-            level: self.request.level,
-            method: IntervalMethod::Percentile,
-        };
-        Ok(bootstrap(&table, &statistic, config, progress)?)
-    }
-
-    /// Whether every document is its own group, so that right and wrong are independent.
-    fn is_independent(&self) -> bool {
-        self.selection.groups == self.selection.documents.len()
-    }
-
-    fn independent_interval(&self, classifier: &Classifier) -> Option<Interval> {
-        let trials = classifier.is_right.len();
-        let right = classifier.is_right.iter().filter(|right| **right).count();
-        (self.is_independent() && trials >= FEWEST_GROUPS)
-            .then(|| wilson(right, trials, self.request.level))
-            .flatten()
-    }
-
-    fn majority(&self) -> f64 {
-        let mut count = vec![0usize; self.selection.labels.len()];
-        for label in &self.selection.label {
-            count[*label] += 1;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "numbers of documents")]
-        let share = count.into_iter().max().unwrap_or(0) as f64
-            / self.selection.documents.len().max(1) as f64;
-        share
-    }
-
-    fn interval_words(&self) -> String {
-        if self.selection.groups < FEWEST_GROUPS {
-            return format!("no interval: {} groups", self.selection.groups);
-        }
-        let over_groups = format!(
-            "percentile bootstrap over groups, predictions fixed, {} resamples",
-            self.request.resamples
-        );
-        if self.is_independent() {
-            format!("Wilson (every group is one document); difference: {over_groups}")
-        } else {
-            over_groups
-        }
-    }
+fn by_tokens(bags: &TokenBags, selection: &Selection) -> Vec<Vec<usize>> {
+    neighbours(selection, |i, row| bags.distances(i, row))
 }
 
-fn describe(protocol: &mut Protocol, rivals: &Rivals<'_>, kind: FingerprintKind) {
-    let permutations = rivals.request.permutations;
-    if permutations > 0 {
-        protocol.null_method =
-            format!("labels permuted over groups, {permutations} permutations, one-sided");
-    }
-    protocol.notes.push(format!(
-        "{NEIGHBOURS} nearest neighbours of other groups, majority vote, cosine distance of {kind}; baselines with the same documents, folds and classifier"
-    ));
-}
-
-fn bags(
-    data: &TraceData,
+/// Votes with the true labels, and with labels permuted over units.
+fn predict(
+    neighbours: &[Vec<usize>],
     selection: &Selection,
     request: &MeasureRequest,
-    progress: &dyn Progress,
-) -> Result<TokenBags, AnalyticsError> {
-    let scope = &request.scope;
-    let counts = data.token_counts(
-        scope.phase,
-        scope.include_special,
-        "fingerprint_knn",
-        progress,
-    )?;
-    let selected: Vec<&[(u32, u32)]> = selection
-        .documents
-        .iter()
-        .map(|document| counts[*document].as_slice())
-        .collect();
-    if selected.iter().all(|counts| counts.is_empty()) {
-        return Err(AnalyticsError::MissingInput {
-            metric: "fingerprint_knn".to_owned(),
-            missing: "tokens of the documents".to_owned(),
-            help: "capture with this toolkit".to_owned(),
-        });
-    }
-    Ok(TokenBags::new(&selected))
-}
-
-fn accuracy(is_right: &[bool]) -> f64 {
-    let right: Vec<f64> = is_right.iter().map(|r| f64::from(u8::from(*r))).collect();
-    mean(&right)
+) -> Prediction {
+    let labels = selection.labels.len();
+    let shuffled: Vec<f64> =
+        permuted_labels(selection, request.seed, request.permutations as usize)
+            .map(|label| accuracy(&votes(neighbours, &label, labels)))
+            .collect();
+    Prediction::new(votes(neighbours, &selection.label, labels), &shuffled)
 }

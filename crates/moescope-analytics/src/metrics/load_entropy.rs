@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    inference::{LoadQuantity, measure_load},
+    inference::{LoadQuantity, LoadValues, measure_load},
     stats::{information::entropy_nats, interval::IntervalMethod},
 };
 
@@ -37,10 +37,10 @@ impl Metric for LoadEntropy {
         let evaluate = |shares: &[f64], out: &mut [f64]| out[0] = entropy_nats(shares) / most;
         let quantity = LoadQuantity {
             about: self.about(),
-            is_per_expert: false,
+            values: LoadValues::One,
             evaluate: &evaluate,
             method: IntervalMethod::BiasCorrected { range: (0.0, 1.0) },
-            reference: 1.0,
+            reference: Some(1.0),
         };
         measure_load(data, request, &quantity, progress)
     }

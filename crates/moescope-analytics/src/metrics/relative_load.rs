@@ -4,7 +4,7 @@ use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    inference::{LoadQuantity, measure_load},
+    inference::{LoadQuantity, LoadValues, measure_load},
     stats::interval::IntervalMethod,
 };
 
@@ -16,7 +16,7 @@ impl Metric for RelativeLoad {
         About {
             name: "relative_load",
             title: "Load relative to a balanced load",
-            formula: "E · c(e, D) / Σ_e c(e, D)",
+            formula: "E · c(e, D) / Σ_e c(e, D), where c counts assignments, or sums what `--mass` says",
             unit: "times the balanced load",
             range: "0 to E/k, with mean 1 over experts; an indifferent router gives 1",
             edge_cases: "NaN for a label without tokens.",
@@ -41,10 +41,10 @@ impl Metric for RelativeLoad {
         };
         let quantity = LoadQuantity {
             about: self.about(),
-            is_per_expert: true,
+            values: LoadValues::Experts,
             evaluate: &evaluate,
             method: IntervalMethod::Percentile,
-            reference: 1.0,
+            reference: Some(1.0),
         };
         measure_load(data, request, &quantity, progress)
     }

@@ -1,12 +1,11 @@
 //! How undecided the router is about single tokens.
 
-use moescope_core::{AxisKind, Measurement, Progress, Weighting};
+use moescope_core::{AxisKind, Measurement, Progress};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
-    inference::{PerLabel, measure_per_label},
-    stats::interval::IntervalMethod,
+    data::DecisionNeeds,
+    inference::{TokenMean, measure_token_mean},
 };
 
 /// Mean normalised entropy of single decisions.
@@ -34,53 +33,16 @@ impl Metric for RoutingEntropy {
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
-        let about = self.about();
-        let selection = Selection::new(data, request, about.name, progress)?;
         let most = f64::from(data.model().num_experts).ln();
-        // Sum and number per layer.
-        let add = |decisions: &DocumentDecisions<'_>, numbers: &mut [f64]| {
-            for row in decisions.counted_rows() {
-                let layer = decisions.layer(row);
-                numbers[2 * layer] += f64::from(decisions.entropy[row]) / most;
-                numbers[2 * layer + 1] += 1.0;
-            }
-        };
-        let summary = Summary {
-            name: "sum of routing entropies".to_owned(),
+        let mean = TokenMean {
+            about: self.about(),
             needs: DecisionNeeds {
                 entropy: true,
                 ..DecisionNeeds::of(&request.scope)
             },
-            columns: 2,
-            add: &add,
+            value: &|decisions, row| f64::from(decisions.entropy[row]) / most,
+            reference: None,
         };
-        let sums = data.summarize(&summary, about.name, progress)?;
-        let table = selection.unit_table(2, |document, layer, row| {
-            let &[sum, n] = sums.row(document, layer) else {
-                unreachable!("two columns were asked for")
-            };
-            match request.scope.weighting {
-                Weighting::Token => row.copy_from_slice(&[sum, n]),
-                Weighting::Document if n > 0.0 => row.copy_from_slice(&[sum / n, 1.0]),
-                Weighting::Document => {}
-            }
-        });
-        let measurement = measure_per_label(
-            &selection,
-            request,
-            PerLabel {
-                unit: about.unit.to_owned(),
-                about,
-                table: &table,
-                width: 1,
-                evaluate: &|sums, out| out[0] = sums[0] / sums[1],
-                last_axis: None,
-                method: IntervalMethod::Percentile,
-                has_null: false,
-                reference: None,
-            },
-            progress,
-        )?;
-        Ok(vec![measurement])
+        measure_token_mean(data, request, mean, progress)
     }
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     correlation::mean,
+    draws::{Draw, Strips, evaluate_draws},
     interval::{IntervalMethod, expanded_tail, make_interval},
     random::{self, Purpose},
     statistic::Statistic,
@@ -29,7 +30,7 @@ pub(crate) struct BootstrapConfig {
 }
 
 /// Intervals and standard errors of every value, `[layers × len]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bootstrap {
     /// `None` where a side has fewer than [`FEWEST_GROUPS`] groups or the value is undefined.
     pub(crate) intervals: Vec<Option<Interval>>,
@@ -39,6 +40,27 @@ pub(crate) struct Bootstrap {
     pub(crate) standard_errors: Vec<f64>,
     /// Mean over resamples; NaN where there is no interval.
     pub(crate) means: Vec<f64>,
+    /// Whether partners were drawn together.
+    pub(crate) is_paired: bool,
+}
+
+impl Bootstrap {
+    /// Appends what was found for further layers.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.intervals.extend(other.intervals);
+        self.percentiles.extend(other.percentiles);
+        self.standard_errors.extend(other.standard_errors);
+        self.means.extend(other.means);
+        self.is_paired |= other.is_paired;
+    }
+
+    /// Appends what was found for one value.
+    pub(crate) fn push(&mut self, summary: Summary) {
+        self.intervals.push(summary.interval);
+        self.percentiles.push(summary.percentile);
+        self.standard_errors.push(summary.standard_error);
+        self.means.push(summary.mean);
+    }
 }
 
 /// Resamples groups with replacement within each label, and recomputes the statistic at every layer.
@@ -67,10 +89,8 @@ pub(crate) fn bootstrap(
         .map(|groups| config.resamples > 0 && *groups >= FEWEST_GROUPS)
         .collect();
     let mut found = Bootstrap {
-        intervals: Vec::with_capacity(table.layers * statistic.len),
-        percentiles: Vec::new(),
-        standard_errors: Vec::new(),
-        means: Vec::new(),
+        is_paired: table.partners.is_some(),
+        ..Bootstrap::default()
     };
     if !has_interval.iter().any(|has| *has) {
         let size = table.layers * statistic.len;
@@ -80,11 +100,14 @@ pub(crate) fn bootstrap(
         found.means = vec![f64::NAN; size];
         return Ok(found);
     }
-    let draws = draw_multiplicities(table, config);
+    let draws = draw_units(table, config);
+    let (mut strips, mut resampled) = (Strips::default(), Vec::new());
     for layer in 0..table.layers {
-        progress.report(layer as u64, table.layers as u64, "bootstrap over groups")?;
+        let check = || progress.report(layer as u64, table.layers as u64, "bootstrap over groups");
+        check()?;
         let observed = statistic.values(&table.sums(layer));
-        let resampled = resample_layer(table, statistic, layer, &draws);
+        strips.load(table, layer);
+        evaluate_draws(&strips, statistic, &draws, &mut resampled, &check)?;
         let summaries: Vec<Summary> = (0..statistic.len)
             .into_par_iter()
             .map(|value| {
@@ -102,34 +125,75 @@ pub(crate) fn bootstrap(
             })
             .collect();
         for summary in summaries {
-            found.intervals.push(summary.interval);
-            found.percentiles.push(summary.percentile);
-            found.standard_errors.push(summary.standard_error);
-            found.means.push(summary.mean);
+            found.push(summary);
         }
     }
     Ok(found)
 }
 
-/// How often each unit is drawn in each resample, `[resamples, units]`.
-fn draw_multiplicities(table: &UnitTable, config: BootstrapConfig) -> Vec<Vec<u32>> {
+/// The same for values that are no function of sums: `evaluate` gives them for how often each unit is drawn.
+///
+/// Every value depends on all labels. The table gives the units only.
+pub(crate) fn bootstrap_units(
+    table: &UnitTable,
+    observed: &[f64],
+    config: BootstrapConfig,
+    evaluate: &(dyn Fn(&[u32]) -> Vec<f64> + Sync),
+) -> Bootstrap {
+    let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
+    let fewest = fewest.unwrap_or(0);
+    let resampled: Vec<Vec<f64>> = if fewest >= FEWEST_GROUPS {
+        (0..config.resamples)
+            .into_par_iter()
+            .map_init(Vec::new, |times, resample| {
+                draw_times(table, config.seed, resample, times);
+                evaluate(times)
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let tail = expanded_tail(config.level, fewest);
+    let mut found = Bootstrap {
+        is_paired: table.partners.is_some(),
+        ..Bootstrap::default()
+    };
+    for (value, observed) in observed.iter().enumerate() {
+        let column = resampled.iter().map(|values| values[value]).collect();
+        let summary = summarize(column, *observed, tail, config.method);
+        found.intervals.push(summary.interval);
+        found.percentiles.push(summary.percentile);
+        found.standard_errors.push(summary.standard_error);
+        found.means.push(summary.mean);
+    }
+    found
+}
+
+/// The units of each resample.
+fn draw_units(table: &UnitTable, config: BootstrapConfig) -> Vec<Draw> {
     (0..config.resamples)
         .into_par_iter()
-        .map(|resample| {
-            let mut rng = random::stream(config.seed, Purpose::Bootstrap, u64::from(resample));
-            let mut times = vec![0; table.units()];
-            if let Some(partners) = &table.partners {
-                draw_pairs(&mut rng, &table.label, partners, &mut times);
-                return times;
-            }
-            for range in &table.of_label {
-                for _ in range.clone() {
-                    times[range.start + random::below(&mut rng, range.len())] += 1;
-                }
-            }
-            times
+        .map_init(Vec::new, |times, resample| {
+            draw_times(table, config.seed, resample, times);
+            Draw::resample(table, times)
         })
         .collect()
+}
+
+/// How often each unit is drawn in a resample, `[units]`.
+fn draw_times(table: &UnitTable, seed: u64, resample: u32, times: &mut Vec<u32>) {
+    let mut rng = random::stream(seed, Purpose::Bootstrap, u64::from(resample));
+    times.clear();
+    times.resize(table.units(), 0);
+    if let Some(partners) = &table.partners {
+        draw_pairs(&mut rng, &table.label, partners, times);
+        return;
+    }
+    for range in &table.of_label {
+        for _ in range.clone() {
+            times[range.start + random::below(&mut rng, range.len())] += 1;
+        }
+    }
 }
 
 /// Draws pairs of units, and units without a partner, with replacement within the label of the first.
@@ -153,33 +217,17 @@ fn draw_pairs(
     }
 }
 
-/// The statistic of every resample, `[resamples × len]`.
-fn resample_layer(
-    table: &UnitTable,
-    statistic: &Statistic<'_>,
-    layer: usize,
-    draws: &[Vec<u32>],
-) -> Vec<f64> {
-    let mut values = vec![0.0; draws.len() * statistic.len];
-    values
-        .par_chunks_mut(statistic.len.max(1))
-        .zip(draws)
-        .for_each_init(
-            || vec![0.0; table.labels() * table.columns],
-            |sums, (values, times)| {
-                table.sum_into(layer, sums, |unit| times[unit], |unit| table.label[unit]);
-                (statistic.evaluate)(sums, values);
-            },
-        );
-    values
-}
-
 /// What the resamples of one value say.
-struct Summary {
-    interval: Option<Interval>,
-    percentile: Option<Interval>,
-    standard_error: f64,
-    mean: f64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summary {
+    /// `None` where there are too few groups or the value is undefined.
+    pub(crate) interval: Option<Interval>,
+    /// The quantiles of the resamples as they are, whatever the method.
+    pub(crate) percentile: Option<Interval>,
+    /// Standard deviation over resamples; NaN where there is no interval.
+    pub(crate) standard_error: f64,
+    /// Mean over resamples; NaN where there is no interval.
+    pub(crate) mean: f64,
 }
 
 impl Default for Summary {
@@ -194,7 +242,12 @@ impl Default for Summary {
 }
 
 /// Sorts one value's resamples and reads its interval; no interval where a tenth of them is undefined.
-fn summarize(mut resamples: Vec<f64>, observed: f64, tail: f64, method: IntervalMethod) -> Summary {
+pub(crate) fn summarize(
+    mut resamples: Vec<f64>,
+    observed: f64,
+    tail: f64,
+    method: IntervalMethod,
+) -> Summary {
     let drawn = resamples.len();
     resamples.retain(|x| x.is_finite());
     if resamples.len() * 10 < drawn * 9 || resamples.len() < 2 {
@@ -275,11 +328,10 @@ mod tests {
         };
         let apart = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
         assert!(apart.standard_errors[0] > 1.0);
-        table.partners = Some(
-            (0..40)
-                .map(|unit| Some(if unit < 20 { unit + 20 } else { unit - 20 }))
-                .collect(),
-        );
+        let partners = (0..40)
+            .map(|unit| Some(if unit < 20 { unit + 20 } else { unit - 20 }))
+            .collect();
+        let table = table.with_partners(partners);
         let together = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
         assert!(together.standard_errors[0] < 1e-9);
         let interval = together.intervals[0].unwrap();

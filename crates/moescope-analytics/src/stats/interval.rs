@@ -2,7 +2,7 @@
 
 use moescope_core::Interval;
 
-use super::{correlation::mean, normal};
+use super::{correlation::mean, count::real, normal};
 
 /// How the interval of a statistic is made from its resamples.
 ///
@@ -107,6 +107,30 @@ pub(crate) fn wilson(successes: usize, trials: usize, level: f64) -> Option<Inte
     })
 }
 
+/// Newcombe's interval of a difference of two proportions of **independent** successes (hybrid score, method 10 of his paper).
+///
+/// Each side is `(successes, trials)`; `None` where a side has no trials (Newcombe 1998, Statistics in Medicine 17, 873).
+pub(crate) fn newcombe(a: (usize, usize), b: (usize, usize), level: f64) -> Option<Interval> {
+    let (around_a, around_b) = (wilson(a.0, a.1, level)?, wilson(b.0, b.1, level)?);
+    let (p_a, p_b) = (real(a.0) / real(a.1), real(b.0) / real(b.1));
+    let difference = p_a - p_b;
+    Some(Interval {
+        low: difference - (p_a - around_a.low).hypot(around_b.high - p_b),
+        high: difference + (around_a.high - p_a).hypot(p_b - around_b.low),
+    })
+}
+
+/// The two-sided p of equal proportions of **independent** successes, by the normal approximation with the pooled proportion.
+///
+/// NaN where a side has no trials, or where all trials of both end alike.
+pub(crate) fn equal_proportions_p(a: (usize, usize), b: (usize, usize)) -> f64 {
+    let (n_a, n_b) = (real(a.1), real(b.1));
+    let pooled = real(a.0 + b.0) / (n_a + n_b);
+    let error = (pooled * (1.0 - pooled) * (1.0 / n_a + 1.0 / n_b)).sqrt();
+    let z = (real(a.0) / n_a - real(b.0) / n_b) / error;
+    2.0 * normal::cdf(-z.abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +149,23 @@ mod tests {
         assert!((found.low - 0.490_162).abs() < 1e-5, "{found:?}");
         assert!((found.high - 0.943_318).abs() < 1e-5, "{found:?}");
         assert_eq!(wilson(0, 0, 0.95), None);
+    }
+
+    #[test]
+    fn newcombe_gives_the_interval_of_his_paper() {
+        // 56 of 70 against 48 of 80 at 95 %: 0.2, (0.0524, 0.3339), example (a) of his table II.
+        let found = newcombe((56, 70), (48, 80), 0.95).unwrap();
+        assert!((found.low - 0.0524).abs() < 5e-5, "{found:?}");
+        assert!((found.high - 0.3339).abs() < 5e-5, "{found:?}");
+        assert_eq!(newcombe((0, 0), (1, 2), 0.95), None);
+    }
+
+    #[test]
+    fn proportions_are_compared_by_their_pooled_error() {
+        // 0.6 − 0.4 = 0.2 with pooled ½: √(¼ · 2/100) = 0.070711; z = 2.828427; p = 0.0046777.
+        let p = equal_proportions_p((60, 100), (40, 100));
+        assert!((p - 0.004_677_7).abs() < 1e-7, "{p}");
+        assert!(equal_proportions_p((0, 5), (0, 7)).is_nan());
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The permutation null: labels shuffled over groups, or swapped within pairs, every document's routing left as it is.
+//! The permutation null: labels shuffled over groups, every document's routing left as it is.
 
 use moescope_core::{Cancelled, NullComparison, Progress};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{
+    draws::{Draw, Strips, evaluate_draws},
+    number::as_f64,
     random::{self, Purpose},
     statistic::Statistic,
     units::UnitTable,
@@ -20,6 +21,10 @@ pub(crate) enum Tail {
     Greater,
     /// Both large and small ones (shares, differences).
     TwoSided,
+    /// Both, of values that the null turns into their negatives, so that their mean is 0 exactly.
+    ///
+    /// A mean estimated from few arrangements would tell a value from its mirror image and halve p.
+    AroundZero,
 }
 
 /// A family of values tested together, with p values corrected by max-T over the same permutations.
@@ -70,27 +75,133 @@ impl NullFamily {
         progress: &dyn Progress,
     ) -> Result<(), Cancelled> {
         let shuffles = self.shuffles(table);
-        self.is_paired |= table.partners.is_some();
-        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        self.arrange(table);
+        let (mut strips, mut permuted) = (Strips::default(), Vec::new());
         for layer in 0..table.layers {
-            progress.report(layer as u64, table.layers as u64, "permutations of labels")?;
+            let check =
+                || progress.report(layer as u64, table.layers as u64, "permutations of labels");
+            check()?;
             let observed = statistic.values(&table.sums(layer));
-            let mut permuted = vec![0.0; shuffles.len() * statistic.len];
+            strips.load(table, layer);
+            evaluate_draws(&strips, statistic, &shuffles, &mut permuted, &check)?;
+            self.enter_all(&observed, &permuted);
+        }
+        Ok(())
+    }
+
+    /// Tests values that are no function of sums: `evaluate` gives them for the labels of units.
+    ///
+    /// The table gives units and labels only. The members are the values, after those already in.
+    pub(crate) fn add_labelled(
+        &mut self,
+        table: &UnitTable,
+        observed: &[f64],
+        evaluate: &(dyn Fn(&[usize]) -> Vec<f64> + Sync),
+    ) {
+        self.arrange(table);
+        let permuted = self.permuted(table, |labels| evaluate(labels));
+        for (value, observed) in observed.iter().enumerate() {
+            let column: Vec<f64> = permuted.iter().map(|values| values[value]).collect();
+            self.enter(*observed, column.iter());
+        }
+    }
+
+    /// Tests a statistic at every layer of a table whose columns are two halves that are exchangeable within each unit under the null.
+    ///
+    /// Each permutation exchanges the halves of every unit or leaves them, each with probability ½: for a difference of the halves
+    /// this is the test of signs flipped over groups. The members are `[layers × len]`, after those already in.
+    ///
+    /// # Errors
+    /// When cancelled.
+    pub(crate) fn add_swaps(
+        &mut self,
+        table: &UnitTable,
+        statistic: &Statistic<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), Cancelled> {
+        let (seed, first) = (self.seed, self.stream);
+        self.stream += self.largest.len() as u64;
+        let swaps: Vec<Vec<bool>> = (0..self.largest.len() as u64)
+            .into_par_iter()
+            .map(|i| {
+                let mut rng = random::stream(seed, Purpose::Swap, first + i);
+                (0..table.units())
+                    .map(|_| random::below(&mut rng, 2) == 1)
+                    .collect()
+            })
+            .collect();
+        let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
+        let arrangements_ln = as_f64(fewest.unwrap_or(0)) * std::f64::consts::LN_2;
+        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln);
+        let half = table.columns / 2;
+        self.compare(
+            table,
+            statistic,
+            "exchanges within groups",
+            progress,
+            |layer, i, sums| {
+                sums.fill(0.0);
+                for (unit, label) in table.label.iter().enumerate() {
+                    let target = &mut sums[label * table.columns..(label + 1) * table.columns];
+                    let (low, high) = table.row(layer, unit).split_at(half);
+                    let (low, high) = if swaps[i][unit] {
+                        (high, low)
+                    } else {
+                        (low, high)
+                    };
+                    for (sum, value) in target.iter_mut().zip(low.iter().chain(high)) {
+                        *sum += value;
+                    }
+                }
+            },
+        )
+    }
+
+    /// Compares the values of every layer with those of its permutations, whose sums `permuted(layer, i, sums)` fills.
+    fn compare(
+        &mut self,
+        table: &UnitTable,
+        statistic: &Statistic<'_>,
+        doing: &str,
+        progress: &dyn Progress,
+        permuted_sums: impl Fn(usize, usize, &mut [f64]) + Sync,
+    ) -> Result<(), Cancelled> {
+        for layer in 0..table.layers {
+            progress.report(layer as u64, table.layers as u64, doing)?;
+            let observed = statistic.values(&table.sums(layer));
+            let mut permuted = vec![0.0; self.largest.len() * statistic.len];
             permuted
                 .par_chunks_mut(statistic.len.max(1))
-                .zip(&shuffles)
+                .enumerate()
                 .for_each_init(
                     || vec![0.0; table.labels() * table.columns],
-                    |sums, (values, labels)| {
-                        table.sum_into(layer, sums, |_| 1, |unit| labels[unit]);
+                    |sums, (i, values)| {
+                        permuted_sums(layer, i, sums);
                         (statistic.evaluate)(sums, values);
                     },
                 );
-            for (value, observed) in observed.iter().enumerate() {
-                self.enter(*observed, permuted[value..].iter().step_by(statistic.len));
-            }
+            self.enter_all(&observed, &permuted);
         }
         Ok(())
+    }
+
+    /// Remembers how many arrangements of these units exist.
+    pub(crate) fn arrange(&mut self, table: &UnitTable) {
+        self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        self.is_paired |= table.partners.is_some();
+    }
+
+    /// Tests values `[len]` whose permuted values `[permutations × len]` were computed elsewhere.
+    pub(crate) fn enter_all(&mut self, observed: &[f64], permuted: &[f64]) {
+        for (value, x) in observed.iter().enumerate() {
+            self.enter(*x, permuted[value..].iter().step_by(observed.len()));
+        }
+    }
+
+    /// Tests a value against values of other arrangements that were made elsewhere, as many as there are permutations.
+    pub(crate) fn add_value(&mut self, observed: f64, arranged: &[f64]) {
+        debug_assert_eq!(arranged.len(), self.largest.len(), "one per arrangement");
+        self.enter(observed, arranged.iter());
     }
 
     /// The comparisons in the order in which the values came in; `None` where a value is undefined.
@@ -133,27 +244,39 @@ impl NullFamily {
         let arrangements = self.fewest_arrangements_ln.exp();
         (arrangements < 100.0).then(|| {
             format!(
-                "only {} arrangements of the labels over the groups exist: p cannot be below {:.2}",
+                "only {} arrangements of the groups exist under the null: p cannot be below {:.2}",
                 arrangements.round(),
                 1.0 / arrangements.max(1.0)
             )
         })
     }
 
-    /// The labels of all units in each permutation; every call uses streams of its own.
-    fn shuffles(&mut self, table: &UnitTable) -> Vec<Vec<usize>> {
+    /// The units of each label in each permutation; every call uses streams of its own.
+    fn shuffles(&mut self, table: &UnitTable) -> Vec<Draw> {
+        self.permuted(table, |labels| Draw::permutation(table, labels))
+    }
+
+    /// What is made of the labels of each permutation, `[units]`; every call uses streams of its own.
+    fn permuted<T: Send>(
+        &mut self,
+        table: &UnitTable,
+        make: impl Fn(&[usize]) -> T + Sync,
+    ) -> Vec<T> {
         let (seed, first) = (self.seed, self.stream);
         self.stream += self.largest.len() as u64;
         (0..self.largest.len() as u64)
             .into_par_iter()
-            .map(|i| {
-                let mut labels = table.label.clone();
+            .map_init(Vec::new, |labels, i| {
                 let mut rng = random::stream(seed, Purpose::Permutation, first + i);
-                match &table.partners {
-                    Some(partners) => swap_partners(&mut rng, partners, &mut labels),
-                    None => random::shuffle(&mut rng, &mut labels),
+                labels.clone_from(&table.label);
+                for block in &table.blocks {
+                    let mut of_block: Vec<usize> = block.iter().map(|u| table.label[*u]).collect();
+                    random::shuffle(&mut rng, &mut of_block);
+                    for (unit, label) in block.iter().zip(of_block) {
+                        labels[*unit] = label;
+                    }
                 }
-                labels
+                make(labels)
             })
             .collect()
     }
@@ -163,12 +286,12 @@ impl NullFamily {
         #[expect(clippy::cast_precision_loss, reason = "a number of permutations")]
         let n = self.largest.len() as f64;
         let sum: f64 = permuted.clone().sum();
-        // All B + 1 arrangements, the observed one among them, are alike under the null. Swapping every pair turns a
-        // difference into its mirror image, so its centre is 0, and both images must count as equally extreme.
-        let centre = if self.is_paired && self.tail == Tail::TwoSided {
-            0.0
-        } else {
-            (sum + observed) / (n + 1.0)
+        // All B + 1 arrangements, the observed one among them, are alike under the null.
+        let centre = match self.tail {
+            Tail::AroundZero => 0.0,
+            // Swapping every pair turns a difference into its mirror image.
+            Tail::TwoSided if self.is_paired => 0.0,
+            Tail::Greater | Tail::TwoSided => (sum + observed) / (n + 1.0),
         };
         let squares: f64 = permuted.clone().map(|x| (x - centre).powi(2)).sum();
         let sd = ((squares + (observed - centre).powi(2)) / (n + 1.0)).sqrt();
@@ -177,7 +300,7 @@ impl NullFamily {
         let t = move |x: f64| {
             let distance = match tail {
                 Tail::Greater => x - centre,
-                Tail::TwoSided => (x - centre).abs(),
+                Tail::TwoSided | Tail::AroundZero => (x - centre).abs(),
             };
             if sd > TIE * scale { distance / sd } else { 0.0 }
         };
@@ -205,28 +328,18 @@ pub(crate) fn share_of(exceeding: usize, permutations: usize) -> f64 {
     share
 }
 
-/// Exchanges the labels of each pair with probability one half.
-fn swap_partners(rng: &mut ChaCha8Rng, partners: &[Option<usize>], labels: &mut [usize]) {
-    for (unit, partner) in partners.iter().enumerate() {
-        if let Some(partner) = partner.filter(|partner| unit < *partner)
-            && random::below(rng, 2) == 1
-        {
-            labels.swap(unit, partner);
-        }
-    }
-}
-
-/// The logarithm of the number of ways to give the units of a table their labels: `n! / Π n_k!`, or `2^pairs`.
+/// The logarithm of the number of ways to give the units of a table their labels, `n! / Π n_k!` in each block.
 fn arrangements_ln(table: &UnitTable) -> f64 {
-    if let Some(partners) = &table.partners {
-        #[expect(clippy::cast_precision_loss, reason = "a number of groups")]
-        let pairs = partners.iter().flatten().count() as f64 / 2.0;
-        return pairs * std::f64::consts::LN_2;
-    }
     #[expect(clippy::cast_precision_loss, reason = "a number of groups")]
     let ln_factorial = |n: usize| (1..=n).map(|i| (i as f64).ln()).sum::<f64>();
-    let parts: f64 = table.of_label.iter().map(|r| ln_factorial(r.len())).sum();
-    ln_factorial(table.units()) - parts
+    let of_block = |block: &Vec<usize>| {
+        let mut count = vec![0; table.labels()];
+        for unit in block {
+            count[table.label[*unit]] += 1;
+        }
+        ln_factorial(block.len()) - count.into_iter().map(ln_factorial).sum::<f64>()
+    };
+    table.blocks.iter().map(of_block).sum()
 }
 
 #[cfg(test)]
@@ -265,6 +378,28 @@ mod tests {
     }
 
     #[test]
+    fn exchanging_halves_flips_signs() {
+        // Differences 1, 2, 3, 4 over four units: of 16 sign patterns, 2 reach |10|, so p = 1/8.
+        let mut table = UnitTable::new(1, vec![0; 4], 1, 2);
+        for (unit, difference) in [1.0, 2.0, 3.0, 4.0].into_iter().enumerate() {
+            table
+                .row_mut(0, unit)
+                .copy_from_slice(&[difference + 5.0, 5.0]);
+        }
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|s, out| out[0] = s[0] - s[1],
+            sides: &|_| Sides::One(0),
+        };
+        let mut family = NullFamily::new(Tail::AroundZero, 4000, 5);
+        family.add_swaps(&table, &statistic, &NoProgress).unwrap();
+        assert!(family.note().unwrap().starts_with("only 16 arrangements"));
+        let found = family.finish()[0].unwrap();
+        assert!((found.p - 0.125).abs() < 0.02, "{found:?}");
+        assert!(found.null_mean.abs() < 0.3);
+    }
+
+    #[test]
     fn pairs_are_swapped_and_nothing_else() {
         // Five pairs whose second member is 1 larger: of the 2⁵ ways to swap, all or none give the largest |difference|,
         // so p = 2/32 = 0.0625, although the groups themselves lie far apart.
@@ -275,7 +410,7 @@ mod tests {
                 .row_mut(0, 5 + pair)
                 .copy_from_slice(&[value + 1.0, 1.0]);
         }
-        table.partners = Some((0..10).map(|unit| Some((unit + 5) % 10)).collect());
+        let table = table.with_partners((0..10).map(|unit| Some((unit + 5) % 10)).collect());
         let statistic = Statistic {
             len: 1,
             evaluate: &|s, out| out[0] = s[2] / s[3] - s[0] / s[1],

@@ -12,10 +12,26 @@ pub(crate) enum Purpose {
     Permutation,
     /// Drawing pairs of tokens of one document.
     TokenPairs,
+    /// Putting the tokens of one document in random order.
+    TokenOrder,
+    /// Exchanging two halves of a group's sums.
+    Swap,
+    /// Shuffling the blocks of a sequence.
+    Blocks,
+    /// Dealing groups to folds.
+    Folds,
     /// Starting positions of a map.
     MapStart,
     /// Starting vectors of an eigenvalue iteration.
     Eigenvectors,
+    /// Pooling groups into blocks.
+    GroupBlocks,
+    /// Shuffling what is known of tokens within their document.
+    TokenShuffle,
+    /// Drawing paths through the layers from a model of them.
+    Paths,
+    /// Choosing occurrences to show.
+    Contexts,
 }
 
 impl Purpose {
@@ -25,10 +41,23 @@ impl Purpose {
             Self::Bootstrap => *b"bootstrp",
             Self::Permutation => *b"permutat",
             Self::TokenPairs => *b"tokpairs",
+            Self::TokenOrder => *b"tokorder",
+            Self::Swap => *b"swaphalf",
+            Self::Blocks => *b"seqblock",
+            Self::Folds => *b"cv-folds",
             Self::MapStart => *b"mapstart",
             Self::Eigenvectors => *b"eigenvec",
+            Self::GroupBlocks => *b"grpblock",
+            Self::TokenShuffle => *b"tokshuff",
+            Self::Paths => *b"layerpth",
+            Self::Contexts => *b"contexts",
         })
     }
+}
+
+/// The key of [`mix`] for a purpose.
+pub(crate) fn key(seed: u64, purpose: Purpose) -> u64 {
+    seed ^ purpose.salt()
 }
 
 /// The random stream of one resample: the same whatever thread draws it and whatever was drawn before.
@@ -49,6 +78,16 @@ pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, items: &mut [T]) {
     for i in (1..items.len()).rev() {
         items.swap(i, below(rng, i + 1));
     }
+}
+
+/// A number that stands for two, with well mixed bits: `SplitMix64`'s step and finaliser (Steele, Lea & Flood 2014).
+///
+/// For one key, different values give different numbers.
+pub(crate) fn mix(key: u64, value: u64) -> u64 {
+    let mut z = (key ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// A standard normal number (Box–Muller).

@@ -98,7 +98,7 @@ impl Agreement {
             has_ranks: [a.experts_order(), b.experts_order()] == [ExpertsOrder::ByWeight; 2],
             has_margins,
         };
-        InStep::new(traces, other, needs)?.visit(metric, progress, &mut |matched| {
+        InStep::new(traces, other, needs, progress)?.visit(metric, progress, &mut |matched| {
             let sums: Vec<Vec<f64>> = matched.par_iter().map(|m| sum(m, &layers)).collect();
             for (document, sums) in matched.iter().zip(sums) {
                 found.matching.add(&document.matches);

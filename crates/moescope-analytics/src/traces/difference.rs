@@ -57,11 +57,15 @@ pub(crate) fn contrast_traces(
     let mut of_all = Vec::new();
     let mut of_labels = Vec::new();
     for other in traces.others() {
-        let pair = Pair::new(traces, other, request)?;
-        let run = |column: &str, names: Option<[String; 2]>| {
+        let pair = Pair::new(traces, other, request, progress)?;
+        let names = [traces.name(other), traces.reference_name()];
+        let run = |column: &str, labels: Option<[String; 2]>| {
+            // What a difference is called, by its two sides.
+            let [a, b] = labels.clone().unwrap_or(names.map(str::to_owned));
+            let sides = format!(": {a} minus {b}");
             let inner = MeasureRequest {
                 by: column.to_owned(),
-                contrast: names.map(|[a, b]| (a, b)),
+                contrast: labels.map(|[a, b]| (a, b)),
                 scope: Scope {
                     labels: Vec::new(),
                     ..request.scope.clone()
@@ -69,10 +73,9 @@ pub(crate) fn contrast_traces(
                 ..request.clone()
             };
             let found = metric.measure(&pair.data, &inner, progress)?;
-            let checked = found.into_iter().map(|m| pair.finish(m, contrast, request));
+            let checked = found.into_iter().map(|m| pair.finish(m, contrast, &sides, request));
             checked.collect::<Result<Vec<_>, _>>()
         };
-        let names = [traces.name(other), traces.reference_name()];
         let own = names[0].to_owned();
         if is_of_labels {
             // One value for all labels of a trace together.
@@ -163,6 +166,7 @@ impl<'a> Pair<'a> {
         traces: &'a TraceSet,
         other: usize,
         request: &MeasureRequest,
+        progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         let reference = traces.reference_index();
         let names = [traces.name(other), traces.reference_name()];
@@ -182,7 +186,7 @@ impl<'a> Pair<'a> {
                 .filter(|(_, b)| is_wanted(reference, *b))
                 .collect();
             let mut notes = common.notes.clone();
-            notes.extend(notes_of_pairs(traces, other, &pairs, request)?);
+            notes.extend(notes_of_pairs(traces, other, &pairs, request, progress)?);
             let (a, b): (Vec<usize>, Vec<usize>) = pairs.into_iter().unzip();
             ([a, b], notes)
         } else {
@@ -214,12 +218,12 @@ impl<'a> Pair<'a> {
         &self,
         mut found: Measurement,
         contrast: Contrast,
+        sides: &str,
         request: &MeasureRequest,
     ) -> Result<Measurement, AnalyticsError> {
         let lengths = [AxisKind::Group, AxisKind::GroupB]
             .map(|kind| found.axis(kind).map(|(_, axis)| axis.len()));
-        let title = found.title.split_once(" minus ");
-        let title = title.and_then(|(before, _)| Some(before.rsplit_once(": ")?.0.to_owned()));
+        let title = found.title.strip_suffix(sides).map(ToOwned::to_owned);
         // What is of two labels has two axes of one label; what is of all of them has neither.
         match (contrast, title, lengths) {
             (Contrast::Difference, Some(title), [Some(1), Some(1)] | [None, None]) => {
@@ -260,10 +264,11 @@ fn notes_of_pairs(
     other: usize,
     pairs: &[(usize, usize)],
     request: &MeasureRequest,
+    progress: &dyn Progress,
 ) -> Result<Vec<String>, AnalyticsError> {
     let reference = traces.reference_index();
     let (a, b) = (traces.trace(other), traces.reference());
-    let texts = traces.texts()?;
+    let texts = traces.texts(progress)?;
     let of = |(first, second): &(usize, usize)| texts[other][*first].zip(texts[reference][*second]);
     let other_texts = pairs.iter().filter_map(of).filter(|(a, b)| a != b).count();
     let label = |data: &TraceData, document: usize| {

@@ -1,6 +1,6 @@
 //! The decisions of two traces about the same documents, read side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use moescope_core::Progress;
 use rayon::prelude::*;
@@ -11,8 +11,11 @@ use super::{
 };
 use crate::{
     AnalyticsError, TraceData,
-    data::{DecisionNeeds, DecisionShard, DocumentDecisions, OptionalColumn},
+    data::{DecisionCursor, DecisionNeeds, DecisionShard, DocumentDecisions, OptionalColumn},
 };
+
+/// Bytes of documents that may wait for the other trace.
+const MOST_WAITING: usize = 1 << 30;
 
 /// One document as two traces saw it.
 pub(crate) struct MatchedDocument<'a> {
@@ -96,10 +99,11 @@ impl<'a> InStep<'a> {
         traces: &'a TraceSet,
         other: usize,
         needs: DecisionNeeds,
+        progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         let common = traces.common_documents();
         let reference = traces.reference_index();
-        let texts = traces.texts()?;
+        let texts = traces.texts(progress)?;
         let documents: Vec<(usize, usize)> = common.of_trace[other]
             .iter()
             .copied()
@@ -130,55 +134,72 @@ impl<'a> InStep<'a> {
 
     /// Shows all common documents, some whole ones at a time.
     ///
-    /// Documents go by the shards that hold them. With the same order in both traces each shard is read once; never is
-    /// more than one shard of each in memory.
+    /// Both traces are read once, in their own order; a document waits until the other trace has come to it as well. Traces
+    /// of one order wait for a window of decisions at most, and those whose orders differ so much that a gigabyte waits are
+    /// refused.
     pub(crate) fn visit(
         &self,
         metric: &str,
         progress: &dyn Progress,
         visit: &mut dyn FnMut(&[MatchedDocument<'_>]) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        let mut by_shards: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-        for (place, (other, reference)) in self.documents.iter().enumerate() {
-            let shards = (
-                self.other.shard_of(*other),
-                self.reference.shard_of(*reference),
-            );
-            by_shards.entry(shards).or_default().push(place);
-        }
-        let total = by_shards.len() as u64;
-        let [of_other, of_reference] = self.needs;
-        let mut other = Reader::new(self.other, of_other);
-        let mut reference = Reader::new(self.reference, of_reference);
-        let mut seen = 0;
-        for (done, ((a, b), places)) in (0u64..).zip(by_shards) {
-            progress.report(done, total, "reading decisions of two traces")?;
-            let other = other.shard(a, metric, progress)?;
-            let reference = reference.shard(b, metric, progress)?;
-            let (in_other, in_reference) = (other.places(), reference.places());
-            let matched: Vec<MatchedDocument<'_>> = places
-                .into_par_iter()
+        let mut sides = [
+            Side::new(
+                self.other,
+                self.needs[0],
+                metric,
+                progress,
+                |pair| pair.0,
+                &self.documents,
+            )?,
+            Side::new(
+                self.reference,
+                self.needs[1],
+                metric,
+                progress,
+                |pair| pair.1,
+                &self.documents,
+            )?,
+        ];
+        while let Some(side) = behind(&sides) {
+            sides[side].advance()?;
+            let [other, reference] = &mut sides;
+            let ready: Vec<usize> = other
+                .waiting
+                .keys()
+                .filter(|place| reference.waiting.contains_key(*place))
+                .copied()
+                .collect();
+            let shards: Vec<(usize, [DecisionShard; 2])> = ready
+                .into_iter()
                 .filter_map(|place| {
-                    let (a, b) = self.documents[place];
-                    // A document without a routed token has no decisions.
-                    let other = other.document(*in_other.get(&a)?);
-                    let reference = reference.document(*in_reference.get(&b)?);
-                    Some(MatchedDocument {
-                        place,
-                        matches: match_tokens(
-                            &other.tokens,
-                            &reference.tokens,
-                            self.is_same_text[place],
-                        ),
-                        other,
-                        reference,
-                    })
+                    let both = [other.take(place)?, reference.take(place)?];
+                    Some((place, both))
                 })
                 .collect();
-            seen += matched.len();
+            let matched: Vec<MatchedDocument<'_>> = shards
+                .par_iter()
+                .map(|(place, [other, reference])| {
+                    let (other, reference) = (other.document(0), reference.document(0));
+                    let is_same_text = self.is_same_text[*place];
+                    MatchedDocument {
+                        place: *place,
+                        matches: match_tokens(&other.tokens, &reference.tokens, is_same_text),
+                        other,
+                        reference,
+                    }
+                })
+                .collect();
             visit(&matched)?;
+            if other.bytes + reference.bytes > MOST_WAITING {
+                return Err(AnalyticsError::TooLittle {
+                    metric: metric.to_owned(),
+                    found: "the traces hold their documents in very different orders".to_owned(),
+                    help: "capture the same data in the same order".to_owned(),
+                });
+            }
         }
-        if seen == 0 && !self.documents.is_empty() {
+        if !self.documents.is_empty() && sides.iter().any(|side| side.seen == 0) {
             return Err(AnalyticsError::MissingInput {
                 metric: metric.to_owned(),
                 missing: "decisions one by one (a routing table is empty)".to_owned(),
@@ -191,33 +212,66 @@ impl<'a> InStep<'a> {
     }
 }
 
-/// Reads shards and keeps the last one.
-struct Reader<'a> {
-    data: &'a TraceData,
-    needs: DecisionNeeds,
-    last: Option<(usize, DecisionShard)>,
+/// The side to read next: the one that has seen fewer documents, of those that are not at their end.
+fn behind(sides: &[Side<'_>; 2]) -> Option<usize> {
+    let open = (0..2).filter(|side| !sides[*side].is_at_end);
+    open.min_by_key(|side| sides[*side].seen)
 }
 
-impl<'a> Reader<'a> {
-    fn new(data: &'a TraceData, needs: DecisionNeeds) -> Self {
-        Self {
-            data,
-            needs,
-            last: None,
-        }
+/// One trace on its way through its documents.
+struct Side<'a> {
+    cursor: DecisionCursor<'a>,
+    /// The places of its documents among the common ones.
+    places: HashMap<usize, usize>,
+    /// Documents that the other trace has not come to, by place.
+    waiting: BTreeMap<usize, DecisionShard>,
+    bytes: usize,
+    seen: usize,
+    is_at_end: bool,
+}
+
+impl<'a> Side<'a> {
+    fn new(
+        data: &'a TraceData,
+        needs: DecisionNeeds,
+        metric: &'a str,
+        progress: &'a dyn Progress,
+        own: impl Fn(&(usize, usize)) -> usize,
+        documents: &[(usize, usize)],
+    ) -> Result<Self, AnalyticsError> {
+        let cursor = data.cursor(needs, metric, progress).ok_or_else(|| {
+            AnalyticsError::Request("joined traces cannot be compared again".to_owned())
+        })?;
+        Ok(Self {
+            cursor,
+            places: documents.iter().map(own).zip(0..).collect(),
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            seen: 0,
+            is_at_end: false,
+        })
     }
 
-    fn shard(
-        &mut self,
-        shard: usize,
-        metric: &str,
-        progress: &dyn Progress,
-    ) -> Result<&DecisionShard, AnalyticsError> {
-        let kept = self.last.take().filter(|(known, _)| *known == shard);
-        let found = match kept {
-            Some((_, kept)) => kept,
-            None => self.data.read_shard(shard, self.needs, metric, progress)?,
+    /// Reads further documents and keeps those that both traces hold.
+    fn advance(&mut self) -> Result<(), AnalyticsError> {
+        let Some(shard) = self.cursor.next()? else {
+            self.is_at_end = true;
+            return Ok(());
         };
-        Ok(&self.last.insert((shard, found)).1)
+        for (at, document) in shard.indices().enumerate() {
+            self.seen += 1;
+            if let Some(place) = self.places.get(&document) {
+                let own = shard.extract(at);
+                self.bytes += own.bytes();
+                self.waiting.insert(*place, own);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, place: usize) -> Option<DecisionShard> {
+        let own = self.waiting.remove(&place)?;
+        self.bytes -= own.bytes();
+        Some(own)
     }
 }

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use moescope_core::Axis;
-use moescope_core::AxisKind;
+use moescope_core::{Axis, AxisKind, PhaseSelection, Progress};
 
 use super::{agreement::Agreement, documents::CommonDocuments};
 use crate::{AnalyticsError, TraceData};
@@ -41,7 +40,7 @@ pub struct TraceSet {
 type Texts = Arc<Vec<Vec<Option<u64>>>>;
 
 /// What a kept agreement is of: a trace, and the tokens that count.
-pub(super) type AgreementKey = (usize, moescope_core::PhaseSelection, bool);
+pub(super) type AgreementKey = (usize, PhaseSelection, bool);
 
 impl TraceSet {
     /// Traces with their names in tables, and which of them is the reference.
@@ -122,12 +121,12 @@ impl TraceSet {
     }
 
     /// The digests of all texts, `[traces][documents]`; `None` where a text was not kept.
-    pub(crate) fn texts(&self) -> Result<Texts, AnalyticsError> {
+    pub(crate) fn texts(&self, progress: &dyn Progress) -> Result<Texts, AnalyticsError> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = texts.as_ref() {
             return Ok(Arc::clone(known));
         }
-        let read = self.traces.iter().map(|trace| trace.text_digests());
+        let read = self.traces.iter().map(|trace| trace.text_digests(progress));
         let read: Texts = Arc::new(read.collect::<Result<_, _>>()?);
         *texts = Some(Arc::clone(&read));
         Ok(read)

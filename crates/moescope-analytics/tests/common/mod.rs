@@ -164,7 +164,9 @@ impl Synthetic {
             let words = 20;
             let own = u32::try_from(label).unwrap() * 7;
             let id = rng.random_range(0..words) + if rng.random::<f32>() < 0.3 { own } else { 0 };
-            tokens.push(token(position, id));
+            let mut token = token(position, id);
+            token.surprisal = Some((u16::try_from(id).unwrap() % 7).into());
+            tokens.push(token);
             for (place, layer) in (0u16..).zip(&model.moe_layers) {
                 let start = usize::from(place) * experts;
                 let logits: Vec<f32> = preferences[start..start + experts]
@@ -198,6 +200,24 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let u: f32 = 1.0 - rng.random::<f32>();
     let v: f32 = rng.random();
     (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+}
+
+/// A document of content tokens at one layer, of which only the chosen experts are known, best first.
+pub(crate) fn chosen<const K: usize>(
+    model: &ModelSpec,
+    meta: Sample,
+    choices: &[[u16; K]],
+) -> MemoryDocument {
+    let mut batch = DecisionBatch::ids_only(usize::from(model.num_experts), K);
+    let mut tokens = Vec::new();
+    for (position, experts) in (0u32..).zip(choices) {
+        tokens.push(token(position, u32::from(experts[0])));
+        batch.position.push(position);
+        batch.layer.push(model.moe_layers[0]);
+        batch.moe_layer.push(0);
+        batch.selected_experts.extend(experts);
+    }
+    MemoryDocument::from_decisions(model, meta, tokens, batch)
 }
 
 /// A document of which only counts are known, `[layers][experts]`.

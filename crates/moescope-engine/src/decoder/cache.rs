@@ -72,6 +72,11 @@ impl KvCache {
         Ok((length, self.offsets[sequence]))
     }
 
+    /// Forgets a sequence, so that another one may use its rows.
+    pub(crate) fn clear(&mut self, sequence: usize) {
+        self.lengths[sequence] = 0;
+    }
+
     pub(super) fn advance(&mut self, spans: &[Span<'_>]) {
         for span in spans {
             self.lengths[span.sequence] += span.tokens.len();

@@ -30,6 +30,7 @@ impl MoeModel {
                     moe_layer,
                     config: &self.config.router,
                     correction_bias: sparse.correction_bias.as_ref().map(|(bias, _)| bias),
+                    kernels: &*self.kernels,
                 };
                 self.sparse_moe(site, sparse, x, probe)
             }

@@ -9,6 +9,7 @@ use super::{
         Layout, LinearLayout, NormLayout, Place, ProjectionLayout, SparseLayout, Wanted,
     },
     needs::block_type,
+    untrained_routers::untrain,
     weights::{
         AttentionWeights, DecoderWeights, ExpertBiases, ExpertWeights, FeedForwardWeights,
         GluWeights, GroupedWeights, HeadMixtureWeights, LatentWeights, LayerWeights, LinearWeights,
@@ -21,14 +22,14 @@ use crate::{
     device::ComputeDevice,
     error::EngineError,
     matrix::Matrix,
-    precision::WeightType,
+    precision::{LoadOptions, WeightType},
 };
 
 /// Loads all weights, reporting each layer.
 pub(super) fn load(
     checkpoint: &Checkpoint,
     device: &ComputeDevice,
-    weights: WeightType,
+    options: LoadOptions,
     progress: &dyn Progress,
 ) -> Result<DecoderWeights, EngineError> {
     let (layout, catalogue) = Layout::of(checkpoint)?;
@@ -43,7 +44,7 @@ pub(super) fn load(
             is_cpu: device.is_cpu(),
         },
         host: Device::flex(),
-        weights,
+        weights: options.weights,
     };
     let vocabulary = [config.vocab_size, config.hidden_size];
     let total = config.num_layers as u64;
@@ -56,7 +57,11 @@ pub(super) fn load(
     )?;
     let mut layers = Vec::with_capacity(config.num_layers);
     for (number, layer) in layout.layers.iter().enumerate() {
-        layers.push(loader.layer(layer)?);
+        let mut layer = loader.layer(layer)?;
+        if let Some(seed) = options.untrained_routers {
+            untrain(&mut layer, number, seed);
+        }
+        layers.push(layer);
         device.sync()?;
         progress.report(number as u64 + 1, total, "loading weights")?;
     }
@@ -79,7 +84,8 @@ pub(super) fn load(
     })
 }
 
-struct Loader<'a> {
+/// Reads tensors by their place in a layout.
+pub(super) struct Loader<'a> {
     files: &'a TensorFiles,
     catalogue: Catalogue<'a>,
     config: &'a DecoderConfig,
@@ -87,6 +93,32 @@ struct Loader<'a> {
     /// Where weights are rounded to blocks.
     host: Device,
     weights: WeightType,
+}
+
+impl<'a> Loader<'a> {
+    /// Reads weights in the types that they are stored in, on the CPU.
+    pub(super) fn as_stored(
+        checkpoint: &'a Checkpoint,
+        catalogue: Catalogue<'a>,
+        host: &'a Device,
+    ) -> Self {
+        Self {
+            files: checkpoint.files(),
+            catalogue,
+            config: checkpoint.config(),
+            target: Target {
+                device: host,
+                is_cpu: true,
+            },
+            host: host.clone(),
+            weights: WeightType::Stored,
+        }
+    }
+
+    /// The model that the weights are of.
+    pub(super) fn config(&self) -> &'a DecoderConfig {
+        self.config
+    }
 }
 
 impl Loader<'_> {
@@ -181,7 +213,7 @@ impl Loader<'_> {
         })
     }
 
-    fn linear(&self, layout: &LinearLayout) -> Result<LinearWeights, EngineError> {
+    pub(super) fn linear(&self, layout: &LinearLayout) -> Result<LinearWeights, EngineError> {
         Ok(LinearWeights {
             weight: self.matrix(layout.weight)?,
             bias: layout.bias.map(|bias| self.vector(bias)).transpose()?,
@@ -314,7 +346,7 @@ impl Loader<'_> {
             biases: None,
         };
         for expert in 0..config.router.num_experts {
-            let [gate, up, down] = self.expert(layout, expert, hidden, inner)?;
+            let [gate, up, down] = self.expert(layout, expert)?;
             weights.gate.push(gate);
             weights.up.push(up);
             weights.down.push(down);
@@ -333,13 +365,14 @@ impl Loader<'_> {
         Ok(weights)
     }
 
-    fn expert(
+    /// Gate, up and down of an expert.
+    pub(super) fn expert(
         &self,
         layout: &ExpertLayout,
         expert: usize,
-        hidden: usize,
-        inner: usize,
     ) -> Result<[Matrix; 3], EngineError> {
+        let config = self.config;
+        let (hidden, inner) = (config.hidden_size, config.experts.intermediate_size);
         let (wide, narrow) = ([inner, hidden], [hidden, inner]);
         Ok(match layout {
             ExpertLayout::Separate(all) => {

@@ -4,10 +4,12 @@ mod attention;
 mod cache;
 mod feed_forward;
 mod head_mixture;
+mod layer_reader;
 mod layout;
 mod load;
 mod needs;
 mod step;
+mod untrained_routers;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use burn::tensor::{Device, Tensor};
 use moescope_core::{LayerId, ModelSpec, Progress};
 
 pub use cache::KvCache;
+pub use layer_reader::LayerReader;
 pub use needs::{NeededTensor, TensorClass};
 pub use step::Span;
 use step::Step;
@@ -61,7 +64,7 @@ impl MoeModel {
         progress: &dyn Progress,
     ) -> Result<Self, EngineError> {
         let kernels = device.kernels(options.compute)?;
-        let weights = load::load(checkpoint, device, options.weights, progress)?;
+        let weights = load::load(checkpoint, device, options, progress)?;
         Ok(Self {
             config: checkpoint.config().clone(),
             spec: checkpoint.model_spec(),

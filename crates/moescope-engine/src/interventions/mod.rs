@@ -208,12 +208,7 @@ impl Probe for Interventions {
             let device = routing.router_logits.device();
             let len = bias.len();
             let bias = Tensor::<1>::from_data(TensorData::new(bias, [len]), &device);
-            Routing::select(
-                routing.router_logits,
-                site.correction_bias,
-                Some(bias),
-                site.config,
-            )
+            site.select_with(routing.router_logits, bias)
         } else {
             routing
         };

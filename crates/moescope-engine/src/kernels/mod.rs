@@ -137,12 +137,12 @@ pub trait Kernels: Send + Sync + fmt::Debug {
         shape: AttentionShape,
     ) -> Tensor<2>;
 
-    /// Selects experts from `router_logits [tokens, num_experts]` and weighs them; `correction_bias [num_experts]`
-    /// steers the choice alone.
+    /// Selects experts from `router_logits [tokens, num_experts]` and weighs them; `bias [num_experts]` steers the
+    /// choice alone.
     fn route(
         &self,
         router_logits: Tensor<2>,
-        correction_bias: Option<&Tensor<1>>,
+        bias: Option<&Tensor<1>>,
         config: &RouterConfig,
     ) -> Routing;
 

@@ -204,10 +204,10 @@ impl Kernels for PlainKernels {
     fn route(
         &self,
         router_logits: Tensor<2>,
-        correction_bias: Option<&Tensor<1>>,
+        bias: Option<&Tensor<1>>,
         config: &RouterConfig,
     ) -> Routing {
-        Routing::select(router_logits, correction_bias, None, config)
+        Routing::select(router_logits, bias, config)
     }
 
     fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {

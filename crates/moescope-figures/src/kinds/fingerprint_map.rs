@@ -5,10 +5,11 @@ use moescope_core::{AxisKind, Measurement};
 use crate::{
     FigureAbout, FigureError, FigureKind, FigureOptions,
     canvas::Point,
-    map::{Classes, Map, is_finite},
+    map::{Classes, Map, Marks, is_finite},
     page::{self, Drawn, Words},
     slice::{Needs, slice},
     text::clean,
+    ticks,
 };
 
 /// Draws documents at their first two components, with their classes in a legend.
@@ -32,6 +33,10 @@ impl FigureKind for FingerprintMap {
                     "centroids",
                     "whether each group is named at the middle of its documents",
                 ),
+                (
+                    "hulls",
+                    "whether an outline holds the 80 % of each group that are nearest to its middle",
+                ),
                 ("layer", "the layer to draw, where there are several"),
                 ("variant", "the variant to draw, where there are several"),
             ],
@@ -43,6 +48,16 @@ impl FigureKind for FingerprintMap {
         measurement: &Measurement,
         options: &FigureOptions,
     ) -> Result<String, FigureError> {
+        self.draw_svg_of(std::slice::from_ref(measurement), 0, options)
+    }
+
+    fn draw_svg_of(
+        &self,
+        tables: &[Measurement],
+        index: usize,
+        options: &FigureOptions,
+    ) -> Result<String, FigureError> {
+        let measurement = &tables[index];
         let slice = slice(
             NEEDS,
             measurement,
@@ -74,6 +89,11 @@ impl FigureKind for FingerprintMap {
             remarks.push(format!("The first two of {} components", components.len()));
         }
         let labels = slice.labels(1);
+        remarks.extend(tables.iter().find_map(|table| quality(table, &labels[0])));
+        if options.hulls && documents.classes.is_some() {
+            remarks
+                .push("Outlines: the 80 % of each class that are nearest to its middle".to_owned());
+        }
         let unit = clean(&measurement.unit);
         let title = |label: &str| {
             if unit.is_empty() {
@@ -85,7 +105,10 @@ impl FigureKind for FingerprintMap {
         let map = Map::new(
             [title(&labels[0]), title(&labels[1])],
             page::group_title(measurement),
-            options.centroids,
+            Marks {
+                names: options.centroids,
+                hulls: options.hulls,
+            },
             classes,
             places,
         );
@@ -101,4 +124,33 @@ impl FigureKind for FingerprintMap {
             map.paint(canvas, options, top, height)
         })
     }
+}
+
+/// What a table of the same metric says about the map whose first component has a label such as `tsne_1`.
+///
+/// The table has one axis of variants. Names that end in the short name of a map belong to that map alone.
+fn quality(table: &Measurement, component: &str) -> Option<String> {
+    const MAPS: [&str; 3] = ["_pca", "_tsne", "_umap"];
+    let [axis] = table.axes.as_slice() else {
+        return None;
+    };
+    if axis.kind != AxisKind::Variant || table.check().is_err() {
+        return None;
+    }
+    let own = component.strip_suffix("_1").map(|name| format!("_{name}"));
+    let numbers: Vec<String> = axis
+        .labels
+        .iter()
+        .zip(&table.values)
+        .filter_map(|(label, value)| {
+            let name = match &own {
+                Some(own) if label.ends_with(own.as_str()) => label.strip_suffix(own.as_str())?,
+                _ if MAPS.iter().any(|map| label.ends_with(map)) => return None,
+                _ => label,
+            };
+            let name = clean(name).replace('_', " ");
+            Some(format!("{name} {}", ticks::short(*value)))
+        })
+        .collect();
+    (!numbers.is_empty()).then(|| format!("How far to trust the map: {}", numbers.join(", ")))
 }

@@ -3,7 +3,9 @@
 use moescope_core::{AxisKind, Measurement};
 
 use crate::{
-    FigureAbout, FigureError, FigureKind, FigureOptions, series::draw_along, slice::Needs,
+    FigureAbout, FigureError, FigureKind, FigureOptions,
+    series::{Pairing, draw_along},
+    slice::Needs,
 };
 
 /// Draws a line over the layers for each group or variant, with bands for the intervals.
@@ -24,6 +26,7 @@ impl FigureKind for LayerSeries {
             metrics: "any metric with one value per layer, or per layer and group",
             options: &[
                 ("group", "draw only this group"),
+                ("highlight", "groups that stand out; the others become grey"),
                 ("variant", "draw only this variant"),
                 (
                     "scale",
@@ -42,6 +45,12 @@ impl FigureKind for LayerSeries {
             layer: None,
             ..options.clone()
         };
-        draw_along(NEEDS, (AxisKind::Layer, "Layer"), measurement, options)
+        draw_along(
+            NEEDS,
+            (AxisKind::Layer, "Layer"),
+            Pairing::None,
+            measurement,
+            options,
+        )
     }
 }

@@ -3,7 +3,9 @@
 use moescope_core::{AxisKind, Measurement};
 
 use crate::{
-    FigureAbout, FigureError, FigureKind, FigureOptions, series::draw_along, slice::Needs,
+    FigureAbout, FigureError, FigureKind, FigureOptions,
+    series::{Pairing, draw_along},
+    slice::Needs,
 };
 
 /// Draws a line over ranges of the margin for each variant or group, with bands for the intervals.
@@ -25,6 +27,7 @@ impl FigureKind for MarginSeries {
             options: &[
                 ("layer", "the layer, where the measurement has several"),
                 ("group", "draw only this group"),
+                ("highlight", "groups that stand out; the others become grey"),
                 ("variant", "draw only this variant"),
                 ("scale", "log for a logarithmic value axis"),
             ],
@@ -40,6 +43,6 @@ impl FigureKind for MarginSeries {
             AxisKind::Margin,
             "Margin of the decision: last expert chosen over first left out",
         );
-        draw_along(NEEDS, along, measurement, options)
+        draw_along(NEEDS, along, Pairing::None, measurement, options)
     }
 }

@@ -1,12 +1,12 @@
 //! The marks of a series: bands, lines, null means.
 
-use super::{Chart, NULL_DASH, PointOfSeries, Series};
+use super::{Chart, LineStyle, NULL_DASH, PointOfSeries, Series, VARIANT_DASH};
 use crate::{
     FigureError,
     axis::count,
-    canvas::{Area, BOLD_LINE, Canvas, Point},
+    canvas::{Area, BOLD_LINE, Canvas, Point, THIN},
     marker,
-    palette::{Rgb, SOFT_INK},
+    palette::{CONTEXT, Rgb, SOFT_INK},
 };
 
 /// A chart placed on the page.
@@ -63,13 +63,16 @@ impl Frame<'_> {
 
     /// Bands over runs of at least two layers with intervals, whiskers over single ones.
     pub(super) fn bands(&self, canvas: &mut Canvas<'_>) -> Result<(), FigureError> {
-        // How much of the paper a band hides: many bands over one another must leave the lines legible.
-        let alpha = match self.chart.series.len() {
-            0..=4 => 0.16,
-            5..=8 => 0.1,
-            _ => 0.05,
+        if !self.chart.has_bands {
+            return Ok(());
+        }
+        let named = || {
+            let all = self.chart.series.iter().enumerate();
+            all.filter(|(_, series)| series.style.is_named())
         };
-        for (index, series) in self.chart.series.iter().enumerate() {
+        // How much of the paper a band hides: many bands over one another must leave the lines legible.
+        let alpha = if named().count() <= 4 { 0.16 } else { 0.1 };
+        for (index, series) in named() {
             let ends: Vec<Option<(f64, f64, f64)>> = series
                 .points
                 .iter()
@@ -109,10 +112,18 @@ impl Frame<'_> {
         let means = |series: &Series| -> Vec<Option<f64>> {
             series.points.iter().map(|point| point.null_mean).collect()
         };
-        let all: Vec<Vec<Option<f64>>> = self.chart.series.iter().map(means).collect();
-        let is_shared = all.windows(2).all(|pair| pair[0] == pair[1]);
+        let all: Vec<(usize, Vec<Option<f64>>)> = self
+            .chart
+            .series
+            .iter()
+            .enumerate()
+            .filter(|(_, series)| series.style.is_named())
+            .map(|(index, series)| (index, means(series)))
+            .collect();
+        let is_shared = all.windows(2).all(|pair| pair[0].1 == pair[1].1);
         let drawn = if is_shared { 1 } else { all.len() };
-        for (index, means) in all.iter().enumerate().take(drawn) {
+        for (index, means) in all.iter().take(drawn) {
+            let index = *index;
             let color = if is_shared {
                 SOFT_INK
             } else {
@@ -149,7 +160,19 @@ impl Frame<'_> {
         while self.pitch() * count(every) < 2.6 && every < self.chart.places.len() {
             every += 1;
         }
-        for (index, series) in self.chart.series.iter().enumerate() {
+        // What is for comparison lies under what stands out.
+        let of_style = |style: LineStyle| {
+            let all = self.chart.series.iter().enumerate();
+            all.filter(move |(_, series)| series.style == style)
+        };
+        let in_order = [
+            LineStyle::Context,
+            LineStyle::Sequence,
+            LineStyle::Dashed,
+            LineStyle::Marked,
+            LineStyle::Mean,
+        ];
+        for (index, series) in in_order.into_iter().flat_map(of_style) {
             let places: Vec<Option<Point>> = series
                 .points
                 .iter()
@@ -162,7 +185,7 @@ impl Frame<'_> {
             for run in places.split(Option::is_none) {
                 let run: Vec<Point> = run.iter().flatten().copied().collect();
                 if run.len() > 1 {
-                    canvas.path(&run, series.look.color, BOLD_LINE)?;
+                    stroke(canvas, &run, series)?;
                 }
             }
             for (layer, place) in places.iter().enumerate() {
@@ -170,12 +193,38 @@ impl Frame<'_> {
                 let neighbour =
                     |i: Option<usize>| i.and_then(|i| places.get(i)).is_some_and(Option::is_some);
                 let is_alone = !neighbour(layer.checked_sub(1)) && !neighbour(Some(layer + 1));
-                if is_alone || layer % every == 0 {
+                if series.style.is_named() && (is_alone || layer % every == 0) {
                     marker::draw(canvas, *place, 0.75, series.look)?;
+                } else if is_alone {
+                    // A point that no line reaches shows nevertheless.
+                    canvas.disc(*place, 0.45, color(series))?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn stroke(canvas: &mut Canvas<'_>, run: &[Point], series: &Series) -> Result<(), FigureError> {
+    let width = match series.style {
+        LineStyle::Dashed => {
+            for pair in run.windows(2) {
+                canvas.dashes(pair[0], pair[1], series.look.color, VARIANT_DASH)?;
+            }
+            return Ok(());
+        }
+        LineStyle::Context => THIN,
+        LineStyle::Sequence => 0.28,
+        LineStyle::Marked => BOLD_LINE,
+        LineStyle::Mean => 0.7,
+    };
+    canvas.path(run, color(series), width)
+}
+
+fn color(series: &Series) -> Rgb {
+    match series.style {
+        LineStyle::Context => CONTEXT,
+        _ => series.look.color,
     }
 }
 

@@ -24,6 +24,7 @@ impl Frame<'_> {
             .series
             .iter()
             .enumerate()
+            .filter(|(_, series)| series.style.is_named())
             .map(|(i, series)| {
                 let end = series
                     .points

@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![expect(clippy::cast_precision_loss, reason = "counts of a fixture are small")]
 
+pub(crate) mod drawing;
+pub(crate) mod gallery;
+pub(crate) mod structures;
+
 use moescope_core::{
     Axis, AxisKind, Interval, Measurement, NullComparison, Protocol, STANDARD_DISCIPLINES,
 };

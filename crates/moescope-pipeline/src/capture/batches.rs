@@ -2,36 +2,53 @@
 
 use std::ops::Range;
 
+use moescope_engine::Lanes;
+
 /// Most samples in one batch, however short they are.
 const MOST_SAMPLES: usize = 256;
 /// The cache of a batch has room for this many times the tokens of a pass, generated ones included. Prompts go through
 /// the model in one pass, generated tokens one per sample, so many samples are needed to fill a pass of those.
 const CACHE_ROOM: usize = 4;
+/// Samples that follow one another in the place of each that is generated at a time. The more, the fewer steps have
+/// places without a sample; a batch is also what an interrupted capture repeats.
+const WAVES: usize = 4;
 
-/// Cuts samples with prompts of the given lengths into batches of at most `budget` prompt tokens, and at most
-/// `CACHE_ROOM · budget` with the `generate` tokens that may follow each of them.
+/// Cuts samples with prompts of the given lengths into batches: of at most `budget` prompt tokens, or, where up to
+/// `generate` tokens follow each of them, of a few samples for each of the [`lanes`].
 ///
 /// A sample that is longer goes alone. The cut depends on nothing else, so it can be repeated.
 pub(super) fn plan(prompts: &[usize], generate: usize, budget: usize) -> Vec<Range<usize>> {
-    let room = budget.saturating_mul(CACHE_ROOM);
     let mut batches = Vec::new();
-    let (mut start, mut tokens) = (0, 0usize);
+    let (mut start, mut tokens, mut longest) = (0, 0usize, 0);
     for (number, prompt) in prompts.iter().enumerate() {
         let samples = number - start + 1;
         let together = tokens.saturating_add(*prompt);
-        let cached = together.saturating_add(generate.saturating_mul(samples));
-        let is_full = together > budget || cached > room || samples > MOST_SAMPLES;
+        let is_full = if generate == 0 {
+            together > budget || samples > MOST_SAMPLES
+        } else {
+            samples > WAVES * lanes(longest.max(*prompt), generate, budget).count
+        };
         if number > start && is_full {
             batches.push(start..number);
-            (start, tokens) = (number, *prompt);
+            (start, tokens, longest) = (number, *prompt, *prompt);
         } else {
-            tokens = together;
+            (tokens, longest) = (together, longest.max(*prompt));
         }
     }
     if start < prompts.len() {
         batches.push(start..prompts.len());
     }
     batches
+}
+
+/// How many samples of a batch are generated at a time, by its longest prompt: as many as have room in the cache.
+pub(super) fn lanes(longest: usize, generate: usize, budget: usize) -> Lanes {
+    let room = budget.saturating_mul(CACHE_ROOM);
+    let count = room / longest.saturating_add(generate).max(1);
+    Lanes {
+        count: count.clamp(1, MOST_SAMPLES),
+        pass_tokens: budget,
+    }
 }
 
 #[cfg(test)]
@@ -48,12 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn generated_tokens_take_room_and_not_the_pass() {
-        // Four prompts of 2 fill a pass of 8; with 5 more each they are 28 of 32.
-        assert_eq!(plan(&[2; 6], 5, 8), [0..4, 4..6]);
-        // 3 · (2 + 7) = 27 and 4 · (2 + 7) = 36.
-        assert_eq!(plan(&[2; 6], 7, 8), [0..3, 3..6]);
+    fn samples_that_are_generated_follow_one_another_in_the_room_of_the_cache() {
+        // Room for 32: four of 2 + 5, and four times as many in a batch.
+        assert_eq!(lanes(2, 5, 8).count, 4);
+        assert_eq!(plan(&[2; 20], 5, 8), [0..16, 16..20]);
+        // A prompt of 11 leaves room for two at a time, wherever it stands.
+        assert_eq!(lanes(11, 5, 8).count, 2);
+        let mut prompts = [2; 20];
+        prompts[3] = 11;
+        assert_eq!(plan(&prompts, 5, 8), [0..8, 8..20]);
         // One alone may be more than all room.
-        assert_eq!(plan(&[2; 2], 100, 8), [0..1, 1..2]);
+        assert_eq!(lanes(2, 100, 8).count, 1);
+        assert_eq!(plan(&[2; 6], 100, 8), [0..4, 4..6]);
     }
 }

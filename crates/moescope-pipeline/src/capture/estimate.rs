@@ -102,7 +102,12 @@ impl CapturePlan {
             self.config.keeps_logits,
             self.config.is_full_precision,
         );
-        let steps = self.batches.len() as f64 * self.config.generate as f64;
+        let waves: usize = self
+            .batches
+            .iter()
+            .filter_map(|batch| Some(batch.len().div_ceil(self.lanes(batch)?.count)))
+            .sum();
+        let steps = waves as f64 * self.config.generate as f64;
         Ok(Estimate {
             samples: self.samples.len() as u64,
             tokens,

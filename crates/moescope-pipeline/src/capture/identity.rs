@@ -15,6 +15,7 @@ pub(crate) fn describe_model(
 ) -> trace::Manifest {
     let files = &loaded.files;
     let is_generating = run.max_new_tokens > 0;
+    let untrained_routers = loaded.model.options().untrained_routers;
     let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
     trace::Manifest {
         toolkit: trace::Toolkit {
@@ -64,7 +65,11 @@ pub(crate) fn describe_model(
             .then(|| ("sampling".to_owned(), run.sampling.seed))
             .into_iter()
             .collect(),
-        interventions: interventions.to_vec(),
+        interventions: interventions
+            .iter()
+            .cloned()
+            .chain(untrained_routers.map(|seed| format!("untrained-routers={seed}")))
+            .collect(),
         times: trace::Times {
             started_at: Some(clock::now()),
             finished_at: None,
@@ -88,6 +93,7 @@ impl CapturePlan {
             ("discipline_column", json!(columns.discipline)),
             ("id_column", json!(columns.id)),
             ("group_column", json!(columns.group)),
+            ("group_before", json!(columns.group_before)),
             ("genre_column", json!(columns.genre)),
             (
                 "on_bad_row",

@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use moescope_core::{LayerId, Progress};
-use moescope_engine::{Interventions, RunConfig};
+use moescope_engine::{Interventions, Lanes, RunConfig};
 use moescope_trace::{Input, Overlong, TraceError, WriterConfig};
 
 use super::{CaptureConfig, batches, layers, planned::PlannedSample, planner::Planner};
@@ -130,6 +130,14 @@ impl CapturePlan {
         &self.batches
     }
 
+    /// How many samples of a batch are generated at a time; `None` where nothing is generated.
+    pub(super) fn lanes(&self, batch: &Range<usize>) -> Option<Lanes> {
+        let prompts = self.samples[batch.clone()].iter().map(|s| s.tokens.len());
+        let generate = self.config.generate;
+        (generate > 0)
+            .then(|| batches::lanes(prompts.max().unwrap_or(0), generate, self.batch_tokens))
+    }
+
     /// Token ids of a batch's samples.
     pub(crate) fn prompts(&self, batch: &Range<usize>) -> Vec<Vec<u32>> {
         self.samples[batch.clone()]
@@ -150,17 +158,22 @@ impl CapturePlan {
     /// The largest pass, cache and number of samples of all batches, as memory sees them.
     #[must_use]
     pub fn pass_size(&self) -> PassSize {
-        let generates = self.config.generate > 0;
         let mut largest = PassSize::prefill(0);
         for batch in &self.batches {
-            let samples = &self.samples[batch.clone()];
-            let tokens: usize = samples.iter().map(|sample| sample.tokens.len()).sum();
-            let cached_tokens = tokens + samples.len() * self.config.generate;
+            let lengths = self.samples[batch.clone()].iter().map(|s| s.tokens.len());
+            let (all, longest) = (lengths.clone().sum::<usize>(), lengths.max().unwrap_or(0));
+            let (tokens, cached_tokens) = match self.lanes(batch) {
+                None => (all, all),
+                Some(lanes) => {
+                    let count = lanes.count.min(batch.len());
+                    largest.sequences = largest.sequences.max(count as u64);
+                    // Prompts and the growing samples' tokens share a pass.
+                    let tokens = all.min(self.batch_tokens).max(longest) + count;
+                    (tokens, count * (longest + self.config.generate))
+                }
+            };
             largest.tokens = largest.tokens.max(tokens as u64);
             largest.cached_tokens = largest.cached_tokens.max(cached_tokens as u64);
-            if generates {
-                largest.sequences = largest.sequences.max(samples.len() as u64);
-            }
         }
         largest
     }

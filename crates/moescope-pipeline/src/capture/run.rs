@@ -118,19 +118,21 @@ impl CapturePlan {
         let prompts = self.prompts(batch);
         let numbers: Vec<u64> = batch.clone().map(|number| number as u64).collect();
         let located = |error| self.locate(batch, error);
-        let mut run = BatchRun::new(
-            &loaded.model,
-            &prompts,
-            &numbers,
-            self.run.clone(),
-            self.interventions.clone(),
-        );
+        let (model, config) = (&loaded.model, self.run.clone());
+        let interventions = self.interventions.clone();
+        let mut run = match self.lanes(batch) {
+            None => BatchRun::new(model, &prompts, &numbers, config, interventions),
+            Some(lanes) => {
+                BatchRun::in_lanes(model, &prompts, &numbers, config, interventions, lanes)
+            }
+        };
         run.prefill().map_err(located)?;
-        pace.add(prompts.iter().map(Vec::len).sum());
+        pace.add(run.tokens_run());
         while run.is_live() {
             pace.report(progress)?;
-            let drawn = run.decode_step().map_err(located)?;
-            pace.add(drawn.len());
+            let before = run.tokens_run();
+            run.decode_step().map_err(located)?;
+            pace.add(run.tokens_run() - before);
         }
         Ok(run.finish())
     }

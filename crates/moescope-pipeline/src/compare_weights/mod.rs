@@ -93,6 +93,7 @@ pub fn compare_weights(
     let reference = LoadOptions {
         weights: WeightType::Stored,
         compute: config.compute,
+        ..LoadOptions::default()
     };
     let request = labelled(plan, &config.request);
     let names = config.variants.iter().map(|variant| variant.name.clone());

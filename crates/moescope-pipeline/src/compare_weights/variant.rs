@@ -46,7 +46,11 @@ impl WeightVariant {
     /// reference's and the device (`cpu` or `gpu`) has it.
     #[must_use]
     pub fn usual(reference: ComputeType, device_kind: &str) -> Vec<Self> {
-        let options = |weights, compute| LoadOptions { weights, compute };
+        let options = |weights, compute| LoadOptions {
+            weights,
+            compute,
+            ..LoadOptions::default()
+        };
         let mut variants = vec![
             options(WeightType::Q8, reference),
             options(WeightType::Q4, reference),
@@ -118,6 +122,7 @@ impl WeightVariant {
         let options = LoadOptions {
             weights: weights.unwrap_or_default(),
             compute: compute.unwrap_or(reference),
+            ..LoadOptions::default()
         };
         Ok(Self::new(options, reference))
     }

@@ -176,10 +176,14 @@ impl<'c> Collector<'c> {
                 "its id is longer than {LONGEST_ID} bytes or holds control characters"
             ));
         }
+        let parent = || {
+            let (parent, _) = id.split_once(columns.group_before.as_deref()?)?;
+            (!parent.is_empty()).then(|| parent.to_owned())
+        };
         Ok(Sample {
+            group: group.or_else(parent),
             id,
             discipline,
-            group,
             genre,
             source: row.label(SOURCE),
             licence: LICENCE.iter().find_map(|name| row.label(name)),

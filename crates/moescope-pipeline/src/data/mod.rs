@@ -48,6 +48,8 @@ pub struct Columns {
     pub id: Option<String>,
     /// The parent document; usually `group`.
     pub group: Option<String>,
+    /// Where a record has no group: its id up to the first of these signs, as in `book#p5`.
+    pub group_before: Option<String>,
     /// The kind of text; usually `genre`.
     pub genre: Option<String>,
 }

@@ -71,7 +71,11 @@ pub(crate) fn from_batch(
     let source = strings(batch, schema::SOURCE)?;
     let licence = strings(batch, schema::LICENCE)?;
     let pair = strings(batch, schema::PAIR)?;
-    let text = strings(batch, schema::TEXT)?;
+    // Readers of labels leave the texts out.
+    let text = batch
+        .column_by_name(schema::TEXT)
+        .map(|_| strings(batch, schema::TEXT))
+        .transpose()?;
     let labels: Vec<(&String, &StringArray)> = label_columns
         .iter()
         .map(|name| Ok((name, strings(batch, name)?)))
@@ -82,7 +86,7 @@ pub(crate) fn from_batch(
                 .map(|label| Discipline::new(&label))
                 .transpose()
                 .map_err(|error| ParquetError::General(error.to_string()))?;
-            let kept_text = string(text, row);
+            let kept_text = text.and_then(|text| string(text, row));
             let labels: BTreeMap<String, String> = labels
                 .iter()
                 .filter_map(|(name, column)| Some(((*name).clone(), string(column, row)?)))

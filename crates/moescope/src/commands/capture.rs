@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moescope_core::LayerSelection;
+use moescope_engine::LoadOptions;
 use moescope_pipeline::{CaptureConfig, CaptureOutcome, CapturePlan, Estimate};
 use serde::Serialize;
 
@@ -58,6 +59,9 @@ pub(crate) struct CaptureArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     interventions: InterventionArgs,
+    /// Draw the routers' weights at random with this seed, all else as trained: the baseline for what routers learned
+    #[arg(long, value_name = "SEED", help_heading = "Baseline")]
+    untrained_routers: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -131,7 +135,10 @@ pub(crate) fn run(
         count(plan.samples().len() as u64),
         count(plan.num_tokens())
     ));
-    let options = args.model.options();
+    let options = LoadOptions {
+        untrained_routers: args.untrained_routers,
+        ..args.model.options()
+    };
     check_fit(
         &files.checkpoint,
         &device,

@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::{
-    MeasureRequest, TraceData, TraceSet, difference_of_traces, find, find_comparison,
-};
+use moescope_analytics::{MeasureRequest, TraceSet, difference_of_traces, find, find_comparison};
 use moescope_core::{Measurement, Progress};
 use moescope_pipeline::{Finding, OriginDifference, TraceComparison, compare_traces};
 use moescope_trace::{Manifest, RoutingTrace};
@@ -83,8 +81,8 @@ pub(crate) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outco
         .iter()
         .map(|trace| RoutingTrace::open(&trace.path))
         .collect::<Result<Vec<_>, _>>()?;
-    let data = named.iter().zip(&traces);
-    let data = data.map(|(named, trace)| Ok((named.name.clone(), TraceData::from_trace(trace)?)));
+    let data = named.iter();
+    let data = data.map(|trace| Ok((trace.name.clone(), args.request.open(&trace.path)?)));
     let set = TraceSet::new(data.collect::<anyhow::Result<_>>()?, reference)?;
     if chosen.is_empty() {
         let manifests: Vec<&Manifest> = traces.iter().map(RoutingTrace::manifest).collect();

@@ -1,39 +1,49 @@
-//! `figure`: one figure from a trace.
+//! `figure`: figures from a trace, one by options or several by a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::TraceData;
+use moescope_analytics::MeasureRequest;
 use moescope_figures::{FigureOptions, catalogue};
-use moescope_pipeline::{FigureJob, kind, usual_metric};
+use moescope_pipeline::{FigureJob, FigureSpec, kind, usual_metric};
 
 use super::measure::RequestArgs;
 use crate::{console::Console, exit::Outcome, output};
 
-/// Draw a figure of a trace as SVG, PDF or PNG
+/// Draw figures of a trace as SVG, PDF or PNG
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   moescope figure --list
   moescope figure my-trace layer_expert_heatmap --group math --group-b law --out math-law.pdf
-  moescope figure my-trace fingerprint_map --variant t-SNE --centroids --out map.svg
+  moescope figure my-trace fingerprint_map --variant t-SNE --hulls --out map.svg --spec-out map.toml
+  moescope figure map.toml
 
-A caption with all protocol facts is written beside the figure, with the ending .txt.")]
+Captions with all protocol facts are written beside the figure, with the endings .txt and .tex (for LaTeX).
+A file of figures (TOML) has a [[figure]] for each, with kind, out, and what the options of this verb say:
+
+  trace = \"my-trace\"
+  [[figure]]
+  kind = \"group_matrix\"
+  out = [\"matrix.pdf\", \"matrix.svg\"]
+  measure = { by = \"genre\", resamples = 2000 }
+  look = { width_mm = 85.0 }
+
+Its paths are relative to it, and it writes below its folder, or below that of --out.")]
 pub(crate) struct FigureArgs {
-    /// A trace's folder
-    #[arg(value_name = "TRACE", required_unless_present = "list")]
-    trace: Option<PathBuf>,
+    /// A trace's folder, or a file of figures
+    #[arg(value_name = "TRACE|SPEC.toml", required_unless_present = "list")]
+    source: Option<PathBuf>,
     /// The figure's kind; see --list
-    #[arg(value_name = "KIND", required_unless_present = "list")]
+    #[arg(value_name = "KIND")]
     kind: Option<String>,
-    /// Where to write it; the ending chooses the format
-    #[arg(
-        long,
-        value_name = "FILE.svg|pdf|png",
-        required_unless_present = "list"
-    )]
+    /// Where to write it; the ending chooses the format (for a file of figures: the folder)
+    #[arg(long, value_name = "FILE.svg|pdf|png")]
     out: Option<PathBuf>,
+    /// Write a file that makes this figure again
+    #[arg(long, value_name = "FILE.toml", requires = "kind")]
+    spec_out: Option<PathBuf>,
     /// List the kinds and their options
     #[arg(long)]
     list: bool,
@@ -77,6 +87,24 @@ struct LookArgs {
     /// The variant to draw, where there are several (for maps: PCA or t-SNE)
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
+    /// Labels that stand out among lines; the others become grey
+    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
+    highlight: Vec<String>,
+    /// Only these experts
+    #[arg(long, value_delimiter = ',', value_name = "EXPERTS")]
+    experts: Vec<u16>,
+    /// How many of the largest to show
+    #[arg(long, value_name = "N")]
+    top: Option<u16>,
+    /// The order of a matrix: similarity, given
+    #[arg(long, default_value = "similarity")]
+    order: String,
+    /// What each small panel shows: auto, layer, group
+    #[arg(long, default_value = "auto")]
+    panels: String,
+    /// Outline where most documents of each label lie
+    #[arg(long)]
+    hulls: bool,
     /// Name each label at the middle of its documents
     #[arg(long)]
     centroids: bool,
@@ -115,6 +143,12 @@ impl LookArgs {
             group: self.group.clone(),
             group_b: self.group_b.clone(),
             variant: self.variant.clone(),
+            highlight: self.highlight.clone(),
+            experts: self.experts.clone(),
+            top: self.top,
+            order: self.order.parse()?,
+            panels: self.panels.parse()?,
+            hulls: self.hulls,
             centroids: self.centroids,
             caption: !self.no_caption,
             png_dpi: self.dpi,
@@ -129,21 +163,70 @@ pub(crate) fn run(args: &FigureArgs, console: &Console) -> anyhow::Result<Outcom
         list()?;
         return Ok(Outcome::Success);
     }
-    let (Some(trace), Some(name), Some(out)) = (&args.trace, &args.kind, &args.out) else {
-        anyhow::bail!("a figure needs TRACE, KIND and --out FILE; see moescope figure --list");
+    let Some(source) = &args.source else {
+        bail!("a figure needs a trace or a file of figures; see moescope figure --help");
+    };
+    match &args.kind {
+        Some(kind) => draw_one(args, source, kind, console)?,
+        None if source
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("toml")) =>
+        {
+            draw_file(args, source, console)?;
+        }
+        None => bail!(
+            "a figure of a trace needs a KIND; see moescope figure --list (a file of figures ends in .toml): {}",
+            source.display()
+        ),
+    }
+    Ok(Outcome::Success)
+}
+
+/// Draws the figure that the options describe.
+fn draw_one(args: &FigureArgs, trace: &Path, name: &str, console: &Console) -> anyhow::Result<()> {
+    let Some(out) = &args.out else {
+        bail!("a figure needs --out FILE with the ending .svg, .pdf or .png");
     };
     kind(name)?;
     let job = FigureJob {
-        kind: name.clone(),
+        kind: name.to_owned(),
         metric: args.metric.clone(),
         request: args.request.request()?,
         options: args.look.options()?,
     };
-    let data = TraceData::open(trace)?;
+    let data = args.request.open(trace)?;
     job.write(&data, out, console)?;
     console.finish();
     console.note(&format!("wrote {}", out.display()));
-    Ok(Outcome::Success)
+    if let Some(file) = &args.spec_out {
+        let spec = FigureSpec::of_job(&job, trace, out, file)?;
+        std::fs::write(file, spec.to_toml()?)
+            .with_context(|| format!("cannot write the specification: {}", file.display()))?;
+        console.note(&format!("wrote {}", file.display()));
+    }
+    Ok(())
+}
+
+/// Draws the figures of a file.
+fn draw_file(args: &FigureArgs, file: &Path, console: &Console) -> anyhow::Result<()> {
+    // What the file does not say, nobody shall believe to have said beside it.
+    let has_options = args.metric.is_some()
+        || args.request.request()? != MeasureRequest::default()
+        || args.look.options()? != FigureOptions::default();
+    if has_options {
+        bail!(
+            "a file of figures says itself what is measured and drawn; besides it there is --out alone: {}",
+            file.display()
+        );
+    }
+    let spec = FigureSpec::read(file)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let written = spec.draw(folder, args.out.as_deref(), console)?;
+    console.finish();
+    for path in written {
+        console.note(&format!("wrote {}", path.display()));
+    }
+    Ok(())
 }
 
 fn list() -> anyhow::Result<()> {

@@ -175,6 +175,7 @@ fn job(args: &ImportArgs, format: &str, out: &std::path::Path) -> ImportJob {
                 discipline: labels.discipline_column.clone(),
                 id: labels.id_column.clone(),
                 group: labels.group_column.clone(),
+                group_before: None,
                 genre: labels.genre_column.clone(),
             },
             keep_columns: labels.keep_columns.clone(),

@@ -6,6 +6,7 @@ mod compare;
 mod compare_weights;
 mod completions;
 mod demo;
+mod expert;
 mod figure;
 mod generate;
 mod import;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     CompareWeights(compare_weights::CompareWeightsArgs),
     Metrics(metrics::MetricsArgs),
+    Expert(expert::ExpertArgs),
     Figure(figure::FigureArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -60,6 +62,7 @@ impl Command {
             Self::Compare(args) => compare::run(&args, console),
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
+            Self::Expert(args) => expert::run(&args, console),
             Self::Figure(args) => figure::run(&args, console),
             Self::Demo(args) => demo::run(&args, global, console),
             Self::Bench(args) => bench::run(&args, global, console),

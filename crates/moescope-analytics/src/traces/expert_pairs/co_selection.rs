@@ -65,7 +65,7 @@ impl CoSelection {
         for (document, group) in selection.documents.iter().zip(&selection.group) {
             fold_of[places[document]] = Some(group % 2);
         }
-        let in_step = InStep::new(traces, other, DecisionNeeds::of(&request.scope))?;
+        let in_step = InStep::new(traces, other, DecisionNeeds::of(&request.scope), progress)?;
         let shape = Shape {
             experts: usize::from(traces.trace(other).model().num_experts),
             reference_experts: usize::from(reference.model().num_experts),

@@ -1,13 +1,15 @@
 //! The experts of one MoE layer: tokens gathered by expert, gate and up fused with the activation, never a dense mask.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::{
     exp::silu_in_place,
-    matmul::{block, round_to_bf16},
-    output::SharedOut,
+    matmul::{COLUMN_BLOCK, Inputs, block, pieces, round_to},
+    output::{Rectangle, SharedOut},
     rows::Rows,
     simd::InstructionSet,
 };
@@ -18,10 +20,6 @@ use crate::{
     precision::ComputeType,
 };
 
-/// Rows of an expert's matrix per task: small enough to balance unequal experts over threads.
-const COLUMN_BLOCK: usize = 32;
-/// Gathered tokens per task, so that they stay in the second-level cache.
-const ROW_BLOCK: usize = 128;
 /// Multiply-adds below which threads cost more than they bring.
 const SERIAL_BELOW: usize = 64 * 1024;
 
@@ -69,13 +67,10 @@ pub(crate) struct ExpertSizes {
 }
 
 /// A rectangle of one expert's product: some of its tokens times some of its rows.
-#[derive(Clone, Copy)]
 struct Task {
     expert: usize,
-    first_row: usize,
-    rows: usize,
-    first_column: usize,
-    columns: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
 }
 
 /// `x [n, H]` → Σ over each token's k experts of weight · expert(x), or of expert(weight · x), `[n, H]`.
@@ -97,13 +92,11 @@ pub(crate) fn experts(
     {
         return amx::experts(compute, x, choice, experts, function, sizes);
     }
-    let mut gathered = Gathered::of(x, choice, experts.len(), sizes);
-    round_to(compute, &mut gathered.rows);
-    let mut inner = gate_and_up(set, &gathered, experts, function, sizes);
-    round_to(compute, &mut inner);
-    let outer = down(set, &gathered.offsets, &inner, experts, sizes);
+    let gathered = Gathered::of(set, compute, x, choice, experts.len(), sizes);
+    let inner = gate_and_up(set, &gathered, experts, function, sizes);
+    let outer = down(set, compute, &gathered.pieces, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
-    for (token, out) in out.chunks_mut(hidden).enumerate() {
+    let add = |(token, out): (usize, &mut [f32])| {
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
             let from = gathered.place[assignment] * hidden;
@@ -117,15 +110,13 @@ pub(crate) fn experts(
                 }
             }
         }
+    };
+    if outer.len() < SERIAL_BELOW {
+        out.chunks_mut(hidden).enumerate().for_each(add);
+    } else {
+        out.par_chunks_mut(hidden).enumerate().for_each(add);
     }
     out
-}
-
-/// Rounds activations to what goes into a product.
-fn round_to(compute: ComputeType, values: &mut [f32]) {
-    if compute == ComputeType::Bf16 {
-        round_to_bf16(values);
-    }
 }
 
 /// Assignments sorted by expert; an expert's rows keep the order of the input.
@@ -163,36 +154,53 @@ impl Assignments {
 
 /// Assignments with their inputs.
 struct Gathered {
-    /// First row of each expert, and one past the last row.
-    offsets: Vec<usize>,
+    /// The rows of the experts, cut into what tasks multiply.
+    pieces: Vec<(usize, Range<usize>)>,
     /// The row of each assignment of the input.
     place: Vec<usize>,
     /// `[n × k, H]`.
-    rows: Vec<f32>,
+    rows: Inputs<'static>,
 }
 
 impl Gathered {
-    fn of(x: &[f32], choice: Choice<'_>, num_experts: usize, sizes: ExpertSizes) -> Self {
+    fn of(
+        set: InstructionSet,
+        compute: ComputeType,
+        x: &[f32],
+        choice: Choice<'_>,
+        num_experts: usize,
+        sizes: ExpertSizes,
+    ) -> Self {
         let ExpertSizes { hidden, top_k, .. } = sizes;
         let Assignments { offsets, order } = Assignments::of(choice.selected, num_experts);
         let mut place = vec![0usize; choice.selected.len()];
-        let mut rows = vec![0.0f32; choice.selected.len() * hidden];
-        for (to, assignment) in order.into_iter().enumerate() {
-            place[assignment] = to;
-            let token = assignment / top_k;
-            let row = &mut rows[to * hidden..(to + 1) * hidden];
-            row.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
-            if choice.target == WeightTarget::Input {
-                row.iter_mut()
-                    .for_each(|x| *x *= choice.weights[assignment]);
-            }
+        for (row, assignment) in order.iter().enumerate() {
+            place[*assignment] = row;
         }
+        let pieces: Vec<(usize, Range<usize>)> = offsets
+            .windows(2)
+            .enumerate()
+            .flat_map(|(expert, pair)| pieces(pair[0]..pair[1]).map(move |rows| (expert, rows)))
+            .collect();
+        let rows = Inputs::arranged(set, &rows_of(&pieces), hidden, |row, out| {
+            let token = order[row] / top_k;
+            out.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
+            if choice.target == WeightTarget::Input {
+                out.iter_mut()
+                    .for_each(|x| *x *= choice.weights[order[row]]);
+            }
+            round_to(compute, out);
+        });
         Self {
-            offsets,
+            pieces,
             place,
             rows,
         }
     }
+}
+
+fn rows_of(pieces: &[(usize, Range<usize>)]) -> Vec<Range<usize>> {
+    pieces.iter().map(|(_, rows)| rows.clone()).collect()
 }
 
 /// f(gate(x), up(x)) of every assignment, `[n × k, I]`.
@@ -214,20 +222,18 @@ fn gate_and_up(
     // The usual activation of a whole block is one loop of vector instructions.
     let is_silu = function == ExpertFunction::Glu(Activation::Silu);
     run(
-        tasks(&gathered.offsets, intermediate),
+        tasks(&gathered.pieces, intermediate),
         assignments * hidden * intermediate * 2,
         |task| {
-            let rows =
-                &gathered.rows[task.first_row * hidden..(task.first_row + task.rows) * hidden];
-            let columns = task.first_column..task.first_column + task.columns;
+            let rows = gathered.rows.piece(task.rows.clone());
+            let (columns, width) = (task.columns.clone(), task.columns.len());
             let expert = experts[task.expert];
             let product = |matrix: Rows<'_>, bias: Option<&[f32]>| {
-                let mut values = vec![0.0f32; task.rows * task.columns];
-                block(set, rows, matrix, hidden, columns.clone(), |i, j, value| {
-                    values[i * task.columns + j] = value;
-                });
+                let mut values = vec![0.0f32; task.rows.len() * width];
+                let out = Rectangle::whole(&mut values, width);
+                block(set, rows, matrix, hidden, columns.clone(), out);
                 if let Some(bias) = bias {
-                    for row in values.chunks_mut(task.columns) {
+                    for row in values.chunks_mut(width) {
                         let biases = bias[columns.clone()].iter();
                         row.iter_mut()
                             .zip(biases)
@@ -241,12 +247,12 @@ fn gate_and_up(
                 silu_in_place(set, &mut gate);
             }
             let up = product(expert.up, expert.biases.map(|biases| biases.up));
-            for i in 0..task.rows {
-                let at = (task.first_row + i) * intermediate + task.first_column;
+            let rows = gate.chunks(width).zip(up.chunks(width));
+            for (row, (gate, up)) in task.rows.clone().zip(rows) {
+                let at = row * intermediate + columns.start;
                 // SAFETY: tasks cover disjoint rectangles of the inner activations.
-                let inner = unsafe { shared.range(at, task.columns) };
-                let row = i * task.columns..(i + 1) * task.columns;
-                for ((to, gate), up) in inner.iter_mut().zip(&gate[row.clone()]).zip(&up[row]) {
+                let inner = unsafe { shared.range(at, width) };
+                for ((to, gate), up) in inner.iter_mut().zip(gate).zip(up) {
                     *to = if is_silu {
                         gate * up
                     } else {
@@ -262,7 +268,8 @@ fn gate_and_up(
 /// The down projection of every assignment without its bias, `[n × k, H]`.
 fn down(
     set: InstructionSet,
-    offsets: &[usize],
+    compute: ComputeType,
+    pieces: &[(usize, Range<usize>)],
     inner: &[f32],
     experts: &[ExpertRows<'_>],
     sizes: ExpertSizes,
@@ -273,46 +280,35 @@ fn down(
         ..
     } = sizes;
     let assignments = inner.len() / intermediate;
+    let rows = Inputs::arranged(set, &rows_of(pieces), intermediate, |row, out| {
+        out.copy_from_slice(&inner[row * intermediate..(row + 1) * intermediate]);
+        round_to(compute, out);
+    });
     let mut outer = vec![0.0f32; assignments * hidden];
     let shared = SharedOut::new(&mut outer);
     run(
-        tasks(offsets, hidden),
+        tasks(pieces, hidden),
         assignments * hidden * intermediate,
         |task| {
-            let rows =
-                &inner[task.first_row * intermediate..(task.first_row + task.rows) * intermediate];
-            let columns = task.first_column..task.first_column + task.columns;
-            let expert = experts[task.expert];
-            block(
-                set,
-                rows,
-                expert.down,
-                intermediate,
-                columns,
-                |i, j, value| {
-                    let at = (task.first_row + i) * hidden + task.first_column + j;
-                    // SAFETY: tasks cover disjoint rectangles of the outputs.
-                    unsafe { shared.write(at, value) };
-                },
-            );
+            let (x, columns) = (rows.piece(task.rows.clone()), task.columns.clone());
+            let matrix = experts[task.expert].down;
+            // SAFETY: tasks cover disjoint rectangles of the outputs.
+            let out = unsafe { shared.rectangle(hidden, task.rows, columns.clone()) };
+            block(set, x, matrix, intermediate, columns, out);
         },
     );
     outer
 }
 
-fn tasks(offsets: &[usize], width: usize) -> Vec<Task> {
+fn tasks(pieces: &[(usize, Range<usize>)], width: usize) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for (expert, pair) in offsets.windows(2).enumerate() {
-        for first_row in (pair[0]..pair[1]).step_by(ROW_BLOCK) {
-            for first_column in (0..width).step_by(COLUMN_BLOCK) {
-                tasks.push(Task {
-                    expert,
-                    first_row,
-                    rows: ROW_BLOCK.min(pair[1] - first_row),
-                    first_column,
-                    columns: COLUMN_BLOCK.min(width - first_column),
-                });
-            }
+    for (expert, rows) in pieces {
+        for first in (0..width).step_by(COLUMN_BLOCK) {
+            tasks.push(Task {
+                expert: *expert,
+                rows: rows.clone(),
+                columns: first..(first + COLUMN_BLOCK).min(width),
+            });
         }
     }
     tasks

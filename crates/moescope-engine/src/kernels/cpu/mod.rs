@@ -13,16 +13,19 @@ mod amx;
 mod attention;
 mod exp;
 mod experts;
+mod lines;
 mod matmul;
 mod memory;
 mod norms;
 mod output;
+mod router;
 mod rows;
 mod simd;
+mod softmax;
 mod token_stats;
 pub(crate) use token_stats::token_stats;
 
-use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor, Layout};
 use moescope_core::WeightTarget;
 use rayon::prelude::*;
@@ -285,10 +288,20 @@ impl Kernels for CpuKernels {
     fn route(
         &self,
         router_logits: Tensor<2>,
-        correction_bias: Option<&Tensor<1>>,
+        bias: Option<&Tensor<1>>,
         config: &RouterConfig,
     ) -> Routing {
-        Routing::select(router_logits, correction_bias, None, config)
+        let tokens = router_logits.dims()[0];
+        let (logits, bias) = (Storage::of(&router_logits), bias.map(Storage::of));
+        let bias = bias.as_ref().map(Storage::f32);
+        let router::Chosen { experts, weights } =
+            router::route(self.set, logits.f32(), bias, config);
+        let dims = [tokens, config.top_k];
+        Routing {
+            router_logits,
+            selected_experts: Tensor::from_data(TensorData::new(experts, dims), &self.device),
+            routing_weights: Self::tensor(weights, dims),
+        }
     }
 
     fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {
@@ -413,7 +426,7 @@ impl Kernels for CpuKernels {
             surprisals.extend(stats.iter().map(|(nats, _)| *nats));
             predictions.extend(stats.iter().map(|(_, id)| i64::from(*id)));
         }
-        let predictions = burn::tensor::TensorData::new(predictions, [tokens]);
+        let predictions = TensorData::new(predictions, [tokens]);
         (
             Self::tensor(surprisals, [tokens]),
             Tensor::from_data(predictions, &self.device),

@@ -15,6 +15,10 @@ pub(super) const LANES: usize = 16;
 pub(super) unsafe trait Simd {
     /// Sixteen floats.
     type V: Copy;
+    /// The floats of one register.
+    type Part: Copy;
+    /// Registers that sixteen floats take.
+    const PARTS: usize;
     unsafe fn zero() -> Self::V;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -31,11 +35,14 @@ pub(super) unsafe trait Simd {
     unsafe fn load_bf16(p: *const bf16) -> Self::V;
     /// Sixteen signed bytes as floats.
     unsafe fn load_i8(p: *const u8) -> Self::V;
-    /// The lower and the upper halves of sixteen bytes as floats, 8 taken off.
-    unsafe fn load_i4(p: *const u8) -> [Self::V; 2];
+    /// The lower and the upper halves of sixteen bytes, 8 taken off, times a scale: products that f32 holds exactly.
+    unsafe fn scaled_i4(p: *const u8, scale: Self::V) -> [Self::V; 2];
     /// Asks for the line of the cache at an address, which need not be readable.
     #[inline(always)]
     unsafe fn fetch(_: *const u8) {}
+    /// The same for the second-level cache, for what is needed later.
+    #[inline(always)]
+    unsafe fn fetch_far(_: *const u8) {}
     /// A half-precision number, little-endian, sixteen times.
     unsafe fn splat_f16(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
@@ -45,6 +52,15 @@ pub(super) unsafe trait Simd {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// a · b + c for single numbers, rounded as [`Simd::fma`] rounds.
     unsafe fn fma1(a: f32, b: f32, c: f32) -> f32;
+    /// 0 in every place of a register.
+    unsafe fn part_zero() -> Self::Part;
+    /// The floats of one register.
+    unsafe fn part_load(p: *const f32) -> Self::Part;
+    unsafe fn part_store(p: *mut f32, part: Self::Part);
+    /// a · b + c
+    unsafe fn part_fma(a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part;
+    /// Stores the registers of sixteen floats, `stride` floats from one to the next.
+    unsafe fn store_parts(p: *mut f32, stride: usize, v: Self::V);
     /// The sum of the sixteen, in one fixed tree.
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
@@ -78,6 +94,8 @@ pub(super) struct Portable;
 // SAFETY: uses no special instruction.
 unsafe impl Simd for Portable {
     type V = [f32; LANES];
+    type Part = [f32; 4];
+    const PARTS: usize = 4;
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -105,13 +123,13 @@ unsafe impl Simd for Portable {
         raw.map(f32::from)
     }
     #[inline(always)]
-    unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
+    unsafe fn scaled_i4(p: *const u8, scale: Self::V) -> [Self::V; 2] {
         // SAFETY: the caller gives sixteen readable bytes.
         let raw = unsafe { p.cast::<[u8; LANES]>().read_unaligned() };
-        [
-            raw.map(|both| f32::from(both & 15) - 8.0),
-            raw.map(|both| f32::from(both >> 4) - 8.0),
-        ]
+        let low = raw.map(|both| f32::from(both & 15) - 8.0);
+        let high = raw.map(|both| f32::from(both >> 4) - 8.0);
+        // SAFETY (both): no special instruction.
+        unsafe { [Self::mul(low, scale), Self::mul(high, scale)] }
     }
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: Self::V) {
@@ -140,280 +158,35 @@ unsafe impl Simd for Portable {
     unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{
-        __m256, __m512, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64,
-        _mm_loadu_si128, _mm_movehl_ps, _mm_prefetch, _mm_set1_epi16, _mm_shuffle_ps,
-        _mm256_add_ps, _mm256_and_si256, _mm256_castpd_ps, _mm256_castps256_ps128,
-        _mm256_castsi256_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
-        _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi16,
-        _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32,
-        _mm256_storeu_ps, _mm256_sub_epi32, _mm512_add_ps, _mm512_castps_pd,
-        _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-        _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf64x4_pd,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
-        _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
-    };
-
-    use super::{Simd, bf16};
-
-    /// AVX2 with FMA: two registers of eight.
-    pub(in super::super) struct Avx2;
-
-    // SAFETY: reached only through `with_simd`, which has seen avx2, fma and f16c.
-    unsafe impl Simd for Avx2 {
-        type V = [__m256; 2];
-
-        #[inline(always)]
-        unsafe fn zero() -> Self::V {
-            unsafe { [_mm256_setzero_ps(); 2] }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self::V {
-            unsafe { [_mm256_set1_ps(x); 2] }
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self::V {
-            unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
-        }
-        #[inline(always)]
-        unsafe fn load_bf16(p: *const bf16) -> Self::V {
-            unsafe { [eight_bf16(p), eight_bf16(p.add(8))] }
-        }
-        #[inline(always)]
-        unsafe fn load_i8(p: *const u8) -> Self::V {
-            unsafe { [eight_i8(p), eight_i8(p.add(8))] }
-        }
-        #[inline(always)]
-        unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
-            unsafe {
-                let ([low_0, high_0], [low_1, high_1]) = (eight_i4(p), eight_i4(p.add(8)));
-                [[low_0, low_1], [high_0, high_1]]
-            }
-        }
-        #[inline(always)]
-        unsafe fn fetch(p: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
-        }
-        #[inline(always)]
-        unsafe fn splat_f16(p: *const u8) -> Self::V {
-            unsafe { [_mm256_cvtph_ps(_mm_set1_epi16(p.cast::<i16>().read_unaligned())); 2] }
-        }
-        #[inline(always)]
-        unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
-        }
-        #[inline(always)]
-        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: Self::V) {
-            unsafe {
-                _mm256_storeu_ps(p, v[0]);
-                _mm256_storeu_ps(p.add(8), v[1]);
-            }
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            unsafe {
-                [
-                    _mm256_fmadd_ps(a[0], b[0], c[0]),
-                    _mm256_fmadd_ps(a[1], b[1], c[1]),
-                ]
-            }
-        }
-        #[inline(always)]
-        unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
-            a.mul_add(b, c)
-        }
-        #[inline(always)]
-        unsafe fn sum(v: Self::V) -> f32 {
-            unsafe { sum_of_eight(_mm256_add_ps(v[0], v[1])) }
-        }
-    }
-
-    // Functions and not closures, so that they are inlined where the instruction set is enabled.
-
     #[inline(always)]
-    unsafe fn eight_bf16(p: *const bf16) -> __m256 {
-        unsafe {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
-        }
+    unsafe fn part_zero() -> Self::Part {
+        [0.0; 4]
     }
-
     #[inline(always)]
-    unsafe fn eight_i8(p: *const u8) -> __m256 {
-        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))) }
+    unsafe fn part_load(p: *const f32) -> Self::Part {
+        // SAFETY: the caller gives four readable floats.
+        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
     }
-
-    /// The lower and the upper halves of eight bytes.
     #[inline(always)]
-    unsafe fn eight_i4(p: *const u8) -> [__m256; 2] {
-        unsafe {
-            let eight = _mm256_set1_epi32(8);
-            let both = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()));
-            let low = _mm256_and_si256(both, _mm256_set1_epi32(15));
-            let high = _mm256_srli_epi32::<4>(both);
-            [
-                _mm256_cvtepi32_ps(_mm256_sub_epi32(low, eight)),
-                _mm256_cvtepi32_ps(_mm256_sub_epi32(high, eight)),
-            ]
-        }
+    unsafe fn part_store(p: *mut f32, part: Self::Part) {
+        // SAFETY: the caller gives room for four floats.
+        unsafe { p.cast::<[f32; 4]>().write_unaligned(part) }
     }
-
-    /// Eight numbers in the tree of `Simd::sum`: halves onto each other.
     #[inline(always)]
-    unsafe fn sum_of_eight(v: __m256) -> f32 {
-        unsafe {
-            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
-        }
+    unsafe fn part_fma(a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
-
-    /// AVX-512: one register of sixteen.
-    pub(in super::super) struct Avx512;
-
-    // SAFETY: reached only through `with_simd`, which has seen avx512f as well.
-    unsafe impl Simd for Avx512 {
-        type V = __m512;
-
-        #[inline(always)]
-        unsafe fn zero() -> Self::V {
-            unsafe { _mm512_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self::V {
-            unsafe { _mm512_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self::V {
-            unsafe { _mm512_loadu_ps(p) }
-        }
-        #[inline(always)]
-        unsafe fn load_part(p: *const f32, n: usize) -> Self::V {
-            // A whole vector is not a part, so the shift is less than sixteen.
-            unsafe { _mm512_maskz_loadu_ps((1u16 << n) - 1, p) }
-        }
-        #[inline(always)]
-        unsafe fn load_bf16(p: *const bf16) -> Self::V {
-            unsafe {
-                let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
-            }
-        }
-        #[inline(always)]
-        unsafe fn load_i8(p: *const u8) -> Self::V {
-            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
-        }
-        #[inline(always)]
-        unsafe fn load_i4(p: *const u8) -> [Self::V; 2] {
-            /// The permutation looks at the lower four bits of each place, so it is the conversion as well.
-            const FLOATS: [f32; 16] = [
-                -8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0,
-                7.0,
-            ];
-            unsafe {
-                let table = _mm512_loadu_ps(FLOATS.as_ptr());
-                let both = _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()));
-                [
-                    _mm512_permutexvar_ps(both, table),
-                    _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(both), table),
-                ]
-            }
-        }
-        #[inline(always)]
-        unsafe fn fetch(p: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
-        }
-        #[inline(always)]
-        unsafe fn splat_f16(p: *const u8) -> Self::V {
-            unsafe { _mm512_cvtph_ps(_mm256_set1_epi16(p.cast::<i16>().read_unaligned())) }
-        }
-        #[inline(always)]
-        unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_mul_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_max_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: Self::V) {
-            unsafe { _mm512_storeu_ps(p, v) }
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            unsafe { _mm512_fmadd_ps(a, b, c) }
-        }
-        #[inline(always)]
-        unsafe fn fma1(a: f32, b: f32, c: f32) -> f32 {
-            a.mul_add(b, c)
-        }
-        #[inline(always)]
-        unsafe fn sum(v: Self::V) -> f32 {
-            unsafe {
-                let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
-                sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(v), high))
-            }
-        }
-        #[inline(always)]
-        unsafe fn sums<const N: usize>(vectors: [Self::V; N]) -> [f32; N] {
-            let mut sums = [0.0; N];
-            let mut at = 0;
-            while at + 4 <= N {
-                let four = [
-                    vectors[at],
-                    vectors[at + 1],
-                    vectors[at + 2],
-                    vectors[at + 3],
-                ];
-                sums[at..at + 4].copy_from_slice(&unsafe { sums_of_four(four) });
-                at += 4;
-            }
-            for (sum, vector) in sums.iter_mut().zip(vectors).skip(at) {
-                *sum = unsafe { Self::sum(vector) };
-            }
-            sums
-        }
-    }
-
-    /// The halves of two registers onto each other.
     #[inline(always)]
-    unsafe fn halves(a: __m512, b: __m512) -> __m512 {
-        unsafe {
-            _mm512_add_ps(
-                _mm512_shuffle_f32x4::<0x44>(a, b),
-                _mm512_shuffle_f32x4::<0xee>(a, b),
-            )
-        }
-    }
-
-    /// Four sums in the tree of `Simd::sum`, halves onto each other in all four at once.
-    #[inline(always)]
-    unsafe fn sums_of_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
-        unsafe {
-            let (ab, cd) = (halves(a, b), halves(c, d));
-            let quarters = _mm512_add_ps(
-                _mm512_shuffle_f32x4::<0x88>(ab, cd),
-                _mm512_shuffle_f32x4::<0xdd>(ab, cd),
-            );
-            let two = _mm512_add_ps(quarters, _mm512_permute_ps::<0x4e>(quarters));
-            let one = _mm512_add_ps(two, _mm512_permute_ps::<0xb1>(two));
-            let mut lanes = [0.0f32; 16];
-            _mm512_storeu_ps(lanes.as_mut_ptr(), one);
-            [lanes[0], lanes[4], lanes[8], lanes[12]]
+    unsafe fn store_parts(p: *mut f32, stride: usize, v: Self::V) {
+        for (number, part) in v.as_chunks::<4>().0.iter().enumerate() {
+            // SAFETY: the caller gives room for four floats at each of the places.
+            unsafe { Self::part_store(p.add(number * stride), *part) };
         }
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
 

@@ -115,10 +115,10 @@ impl Kernels for GpuKernels {
     fn route(
         &self,
         router_logits: Tensor<2>,
-        correction_bias: Option<&Tensor<1>>,
+        bias: Option<&Tensor<1>>,
         config: &RouterConfig,
     ) -> Routing {
-        self.plain.route(router_logits, correction_bias, config)
+        self.plain.route(router_logits, bias, config)
     }
 
     fn glu(&self, x: &Tensor<2>, weights: &GluWeights, function: ExpertFunction) -> Tensor<2> {

@@ -1,10 +1,16 @@
-//! From a trace to one finished figure.
+//! From a trace to finished figures.
+
+mod caption;
+mod spec;
 
 use std::path::Path;
 
 use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
-use moescope_core::{Measurement, Progress};
+use moescope_core::{AxisKind, Measurement, Progress};
 use moescope_figures::{FigureKind, FigureOptions, Format, find as find_kind, render};
+
+pub use caption::{caption_of, latex_caption_of};
+pub use spec::{FigureSpec, SpecFigure};
 
 use crate::{error::PipelineError, names};
 
@@ -25,9 +31,17 @@ pub struct FigureJob {
 #[must_use]
 pub fn usual_metric(kind: &str) -> &'static str {
     match kind {
+        "co_activation_matrix" => "co_activation",
         "fingerprint_map" => "fingerprint_map",
         "group_matrix" => "jsd",
+        "lag_profile" => "overlap_by_lag",
+        "layer_flow" => "layer_transition",
         "layer_series" => "mutual_information",
+        "lollipop" => "domain_specialization",
+        "position_profile" => "position_profile",
+        "reliability_curve" => "label_drift",
+        "saturation_curves" => "router_saturation",
+        "vocabulary_table" => "top_tokens",
         _ => "assignment_share",
     }
 }
@@ -51,8 +65,8 @@ impl FigureJob {
         )
     }
 
-    /// Draws and writes the figure in the format that the file's name asks for, and a caption with all protocol facts
-    /// beside it (`NAME.txt`).
+    /// Draws and writes the figure in the format that the file's name asks for, and captions with all protocol facts
+    /// beside it (`NAME.txt`, and `NAME.tex` for LaTeX).
     ///
     /// # Errors
     /// As [`Self::draw`], and when a file cannot be written.
@@ -90,26 +104,28 @@ pub fn kind(name: &str) -> Result<&'static dyn FigureKind, PipelineError> {
 /// Draws the first of a metric's measurements that the kind can show.
 fn draw_first(
     kind: &dyn FigureKind,
-    measurements: Vec<Measurement>,
+    mut measurements: Vec<Measurement>,
     options: &FigureOptions,
 ) -> Result<(String, Measurement), PipelineError> {
     let mut refusal = None;
     // A metric may give several tables, e.g. maps and their quality; the last map is the one to show first.
     let wanted = options.variant.as_deref();
-    for measurement in measurements {
-        if wanted.is_some_and(|name| measurement.title.ends_with(&format!("({name})"))) {
+    let is_named = |measurement: &Measurement| {
+        wanted.is_some_and(|name| measurement.title.ends_with(&format!("({name})")))
+    };
+    for index in 0..measurements.len() {
+        if is_named(&measurements[index]) {
             let options = FigureOptions {
                 variant: None,
                 ..options.clone()
             };
-            return Ok((kind.draw_svg(&measurement, &options)?, measurement));
+            let svg = kind.draw_svg_of(&measurements, index, &options)?;
+            return Ok((svg, measurements.swap_remove(index)));
         }
-        match kind.draw_svg(&measurement, options) {
-            Ok(svg)
-                if wanted.is_none()
-                    || measurement.axis(moescope_core::AxisKind::Variant).is_some() =>
-            {
-                return Ok((svg, measurement));
+        let has_variants = measurements[index].axis(AxisKind::Variant).is_some();
+        match kind.draw_svg_of(&measurements, index, options) {
+            Ok(svg) if wanted.is_none() || has_variants => {
+                return Ok((svg, measurements.swap_remove(index)));
             }
             Ok(_) => {}
             Err(error) => refusal = refusal.or(Some(error)),
@@ -121,7 +137,7 @@ fn draw_first(
     ))
 }
 
-/// Writes one format of a drawn figure, with its caption beside it.
+/// Writes one format of a drawn figure, with its captions beside it.
 pub(crate) fn write_figure(
     svg: &str,
     format: Format,
@@ -132,24 +148,17 @@ pub(crate) fn write_figure(
     let bytes = render(svg, format, options)?;
     std::fs::write(out, bytes)
         .map_err(|source| PipelineError::io("write the figure", out, source))?;
-    let caption = out.with_extension("txt");
-    std::fs::write(&caption, caption_of(measurement))
-        .map_err(|source| PipelineError::io("write the caption", &caption, source))
-}
-
-/// Everything that a reader must know to repeat and to doubt the figure.
-#[must_use]
-pub fn caption_of(measurement: &Measurement) -> String {
-    let mut text = format!(
-        "{} ({}).\n{}.\n",
-        measurement.title,
-        measurement.unit,
-        measurement.protocol.line()
-    );
-    for note in &measurement.protocol.notes {
-        text.push_str("Note: ");
-        text.push_str(note);
-        text.push('\n');
+    let captions = [
+        ("txt", caption_of(measurement)),
+        (
+            "tex",
+            latex_caption_of(measurement, options.title.as_deref()),
+        ),
+    ];
+    for (ending, text) in captions {
+        let caption = out.with_extension(ending);
+        std::fs::write(&caption, text)
+            .map_err(|source| PipelineError::io("write the caption", &caption, source))?;
     }
-    text
+    Ok(())
 }

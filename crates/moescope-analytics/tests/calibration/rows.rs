@@ -1,0 +1,308 @@
+//! What is tested on which simulation: every metric of the catalogue, and single rows for what needs a request of its own.
+
+use std::collections::BTreeMap;
+
+use moescope_analytics::{AnalyticsError, Control, MeasureRequest, catalogue, find};
+use moescope_core::{Measurement, NoProgress};
+
+use crate::{
+    families::{cells, intervals, rejections},
+    simulate::Simulation,
+};
+
+/// Rows for requests that differ from the default: metric, variant (empty for all values), the difference, and its name.
+type Special = (
+    &'static str,
+    &'static str,
+    fn(&mut MeasureRequest),
+    &'static str,
+);
+
+fn contrast(request: &mut MeasureRequest) {
+    request.contrast = Some(("math".into(), "physics".into()));
+}
+
+fn match_genre(request: &mut MeasureRequest) {
+    request.match_on = vec![Control::Label("genre".into())];
+}
+
+fn given_genre(request: &mut MeasureRequest) {
+    request.given = vec![Control::Label("genre".into())];
+}
+
+fn by_document(request: &mut MeasureRequest) {
+    request.scope.weighting = moescope_core::Weighting::Document;
+}
+
+/// Where nothing depends on the label, beside every metric of the catalogue.
+const NULL: &[Special] = &[
+    ("assignment_share", "", contrast, " --contrast"),
+    ("routing_entropy", "", contrast, " --contrast"),
+    ("first_choice_repetition", "", contrast, " --contrast"),
+    (
+        "mutual_information",
+        "",
+        by_document,
+        " --weighting document",
+    ),
+];
+
+/// Where words depend on the label and nothing else does.
+const WORDS: &[Special] = &[
+    (
+        "conditional_mutual_information",
+        "",
+        |_| {},
+        ", labels with words of their own",
+    ),
+    (
+        "variance_partition",
+        "discipline_beyond_the_rest",
+        |_| {},
+        ", labels with words of their own",
+    ),
+];
+
+/// Where genres depend on the label and nothing else does.
+const GENRES: &[Special] = &[
+    (
+        "mutual_information",
+        "",
+        match_genre,
+        " --match genre, labels with genres of their own",
+    ),
+    (
+        "jsd",
+        "",
+        match_genre,
+        " --match genre, labels with genres of their own",
+    ),
+    (
+        "assignment_share",
+        "",
+        match_genre,
+        " --match genre, labels with genres of their own",
+    ),
+    (
+        "conditional_mutual_information",
+        "",
+        given_genre,
+        " --given genre, labels with genres of their own",
+    ),
+    (
+        "variance_partition",
+        "discipline_beyond_the_rest",
+        |_| {},
+        ", labels with genres of their own",
+    ),
+];
+
+/// Where the label matters, beside every metric of the catalogue.
+const EFFECT: &[Special] = &[
+    ("assignment_share", "", contrast, " --contrast"),
+    ("routing_entropy", "", contrast, " --contrast"),
+    ("first_choice_repetition", "", contrast, " --contrast"),
+    ("mutual_information", "", match_genre, " --match genre"),
+    (
+        "conditional_mutual_information",
+        "",
+        given_genre,
+        " --given genre",
+    ),
+];
+
+/// Metrics whose value depends on the number of documents, so that the truth is the mean over traces of the same size.
+const OF_SIZE: &[&str] = &[
+    "fingerprint_knn",
+    "fingerprint_logistic",
+    "fingerprint_separation",
+    "profile_identification",
+];
+
+/// Maps take long and have neither intervals nor nulls.
+const LEFT_OUT: &[&str] = &["fingerprint_map"];
+
+/// What one trace says: whether the null was rejected, or a value with its interval.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Rejected(bool),
+    Interval { value: f64, low: f64, high: f64 },
+}
+
+/// Everything to be measured on the traces of one simulation.
+pub(crate) struct Plan {
+    pub(crate) simulation: Simulation,
+    specials: &'static [Special],
+    has_catalogue: bool,
+    pub(crate) looks_at: LooksAt,
+}
+
+/// What of a measurement counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LooksAt {
+    /// Whether any corrected p is at most 0.05.
+    Nulls,
+    /// Whether intervals cover.
+    Intervals,
+}
+
+pub(crate) const PLANS: &[Plan] = &[
+    Plan {
+        simulation: Simulation::NULL,
+        specials: NULL,
+        has_catalogue: true,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::WORDS,
+        specials: WORDS,
+        has_catalogue: false,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::GENRES,
+        specials: GENRES,
+        has_catalogue: false,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::EFFECT,
+        specials: EFFECT,
+        has_catalogue: true,
+        looks_at: LooksAt::Intervals,
+    },
+];
+
+impl Plan {
+    /// The name of every row with what this trace says of it.
+    pub(crate) fn outcomes(&self, seed: u64) -> Vec<(String, Outcome)> {
+        let (resamples, permutations) = match self.looks_at {
+            LooksAt::Nulls => (0, 99),
+            LooksAt::Intervals => (300, 30),
+        };
+        let request = MeasureRequest {
+            resamples,
+            permutations,
+            seed,
+            ..MeasureRequest::default()
+        };
+        let mut rows = Vec::new();
+        for (metric, variant, name, found) in self.measure(self.simulation, seed, &request) {
+            for found in found {
+                rows.extend(match self.looks_at {
+                    LooksAt::Nulls => rejections(&found, variant, &metric, name),
+                    LooksAt::Intervals => intervals(&found, &metric, name),
+                });
+            }
+        }
+        rows
+    }
+
+    /// The values that intervals shall cover: those of a trace of a hundred times as many groups.
+    pub(crate) fn truths(&self) -> BTreeMap<String, f64> {
+        let large = Simulation {
+            groups: 100 * self.simulation.groups,
+            ..self.simulation
+        };
+        // The permutation mean is all but 0 there, and is needed for values that it is subtracted from.
+        let request = MeasureRequest {
+            resamples: 0,
+            permutations: 20,
+            ..MeasureRequest::default()
+        };
+        let mut truths = BTreeMap::new();
+        for (metric, _, name, found) in self.measure(large, 0, &request) {
+            for found in found.iter().filter(|_| !OF_SIZE.contains(&metric.as_str())) {
+                for (cell, row) in cells(found, &metric, name) {
+                    truths.insert(row, found.values[cell]);
+                }
+            }
+        }
+        truths
+    }
+
+    /// Metric, variant, name of the request and what was found.
+    fn measure(
+        &self,
+        simulation: Simulation,
+        seed: u64,
+        request: &MeasureRequest,
+    ) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+        let data = &simulation.trace(seed);
+        let names = catalogue().iter().map(|metric| metric.about().name);
+        let of_catalogue = names
+            .filter(|name| self.has_catalogue && !LEFT_OUT.contains(name))
+            // Quadratic in documents, and their truth is found otherwise.
+            .filter(|name| data.documents().len() < 1000 || !OF_SIZE.contains(name))
+            .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));
+        let mut all: Vec<(String, &str, &str, Vec<Measurement>)> = of_catalogue
+            .chain(self.specials.iter().copied())
+            .filter_map(|(metric, variant, change, name)| {
+                let mut request = request.clone();
+                change(&mut request);
+                match find(metric).unwrap().measure(data, &request, &NoProgress) {
+                    Ok(found) => Some((metric.to_owned(), variant, name, found)),
+                    // `not_simulated` lists them.
+                    Err(AnalyticsError::MissingInput { .. }) => None,
+                    Err(error) => panic!("{metric}{name}: {error}"),
+                }
+            })
+            .collect();
+        if self.looks_at == LooksAt::Intervals {
+            all.extend(paired(simulation, seed, request));
+        }
+        all
+    }
+}
+
+/// Two computations of the same documents: the first table of each quantity.
+fn paired(
+    simulation: Simulation,
+    seed: u64,
+    request: &MeasureRequest,
+) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+    let request = MeasureRequest {
+        by: "all".into(),
+        ..request.clone()
+    };
+    let comparison = simulation.comparison(seed);
+    let found = comparison.measure(&request, &NoProgress).unwrap();
+    let mut first: BTreeMap<String, Measurement> = BTreeMap::new();
+    for found in found {
+        first.entry(found.metric.clone()).or_insert(found);
+    }
+    first
+        .into_iter()
+        .map(|(metric, found)| (format!("compare-weights: {metric}"), "", "", vec![found]))
+        .collect()
+}
+
+/// The metrics that have no row, with the reason.
+pub(crate) fn not_simulated() -> Vec<(&'static str, String)> {
+    let data = Simulation::NULL.trace(1);
+    let request = MeasureRequest {
+        resamples: 100,
+        permutations: 20,
+        ..MeasureRequest::default()
+    };
+    let reason = |name: &'static str| {
+        if LEFT_OUT.contains(&name) {
+            return Some("takes long, and has neither intervals nor nulls".to_owned());
+        }
+        match find(name).unwrap().measure(&data, &request, &NoProgress) {
+            Err(error) => Some(error.to_string()),
+            Ok(found)
+                if found
+                    .iter()
+                    .all(|f| f.intervals.is_none() && f.nulls.is_none()) =>
+            {
+                Some("has neither intervals nor nulls".to_owned())
+            }
+            Ok(_) => None,
+        }
+    };
+    let names = catalogue().iter().map(|metric| metric.about().name);
+    names
+        .filter_map(|name| Some((name, reason(name)?)))
+        .collect()
+}

@@ -1,0 +1,203 @@
+//! Traces whose truth is known: labels that matter or not, words and genres that do, documents with preferences of their own.
+
+use moescope_analytics::{
+    ComparedDocument, ExpertsOrder, MemoryDocument, RoutingComparison, TraceData,
+};
+use moescope_core::{DecisionBatch, ModelSpec, Phase, Sample, TokenDivergence};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::common::{NAMES, model, normal, sample, token};
+
+/// Experts per layer; two are chosen.
+const EXPERTS: u16 = 8;
+const LAYERS: u16 = 2;
+/// Tokens that were given, and tokens that were generated after them.
+const GIVEN: u32 = 24;
+const GENERATED: u32 = 8;
+const VOCABULARY: u32 = 16;
+
+/// What decides the routing of a simulated trace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Simulation {
+    pub(crate) labels: usize,
+    /// Groups of one document each, per label.
+    pub(crate) groups: usize,
+    /// How much the label raises the logit of its favourite expert.
+    pub(crate) effect: f32,
+    /// Whether labels differ in their words, by which tokens are routed in every simulation.
+    pub(crate) has_own_words: bool,
+    /// Whether labels differ in their genres, and genres in their routing.
+    pub(crate) has_own_genres: bool,
+}
+
+impl Simulation {
+    /// Nothing depends on the label.
+    pub(crate) const NULL: Self = Self {
+        labels: 2,
+        groups: 8,
+        effect: 0.0,
+        has_own_words: false,
+        has_own_genres: false,
+    };
+    /// Only the words depend on the label.
+    pub(crate) const WORDS: Self = Self {
+        groups: 10,
+        has_own_words: true,
+        ..Self::NULL
+    };
+    /// Only the genre depends on the label: two thirds of one label, one third of the other.
+    pub(crate) const GENRES: Self = Self {
+        groups: 12,
+        has_own_genres: true,
+        ..Self::NULL
+    };
+    /// The label matters.
+    pub(crate) const EFFECT: Self = Self {
+        groups: 30,
+        effect: 0.7,
+        ..Self::NULL
+    };
+
+    /// One trace; documents share the router's preferences, which depend on the token, and each adds its own.
+    pub(crate) fn trace(self, seed: u64) -> TraceData {
+        let documents = self.documents(seed);
+        TraceData::in_memory(model(LAYERS, EXPERTS, 2), ExpertsOrder::ByWeight, documents).unwrap()
+    }
+
+    /// The same documents beside a variant of the router, whose logits are off by more in some documents than in others.
+    pub(crate) fn comparison(self, seed: u64) -> RoutingComparison {
+        let model = model(LAYERS, EXPERTS, 2);
+        let documents = self.documents(seed);
+        let samples = documents.iter().map(|document| document.sample.clone());
+        let mut comparison =
+            RoutingComparison::new(model.clone(), vec!["variant".into()], samples.collect());
+        let mut rng = ChaCha8Rng::seed_from_u64(!seed);
+        for (place, document) in documents.iter().enumerate() {
+            let reference = document.decisions.as_ref().unwrap();
+            let scale = 0.2 * (0.5 * normal(&mut rng)).exp();
+            let mut variant = DecisionBatch::new(usize::from(EXPERTS), 2);
+            for row in 0..reference.len() {
+                let logits = reference.logits(row).unwrap().iter();
+                let logits: Vec<f32> = logits.map(|x| x + scale * normal(&mut rng)).collect();
+                choose(
+                    &mut variant,
+                    reference.position[row],
+                    reference.moe_layer[row],
+                    &logits,
+                    &model,
+                );
+            }
+            let divergences: Vec<TokenDivergence> = (0..GIVEN + GENERATED)
+                .map(|_| TokenDivergence {
+                    kl_nats: f64::from((scale * normal(&mut rng)).powi(2)),
+                    is_prediction_changed: rng.random_bool(f64::from(scale.min(0.5))),
+                    surprisals: Some((2.0, 2.0 + f64::from(scale * normal(&mut rng)))),
+                })
+                .collect();
+            let compared = ComparedDocument {
+                counted: &[true; (GIVEN + GENERATED) as usize],
+                reference,
+                variant: &variant,
+                divergences: &divergences,
+            };
+            comparison.add(0, place, &compared);
+        }
+        comparison
+    }
+
+    fn documents(self, seed: u64) -> Vec<MemoryDocument> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut documents = Vec::new();
+        for (label, name) in NAMES.iter().enumerate().take(self.labels) {
+            for group in 0..self.groups {
+                let id = format!("{name}-{group:04}");
+                let is_abstract = if self.has_own_genres {
+                    (group % 3 == 0) == (label == 0)
+                } else {
+                    group % 2 == 0
+                };
+                let meta = Sample {
+                    genre: Some(if is_abstract { "abstract" } else { "textbook" }.into()),
+                    ..sample(&id, name, &id)
+                };
+                documents.push(self.document(meta, label, is_abstract, &mut rng));
+            }
+        }
+        documents
+    }
+
+    fn document(
+        self,
+        meta: Sample,
+        label: usize,
+        is_abstract: bool,
+        rng: &mut ChaCha8Rng,
+    ) -> MemoryDocument {
+        /// Standard deviations of what a document prefers, of a token's noise, and how much of that stays for the next token.
+        const OWN: f32 = 0.4;
+        const NOISE: f32 = 0.8;
+        const KEPT: f32 = 0.5;
+        let model = model(LAYERS, EXPERTS, 2);
+        let slots = usize::from(LAYERS * EXPERTS);
+        let experts = usize::from(EXPERTS);
+        let mut preferences: Vec<f32> = (0..slots).map(|_| OWN * normal(rng)).collect();
+        for of_layer in preferences.chunks_mut(experts) {
+            of_layer[label] += self.effect;
+            of_layer[4] += if self.has_own_genres && is_abstract {
+                0.8
+            } else {
+                0.0
+            };
+        }
+        let mut noise = vec![0.0f32; slots];
+        let mut batch = DecisionBatch::new(experts, 2);
+        let mut tokens = Vec::new();
+        for position in 0..GIVEN + GENERATED {
+            let mut id = rng.random_range(0..VOCABULARY);
+            if self.has_own_words && rng.random_bool(0.4) {
+                id = id % 5 + 5 * u32::try_from(label).unwrap();
+            }
+            let mut row = token(position, id);
+            row.phase = Some(if position < GIVEN {
+                Phase::Prefill
+            } else {
+                Phase::Decode
+            });
+            row.surprisal = Some(2.0 + 0.5 * normal(rng).abs());
+            row.predicted_id = Some(rng.random_range(0..VOCABULARY));
+            tokens.push(row);
+            for place in 0..LAYERS {
+                let start = usize::from(place) * experts;
+                let logits: Vec<f32> = (start..start + experts)
+                    .map(|slot| {
+                        noise[slot] = KEPT * noise[slot] + NOISE * normal(rng);
+                        let is_own = slot - start == id as usize % experts;
+                        preferences[slot] + noise[slot] + if is_own { 1.0 } else { 0.0 }
+                    })
+                    .collect();
+                choose(&mut batch, position, place, &logits, &model);
+            }
+        }
+        MemoryDocument::from_decisions(&model, meta, tokens, batch)
+    }
+}
+
+/// Adds the decision that logits lead to.
+fn choose(batch: &mut DecisionBatch, position: u32, place: u16, logits: &[f32], model: &ModelSpec) {
+    let mut order: Vec<u16> = (0..EXPERTS).collect();
+    order.sort_by(|a, b| logits[usize::from(*b)].total_cmp(&logits[usize::from(*a)]));
+    let (a, b) = (logits[usize::from(order[0])], logits[usize::from(order[1])]);
+    let first = 1.0 / (1.0 + (b - a).exp());
+    let layer = model.moe_layers[usize::from(place)];
+    let weights = [first, 1.0 - first];
+    batch.push_decision(
+        position,
+        layer,
+        place,
+        &order[..2],
+        &weights,
+        logits,
+        &model.gating,
+    );
+}

@@ -1,0 +1,77 @@
+//! What holds for every metric of the catalogue.
+
+use moescope_analytics::{MeasureRequest, TraceData, catalogue};
+use moescope_core::{AxisKind, Measurement, NoProgress};
+
+use crate::common::{Synthetic, quick};
+
+/// Every metric with this request, unless it refuses a contrast in words.
+fn each_that_can(data: &TraceData, request: &MeasureRequest, check: impl Fn(&Measurement)) {
+    let mut able = 0;
+    for metric in catalogue() {
+        match metric.measure(data, request, &NoProgress) {
+            Ok(found) => {
+                able += 1;
+                found.iter().for_each(&check);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains("contrast"),
+                    "{}: {error}",
+                    metric.about().name
+                );
+            }
+        }
+    }
+    assert!(able > 10);
+}
+
+#[test]
+fn every_metric_compares_by_any_column_and_two_labels_of_it() {
+    let data = Synthetic::default().data();
+    let by_genre = MeasureRequest {
+        by: "genre".into(),
+        ..quick()
+    };
+    let contrast = MeasureRequest {
+        contrast: Some(("textbook".into(), "abstract".into())),
+        ..by_genre.clone()
+    };
+    for (request, is_contrast) in [(by_genre, false), (contrast, true)] {
+        each_that_can(&data, &request, |found| {
+            let name = &found.metric;
+            assert_eq!(found.protocol.by, "genre", "{name}");
+            if let Some((_, labels)) = found.axis(AxisKind::Group) {
+                // A contrast is a difference of the first label from the second, in its order.
+                let expected: &[&str] = if is_contrast {
+                    &["textbook"]
+                } else {
+                    &["abstract", "textbook"]
+                };
+                assert_eq!(labels.labels, expected, "{name}");
+            }
+        });
+    }
+}
+
+#[test]
+fn every_tested_value_comes_with_the_power_of_its_design() {
+    each_that_can(&Synthetic::default().data(), &quick(), |found| {
+        let has_power = found
+            .protocol
+            .notes
+            .iter()
+            .any(|note| note.starts_with("power:"));
+        let is_tested = found
+            .nulls
+            .as_ref()
+            .is_some_and(|nulls| nulls.iter().any(Option::is_some));
+        assert!(
+            has_power || !is_tested,
+            "{}: {:?}",
+            found.metric,
+            found.protocol.notes
+        );
+    });
+}

@@ -1,0 +1,180 @@
+//! Inputs of a product in the order in which they are multiplied.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        lines::Lines,
+        output::SharedOut,
+        simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
+    },
+    few::FEW,
+    source::part_or_whole,
+};
+use crate::blocks::BLOCK;
+
+/// Rows of a tile of inputs.
+pub(super) const TILE_ROWS: usize = 4;
+/// Most inputs of a chunk, of which a part is in the first-level cache at a time.
+const DEPTH: usize = 2048;
+/// Rows per piece.
+const PIECE_ROWS: usize = 128;
+/// Values below which threads cost more than they bring.
+const SERIAL_BELOW: usize = 32 * 1024;
+
+/// Inputs that are multiplied before the next row's, of `padded` in all: equal chunks of a tile of inputs of which one
+/// part stays in the first-level cache, and of a task's weights, which stay in the second.
+pub(super) fn chunk_len<S: Simd>(padded: usize) -> usize {
+    let most = if S::PARTS == 1 { DEPTH / 2 } else { DEPTH };
+    // Whole blocks of weights, wherever a chunk begins.
+    let chunks = padded.div_ceil(most);
+    padded.div_ceil(chunks).next_multiple_of(BLOCK).min(padded)
+}
+
+/// Cuts a run of rows into the pieces that tasks multiply.
+pub(crate) fn pieces(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(PIECE_ROWS)
+        .map(move |first| first..(first + PIECE_ROWS).min(end))
+}
+
+/// `[n, k]`, cut into pieces of rows.
+///
+/// A piece of more than [`FEW`] rows lies tile by tile (four rows, or what is left), a tile chunk by chunk ([`chunk_len`]
+/// inputs, or what is left), a chunk by the registers of sixteen inputs, and of each register all steps of all rows. So
+/// a tile is read from front to end. Rows are filled up with zeros to a multiple of sixteen.
+pub(crate) struct Inputs<'a> {
+    values: Values<'a>,
+    /// Floats per row.
+    stride: usize,
+}
+
+enum Values<'a> {
+    AsTheyAre(&'a [f32]),
+    Arranged(Lines),
+}
+
+/// A piece of [`Inputs`].
+#[derive(Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) stride: usize,
+}
+
+impl<'a> Inputs<'a> {
+    /// A few rows as they are.
+    pub(super) fn few(x: &'a [f32], k: usize) -> Self {
+        Self {
+            values: Values::AsTheyAre(x),
+            stride: k,
+        }
+    }
+
+    /// Arranges the rows of `pieces`, which cover all rows in order; `fill` writes one row of `k` inputs.
+    pub(crate) fn arranged(
+        set: InstructionSet,
+        pieces: &[Range<usize>],
+        k: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let stride = k.next_multiple_of(LANES);
+        let rows = pieces.last().map_or(0, |piece| piece.end);
+        let mut values = Lines::zeros(rows * stride);
+        let shared = SharedOut::new(&mut values);
+        let tiles: Vec<(Range<usize>, bool)> = pieces
+            .iter()
+            .flat_map(|piece| {
+                let (end, is_few) = (piece.end, piece.len() <= FEW);
+                let firsts = piece.clone().step_by(TILE_ROWS);
+                firsts.map(move |first| (first..(first + TILE_ROWS).min(end), is_few))
+            })
+            .collect();
+        let work = |plain: &mut Vec<f32>, (tile, is_few): (Range<usize>, bool)| {
+            // SAFETY: every tile has its own rows.
+            let out = unsafe { shared.range(tile.start * stride, tile.len() * stride) };
+            if is_few {
+                for (row, out) in tile.zip(out.chunks_mut(stride)) {
+                    fill(row, &mut out[..k]);
+                }
+            } else {
+                plain.resize(TILE_ROWS * k, 0.0);
+                let rows = tile.len();
+                for (row, plain) in tile.zip(plain.chunks_mut(k)) {
+                    fill(row, plain);
+                }
+                with_simd(
+                    set,
+                    Arrange {
+                        plain,
+                        k,
+                        rows,
+                        out,
+                    },
+                );
+            }
+        };
+        if rows * k < SERIAL_BELOW {
+            let mut plain = Vec::new();
+            tiles.into_iter().for_each(|tile| work(&mut plain, tile));
+        } else {
+            tiles.into_par_iter().for_each_init(Vec::new, work);
+        }
+        Self {
+            values: Values::Arranged(values),
+            stride,
+        }
+    }
+
+    /// One of the pieces that these inputs were cut into.
+    pub(crate) fn piece(&self, rows: Range<usize>) -> Piece<'_> {
+        let values: &[f32] = match &self.values {
+            Values::AsTheyAre(values) => values,
+            Values::Arranged(values) => values,
+        };
+        Piece {
+            values: &values[rows.start * self.stride..rows.end * self.stride],
+            rows: rows.len(),
+            stride: self.stride,
+        }
+    }
+}
+
+/// Puts the rows of a tile into their order.
+struct Arrange<'a> {
+    /// `[rows, k]`
+    plain: &'a [f32],
+    k: usize,
+    rows: usize,
+    out: &'a mut [f32],
+}
+
+impl SimdTask for Arrange<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let width = LANES / S::PARTS;
+        let padded = self.k.next_multiple_of(LANES);
+        assert!(self.plain.len() >= self.rows * self.k && self.out.len() == self.rows * padded);
+        let chunk = chunk_len::<S>(padded);
+        for first in (0..padded).step_by(chunk) {
+            let steps = chunk.min(padded - first) / LANES;
+            for r in 0..self.rows {
+                for step in 0..steps {
+                    let at = first + step * LANES;
+                    // SAFETY: `at` is below k, and the chunk's places are within the tile's output.
+                    unsafe {
+                        let from = self.plain.as_ptr().add(r * self.k + at);
+                        let x = part_or_whole::<S>(from, LANES.min(self.k - at));
+                        let chunk = self.out.as_mut_ptr().add(first * self.rows);
+                        let to = chunk.add((step * self.rows + r) * width);
+                        S::store_parts(to, steps * self.rows * width, x);
+                    }
+                }
+            }
+        }
+    }
+}

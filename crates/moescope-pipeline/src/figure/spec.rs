@@ -1,0 +1,334 @@
+//! Figures as a file: what is measured, what is drawn, and where it goes, so that a figure can be made again.
+
+mod paths;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
+use moescope_core::Progress;
+use moescope_figures::{FigureOptions, Format};
+use serde::{Deserialize, Serialize};
+
+use super::{FigureJob, kind, usual_metric, write_figure};
+use crate::{error::PipelineError, names};
+use paths::{inside, relative_to};
+
+/// Figures with what they are made of, as a TOML file has them.
+///
+/// Paths of traces are relative to the file's folder, and so are those of the figures.
+/// A figure's own `trace` and `measure` stand in place of those of the file as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureSpec {
+    /// The trace of every figure that names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<PathBuf>,
+    /// What is measured for every figure that does not say so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<MeasureRequest>,
+    /// The figures.
+    #[serde(rename = "figure")]
+    pub figures: Vec<SpecFigure>,
+}
+
+/// One figure of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecFigure {
+    /// The kind's name; see [`moescope_figures::catalogue`].
+    pub kind: String,
+    /// The metric to draw; without one, the kind's usual metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// The trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<PathBuf>,
+    /// The files to write; their endings are the formats.
+    pub out: Vec<PathBuf>,
+    /// What is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<MeasureRequest>,
+    /// What the figure looks like.
+    #[serde(default)]
+    pub look: FigureOptions,
+}
+
+impl FigureSpec {
+    /// The file of one figure: `trace` and `out` are as seen from where the program runs, `file` is where the
+    /// specification will be.
+    ///
+    /// # Errors
+    /// When a path cannot be followed, or the figure is not written below the specification's folder.
+    pub fn of_job(
+        job: &FigureJob,
+        trace: &Path,
+        out: &Path,
+        file: &Path,
+    ) -> Result<Self, PipelineError> {
+        let folder = folder_of(file);
+        let metric = job.metric.as_deref().unwrap_or(usual_metric(&job.kind));
+        Ok(Self {
+            trace: None,
+            measure: None,
+            figures: vec![SpecFigure {
+                kind: job.kind.clone(),
+                metric: Some(metric.to_owned()),
+                trace: Some(relative_to(folder, trace)?),
+                out: vec![inside(&relative_to(folder, out)?).map_err(|error| {
+                    PipelineError::Settings(format!(
+                        "{error}; write the specification beside the figure or above it: {}",
+                        file.display()
+                    ))
+                })?],
+                measure: Some(job.request.clone()),
+                look: job.options.clone(),
+            }],
+        })
+    }
+
+    /// Reads a file and checks everything that can be checked without a trace.
+    ///
+    /// # Errors
+    /// When the file cannot be read or parsed, a key is unknown (near ones are suggested), a kind or metric does not
+    /// exist, an option is out of range, or a figure would be written outside the file's folder or over another.
+    pub fn read(path: &Path) -> Result<Self, PipelineError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| PipelineError::io("read the specification", path, source))?;
+        Self::parse(&text).map_err(|error| match error {
+            PipelineError::Settings(reason) => {
+                PipelineError::Settings(format!("{reason}: {}", path.display()))
+            }
+            other => other,
+        })
+    }
+
+    /// As [`Self::read`], of a text.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str) -> Result<Self, PipelineError> {
+        let spec: Self = toml::from_str(text).map_err(|error| {
+            let hint = suggestion(error.message());
+            let told = error.to_string();
+            PipelineError::Settings(format!(
+                "cannot read the specification: {}{hint}",
+                told.trim_end()
+            ))
+        })?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// When a number has no place in TOML (a seed of 2⁶³ or more).
+    pub fn to_toml(&self) -> Result<String, PipelineError> {
+        toml::to_string(self).map_err(|error| {
+            PipelineError::Settings(format!("cannot write the specification: {error}"))
+        })
+    }
+
+    /// Draws all figures into `out`, or below the specification's own `folder`; returns the files of the figures.
+    ///
+    /// # Errors
+    /// As [`FigureJob::draw`], with the number of the figure, and when a file cannot be written.
+    pub fn draw(
+        &self,
+        folder: &Path,
+        out: Option<&Path>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<PathBuf>, PipelineError> {
+        let base = out.unwrap_or(folder);
+        let mut written = Vec::new();
+        let mut opened: Option<(PathBuf, TraceData)> = None;
+        for figure in &self.figures {
+            let trace = folder.join(self.trace_of(figure)?);
+            let data = match opened.take() {
+                Some((path, data)) if path == trace => data,
+                _ => TraceData::open(&trace)?,
+            };
+            let job = FigureJob {
+                kind: figure.kind.clone(),
+                metric: figure.metric.clone(),
+                request: self.measure_of(figure),
+                options: figure.look.clone(),
+            };
+            let (svg, measurement) = job.draw(&data, progress)?;
+            for name in &figure.out {
+                let path = base.join(inside(name)?);
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent)
+                        .map_err(|source| PipelineError::io("make the folder", parent, source))?;
+                }
+                let format = Format::from_path(&path)?;
+                write_figure(&svg, format, &path, &measurement, &job.options)?;
+                written.push(path);
+            }
+            opened = Some((trace, data));
+        }
+        Ok(written)
+    }
+
+    fn trace_of<'s>(&'s self, figure: &'s SpecFigure) -> Result<&'s Path, PipelineError> {
+        figure.trace.as_deref().or(self.trace.as_deref()).ok_or_else(|| {
+            PipelineError::Settings(format!(
+                "the figure '{}' has no trace; give it one, or give `trace` at the top of the file",
+                figure.kind
+            ))
+        })
+    }
+
+    fn measure_of(&self, figure: &SpecFigure) -> MeasureRequest {
+        let own = figure.measure.as_ref().or(self.measure.as_ref());
+        own.cloned().unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), PipelineError> {
+        let mut taken = BTreeSet::new();
+        for figure in &self.figures {
+            kind(&figure.kind)?;
+            find_metric(
+                figure
+                    .metric
+                    .as_deref()
+                    .unwrap_or(usual_metric(&figure.kind)),
+            )?;
+            self.trace_of(figure)?;
+            self.measure_of(figure).check()?;
+            figure.look.check()?;
+            if figure.out.is_empty() {
+                return Err(PipelineError::Settings(format!(
+                    "the figure '{}' has no file in `out`; name one, e.g. out = [\"figure.pdf\"]",
+                    figure.kind
+                )));
+            }
+            for out in &figure.out {
+                Format::from_path(out)?;
+                if !taken.insert(inside(out)?) {
+                    return Err(PipelineError::Settings(format!(
+                        "two figures would be written to {}; give each its own name",
+                        out.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a specification's file.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A near name for an unknown key, from the words of the parser: "unknown field `x`, expected one of `a`, `b`".
+fn suggestion(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field ") else {
+        return String::new();
+    };
+    let mut words = rest.split('`').skip(1).step_by(2);
+    let typed = words.next().unwrap_or_default();
+    let known: Vec<&str> = words.collect();
+    names::did_you_mean(typed, &known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r#"
+trace = "my-trace"
+
+[measure]
+resamples = 200
+
+[[figure]]
+kind = "group_matrix"
+out = ["figures/matrix.svg", "figures/matrix.pdf"]
+
+[[figure]]
+kind = "layer_series"
+metric = "mutual_information"
+trace = "../other"
+out = ["series.png"]
+measure = { by = "genre", scope = { layers = "0,5-8" } }
+look = { width_mm = 85.0, highlight = ["law"] }
+"#;
+
+    fn refused(text: &str, wanted: &str) {
+        let error = FigureSpec::parse(text).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+
+    #[test]
+    fn a_file_has_several_figures_and_what_they_share() {
+        let spec = FigureSpec::parse(TWO).unwrap();
+        let [matrix, series] = spec.figures.as_slice() else {
+            panic!("two figures");
+        };
+        assert_eq!(spec.trace_of(matrix).unwrap(), Path::new("my-trace"));
+        assert_eq!(spec.measure_of(matrix).resamples, 200);
+        assert_eq!(spec.trace_of(series).unwrap(), Path::new("../other"));
+        // A figure's own measure replaces that of the file as a whole.
+        let own = spec.measure_of(series);
+        assert_eq!((own.by.as_str(), own.resamples), ("genre", 1000));
+        assert_eq!(own.scope.layers.to_string(), "0,5-8");
+        assert_eq!(series.look.highlight, ["law"]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_the_same() {
+        let spec = FigureSpec::parse(TWO).unwrap();
+        let text = spec.to_toml().unwrap();
+        assert_eq!(FigureSpec::parse(&text).unwrap(), spec);
+        assert_eq!(FigureSpec::parse(&text).unwrap().to_toml().unwrap(), text);
+    }
+
+    #[test]
+    fn unknown_keys_are_answered_with_near_ones() {
+        refused(
+            &TWO.replace("width_mm", "width"),
+            "did you mean 'width_mm'?",
+        );
+        refused(
+            &TWO.replace("resamples", "resample"),
+            "did you mean 'resamples'?",
+        );
+        refused(&TWO.replace("layers", "layer"), "did you mean 'layers'?");
+        refused(
+            &TWO.replace("group_matrix", "group_matrx"),
+            "did you mean 'group_matrix'?",
+        );
+        refused(
+            &TWO.replace("mutual_information", "mutual_info"),
+            "mutual_information",
+        );
+    }
+
+    #[test]
+    fn figures_stay_in_their_folder_and_apart() {
+        refused(
+            &TWO.replace("series.png", "../series.png"),
+            "below the folder",
+        );
+        refused(
+            &TWO.replace("series.png", "/tmp/series.png"),
+            "below the folder",
+        );
+        refused(&TWO.replace("series.png", "series.bmp"), "series.bmp");
+        refused(
+            &TWO.replace("series.png", "figures/./matrix.pdf"),
+            "two figures",
+        );
+        refused(&TWO.replace("[\"series.png\"]", "[]"), "no file");
+        refused(&TWO.replace("trace = \"my-trace\"", ""), "has no trace");
+    }
+}
