@@ -60,7 +60,8 @@ impl ValueScale {
             }
             (Some([low, high]), Mapping::Logarithmic) if low > 0.0 => (low, high),
             (Some([low, high]), Mapping::Linear) => (low, high),
-            (_, Mapping::Diverging) => {
+            // A scale of ratios is made by `of_ratios`.
+            (_, Mapping::Diverging | Mapping::Ratio) => {
                 let reach = (most - center).abs().max((least - center).abs());
                 let reach = if reach > 0.0 { reach } else { widened(center) };
                 (center - reach, center + reach)

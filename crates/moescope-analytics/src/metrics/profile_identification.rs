@@ -51,13 +51,9 @@ impl Metric for ProfileIdentification {
         let saturation = Saturation::of(&points, experts, &selection.tokens);
         progress.report(0, 3, "profiles of fingerprints")?;
         let similarities = Similarities::new(&points, &selection);
-        let identify = |similarities: &Similarities| {
-            let similarities = &similarities;
-            predict(&selection, request, &|labels| {
-                similarities.nearest_profiles(labels)
-            })
-        };
-        let by_fingerprint = identify(&similarities);
+        let products = similarities.unit_products();
+        let nearest = |labels: &[usize]| similarities.nearest_profiles(&products, labels);
+        let by_fingerprint = predict(&selection, request, &nearest);
         progress.report(1, 3, "profiles of tokens")?;
         let (by_tokens, missing) =
             match token_bags(data, &selection, request, about.name, progress)? {
@@ -67,7 +63,10 @@ impl Metric for ProfileIdentification {
                         row.iter_mut()
                             .for_each(|distance| *distance = 1.0 - *distance);
                     });
-                    (Some(identify(&similarities)), None)
+                    let products = similarities.unit_products();
+                    let nearest =
+                        |labels: &[usize]| similarities.nearest_profiles(&products, labels);
+                    (Some(predict(&selection, request, &nearest)), None)
                 }
                 Err(missing) => (None, Some(missing)),
             };
@@ -108,10 +107,7 @@ impl Metric for ProfileIdentification {
                     selection.group_axis(),
                     Axis::new(AxisKind::GroupB, selection.labels.clone()),
                 ],
-                values: confusion(
-                    &selection,
-                    &similarities.nearest_profiles(&selection.unit_label),
-                ),
+                values: confusion(&selection, &nearest(&selection.unit_label)),
                 intervals: None,
                 nulls: None,
                 reference: Some(predictions.chance),
