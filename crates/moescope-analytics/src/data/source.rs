@@ -58,7 +58,7 @@ impl TraceData {
                 needs,
                 metric,
                 next: 0,
-                last: DecisionShard::default(),
+                last: Box::default(),
             },
             Source::Parquet(trace) => {
                 DecisionCursor::Parquet(Box::new(trace.cursor(self, needs, metric, progress)))
@@ -129,7 +129,7 @@ pub(crate) enum DecisionCursor<'a> {
         /// The document that comes next.
         next: usize,
         /// The one that was shown last.
-        last: DecisionShard,
+        last: Box<DecisionShard>,
     },
     /// Files.
     Parquet(Box<ParquetCursor<'a>>),
@@ -153,9 +153,9 @@ impl DecisionCursor<'_> {
                 let Some(document) = documents.get(*next) else {
                     return Ok(None);
                 };
-                *last = memory::read_shard(data, *next, document, *needs, metric)?;
+                **last = memory::read_shard(data, *next, document, *needs, metric)?;
                 *next += 1;
-                Ok(Some(&*last))
+                Ok(Some(&**last))
             }
             Self::Parquet(files) => files.next(),
         }

@@ -37,8 +37,8 @@ fn assign(weights: &[f64], rows: usize, columns: usize) -> Vec<usize> {
             let row = row_of[column];
             let mut shortest = f64::INFINITY;
             let mut next = 0;
-            for other in 1..=columns {
-                if is_reached[other] {
+            for (other, is_reached) in is_reached.iter().enumerate().skip(1) {
+                if *is_reached {
                     continue;
                 }
                 let reduced = cost(row, other) - row_potential[row] - column_potential[other];
@@ -51,8 +51,8 @@ fn assign(weights: &[f64], rows: usize, columns: usize) -> Vec<usize> {
                     next = other;
                 }
             }
-            for other in 0..=columns {
-                if is_reached[other] {
+            for (other, is_reached) in is_reached.iter().enumerate() {
+                if *is_reached {
                     row_potential[row_of[other]] += shortest;
                     column_potential[other] -= shortest;
                 } else {
@@ -68,9 +68,9 @@ fn assign(weights: &[f64], rows: usize, columns: usize) -> Vec<usize> {
         }
     }
     let mut found = vec![0; rows];
-    for column in 1..=columns {
-        if row_of[column] != 0 {
-            found[row_of[column] - 1] = column - 1;
+    for (column, row) in row_of.iter().enumerate().skip(1) {
+        if *row != 0 {
+            found[row - 1] = column - 1;
         }
     }
     found

@@ -73,7 +73,9 @@ pub(crate) fn contrast_traces(
                 ..request.clone()
             };
             let found = metric.measure(&pair.data, &inner, progress)?;
-            let checked = found.into_iter().map(|m| pair.finish(m, contrast, &sides, request));
+            let checked = found
+                .into_iter()
+                .map(|m| pair.finish(m, contrast, &sides, request));
             checked.collect::<Result<Vec<_>, _>>()
         };
         let own = names[0].to_owned();

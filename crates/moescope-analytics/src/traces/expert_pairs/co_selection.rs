@@ -1,5 +1,7 @@
 //! Experts that are chosen for the same tokens.
 
+use std::collections::HashMap;
+
 use moescope_core::{Progress, Protocol, Scope, Weighting};
 use rayon::prelude::*;
 
@@ -94,22 +96,14 @@ impl CoSelection {
             )));
         }
         let rows = layers.pairs.len();
-        let mappings = (0..rows).map(|layer| counts.map(layer, None)).collect();
         let held_out = if selection.groups > 1 {
             let maps: Vec<[Mapping; 2]> = (0..rows)
                 .map(|layer| [1, 0].map(|fold| counts.map(layer, Some(fold))))
                 .collect();
             let sums = shape.apply(&in_step, &maps, &fold_of, metric, progress)?;
-            let fill = |document: usize, row: usize, out: &mut [[f64; 2]]| {
-                let sums = sums.row(places[&document], row);
-                out[0] = [sums[0], sums[1]];
-            };
-            let mut found = ratios(&selection, &all, &[Ratio::Mean], rows, fill, progress)?;
-            found.protocol.level = found.intervals[0]
-                .iter()
-                .any(Option::is_some)
-                .then_some(request.level);
-            Some(found)
+            Some(shares_held_out(
+                &selection, &all, &sums, &places, rows, progress,
+            )?)
         } else {
             None
         };
@@ -126,11 +120,30 @@ impl CoSelection {
                 let by_id = (0..rows).map(|layer| counts.by_id(layer));
                 by_id.collect()
             }),
-            mappings,
+            mappings: (0..rows).map(|layer| counts.map(layer, None)).collect(),
             held_out,
             protocol,
         }))
     }
+}
+
+/// The share of assignments that mappings of the other half share, by pair of layers.
+fn shares_held_out(
+    selection: &Selection,
+    request: &MeasureRequest,
+    sums: &DocumentTensor,
+    places: &HashMap<usize, usize>,
+    rows: usize,
+    progress: &dyn Progress,
+) -> Result<Ratios, AnalyticsError> {
+    let fill = |document: usize, row: usize, out: &mut [[f64; 2]]| {
+        let sums = sums.row(places[&document], row);
+        out[0] = [sums[0], sums[1]];
+    };
+    let mut found = ratios(selection, request, &[Ratio::Mean], rows, fill, progress)?;
+    let has_intervals = found.intervals[0].iter().any(Option::is_some);
+    found.protocol.level = has_intervals.then_some(request.level);
+    Ok(found)
 }
 
 /// Sizes of both models.
