@@ -4,7 +4,10 @@ use moescope_analytics::TraceSet;
 use moescope_core::{AxisKind, Measurement};
 
 use super::OriginDifference;
-use crate::findings::{Finding, bracket, interval, percent, sentence};
+use crate::findings::{
+    Finding,
+    words::{bracket, interval, percent, sentence},
+};
 
 /// All answers, in the order in which they should be read.
 pub(super) fn all(
@@ -61,9 +64,9 @@ fn made(traces: &TraceSet, origins: &[OriginDifference]) -> Finding {
         })
         .collect();
     Finding {
-        question: "How were the traces made?",
+        question: "How were the traces made?".to_owned(),
         answer: answers.join(" "),
-        command: "info TRACE --json",
+        command: "info TRACE --json".to_owned(),
     }
 }
 
@@ -90,9 +93,9 @@ fn agreement(pooled: &Measurement, by_margin: Option<&Measurement>) -> Finding {
         parts.push(sentence(&part));
     }
     Finding {
-        question: "How often are the same experts chosen for the same tokens?",
+        question: "How often are the same experts chosen for the same tokens?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… routing_agreement",
+        command: "compare TRACE… routing_agreement".to_owned(),
     }
 }
 
@@ -154,9 +157,9 @@ fn saturation(by_layer: &Measurement, expected: Option<&Measurement>) -> Finding
         )));
     }
     Finding {
-        question: "At which layers do the choices part?",
+        question: "At which layers do the choices part?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… router_saturation",
+        command: "compare TRACE… router_saturation".to_owned(),
     }
 }
 
@@ -192,9 +195,9 @@ fn drift(by_layer: &Measurement) -> Finding {
         )));
     }
     Finding {
-        question: "How far did the load of the experts move?",
+        question: "How far did the load of the experts move?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… routing_drift",
+        command: "compare TRACE… routing_drift".to_owned(),
     }
 }
 
@@ -245,12 +248,12 @@ fn labels(by_label: &Measurement) -> Option<Finding> {
         }
     }
     (!parts.is_empty()).then(|| Finding {
-        question: "For which labels did it move most?",
+        question: "For which labels did it move most?".to_owned(),
         answer: format!(
             "{} Divergence is larger where there is less text, so compare labels by their intervals.",
             parts.join(" ")
         ),
-        command: "compare TRACE… routing_drift",
+        command: "compare TRACE… routing_drift".to_owned(),
     })
 }
 
@@ -281,9 +284,9 @@ fn limits(measurements: &[Measurement], refusals: &[String]) -> Finding {
             .to_owned(),
     );
     Finding {
-        question: "What was compared, and what can this not say?",
+        question: "What was compared, and what can this not say?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… --json",
+        command: "compare TRACE… --json".to_owned(),
     }
 }
 

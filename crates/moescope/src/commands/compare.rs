@@ -10,10 +10,11 @@ use moescope_pipeline::{Finding, OriginDifference, TraceComparison, compare_trac
 use moescope_trace::{Manifest, RoutingTrace};
 use serde::Serialize;
 
-use super::{demo::wrapped, measure::RequestArgs};
+use super::measure::RequestArgs;
 use crate::{
     console::Console,
     exit::Outcome,
+    output::wrapped,
     table_args::{TableArgs, TableFormat},
     trace_args::{self, NamedTrace},
 };
