@@ -18,6 +18,16 @@ pub enum AnalyticsError {
         /// Near names, or where the list is.
         suggestion: String,
     },
+    /// A metric of one trace where several are needed, or the other way round.
+    #[error("{name} {what}: `{command}`")]
+    OtherVerb {
+        /// The metric.
+        name: String,
+        /// What it needs.
+        what: &'static str,
+        /// How it is called.
+        command: String,
+    },
     /// A label column that the samples do not have.
     #[error("samples have no column '{column}'; they have: {}", available.join(", "))]
     UnknownColumn {

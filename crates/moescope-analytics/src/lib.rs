@@ -28,16 +28,18 @@ mod fingerprint;
 mod inference;
 mod metric;
 mod metrics;
+mod metrics_of_traces;
 mod request;
 mod stats;
 mod table;
+mod traces;
 mod weights;
 
 #[cfg(test)]
 mod oracle_tests;
 
 pub use calibration::uncalibrated;
-pub use catalogue::{catalogue, find, metrics_markdown};
+pub use catalogue::{catalogue, catalogue_of_traces, find, find_comparison, metrics_markdown};
 pub use comparison::{ComparedDocument, RoutingComparison};
 pub use control::Control;
 pub use data::{CountSource, Document, LabelCounts, LoadMass, MemoryDocument, TraceData};
@@ -47,9 +49,10 @@ pub use expert::{
     TopToken, VocabularyValue, expert_profile,
 };
 pub use fingerprint::FingerprintKind;
-pub use metric::{About, Input, Metric};
+pub use metric::{About, Input, Metric, TraceSetMetric};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};
+pub use traces::{TraceSet, difference_of_traces};
 pub use weights::{ExpertProjection, LayerWeights, WeightSource};

@@ -2,7 +2,7 @@
 
 use moescope_core::{AxisKind, Measurement, Progress};
 
-use crate::{AnalyticsError, MeasureRequest, TraceData};
+use crate::{AnalyticsError, MeasureRequest, TraceData, TraceSet};
 
 /// One quantity that can be measured on a trace.
 pub trait Metric: Sync {
@@ -16,6 +16,24 @@ pub trait Metric: Sync {
     fn measure(
         &self,
         data: &TraceData,
+        request: &MeasureRequest,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Measurement>, AnalyticsError>;
+}
+
+/// One quantity that compares several traces with a reference among them.
+pub trait TraceSetMetric: Sync {
+    /// What it is: the entry of `docs/METRICS.md`.
+    fn about(&self) -> About;
+
+    /// Compares every trace of the set with its reference.
+    ///
+    /// # Errors
+    /// When the traces cannot be compared in this way, lack what the metric needs, the request makes no sense, a table is
+    /// malformed, or the work is cancelled.
+    fn compare(
+        &self,
+        traces: &TraceSet,
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError>;

@@ -26,6 +26,7 @@ mod cache_folder;
 mod capture;
 mod checksum;
 mod clock;
+mod compare_traces;
 mod compare_weights;
 pub mod data;
 pub mod demo;
@@ -45,6 +46,7 @@ pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
+pub use compare_traces::{OriginDifference, TraceComparison, compare_traces};
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;

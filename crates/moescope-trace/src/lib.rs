@@ -73,8 +73,9 @@ pub use cache::TraceCache;
 pub use document::{Document, SampleRow};
 pub use error::TraceError;
 pub use manifest::{
-    Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Manifest, Overlong,
-    OverlongPolicy, Performance, Scores, Shard, ShardFile, Times, TokenizerIdentity, Toolkit,
+    Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Manifest,
+    ManifestDifference, Overlong, OverlongPolicy, Performance, Scores, Shard, ShardFile, Times,
+    TokenizerIdentity, Toolkit,
 };
 pub use profile::Profile;
 pub use record::{ProfileRecord, SampleRecord};

@@ -12,6 +12,8 @@ mod exit;
 mod interrupt;
 mod output;
 mod shared_args;
+mod table_args;
+mod trace_args;
 
 use std::process::ExitCode;
 

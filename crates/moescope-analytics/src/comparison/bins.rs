@@ -18,39 +18,39 @@ const MARGIN_LABELS: [&str; MARGIN_BINS] = [
     "≥3",
 ];
 /// Number of ranges of margins.
-pub(super) const MARGIN_BINS: usize = MARGIN_ENDS.len() + 1;
+pub(crate) const MARGIN_BINS: usize = MARGIN_ENDS.len() + 1;
 
 /// Last numbers of the ranges of changed layers.
 const CHANGED_ENDS: [usize; CHANGED_BINS - 1] = [0, 1, 2, 4, 8, 16, 32, 64];
 const CHANGED_LABELS: [&str; CHANGED_BINS] =
     ["0", "1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "≥65"];
 /// Number of ranges of changed layers.
-pub(super) const CHANGED_BINS: usize = 9;
+pub(crate) const CHANGED_BINS: usize = 9;
 
 /// The range of a margin, its lower end included; `None` for NaN, the margin of a decision that leaves no expert out.
-pub(super) fn margin_bin(margin: f32) -> Option<usize> {
+pub(crate) fn margin_bin(margin: f32) -> Option<usize> {
     (!margin.is_nan()).then(|| MARGIN_ENDS.partition_point(|end| *end <= margin))
 }
 
 /// The range of a number of changed layers.
-pub(super) fn changed_bin(layers: usize) -> usize {
+pub(crate) fn changed_bin(layers: usize) -> usize {
     CHANGED_ENDS.partition_point(|end| *end < layers)
 }
 
 /// The axis of some ranges of margins.
-pub(super) fn margin_axis(bins: &[usize]) -> Axis {
+pub(crate) fn margin_axis(bins: &[usize]) -> Axis {
     let label = |bin: &usize| MARGIN_LABELS[*bin].to_owned();
     Axis::new(AxisKind::Margin, bins.iter().map(label).collect())
 }
 
 /// The axis of some ranges of changed layers.
-pub(super) fn changed_axis(bins: &[usize]) -> Axis {
+pub(crate) fn changed_axis(bins: &[usize]) -> Axis {
     let label = |bin: &usize| CHANGED_LABELS[*bin].to_owned();
     Axis::new(AxisKind::ChangedLayers, bins.iter().map(label).collect())
 }
 
 /// The ranges from the first to the last that holds something.
-pub(super) fn used(counts: &[f64]) -> Vec<usize> {
+pub(crate) fn used(counts: &[f64]) -> Vec<usize> {
     let is_used = |count: &f64| *count > 0.0;
     match (
         counts.iter().position(is_used),

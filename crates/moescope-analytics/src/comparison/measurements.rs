@@ -7,14 +7,14 @@ use crate::{MeasureRequest, data::Selection, inference::add_power_note};
 
 /// Name, title and unit of a table.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'a> {
-    pub(super) name: &'a str,
-    pub(super) title: &'a str,
-    pub(super) unit: &'a str,
+pub(crate) struct Words<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) unit: &'a str,
 }
 
 /// A table of counts, which have no interval.
-pub(super) fn counts_of(
+pub(crate) fn counts_of(
     words: Words<'_>,
     axes: Vec<Axis>,
     values: Vec<f64>,
@@ -37,7 +37,7 @@ pub(super) fn counts_of(
 }
 
 /// One measurement per ratio. `axes` are those of the rows, variants last; labels go before them, where there are any.
-pub(super) fn split<'w>(
+pub(crate) fn split<'w>(
     found: &Ratios,
     selection: &Selection,
     request: &MeasureRequest,

@@ -3,10 +3,10 @@
 //! A [`RoutingComparison`] adds up documents as they come and keeps sums alone; its measurements resample groups as all
 //! others do. Definitions are in `docs/COMPARE_WEIGHTS.md`.
 
-mod bins;
-mod measurements;
+pub(crate) mod bins;
+pub(crate) mod measurements;
 mod quantities;
-mod ratios;
+pub(crate) mod ratios;
 mod sums;
 mod tables;
 

@@ -19,7 +19,7 @@ const WITHHELD: &str = "no interval where a value is 0 in every resample, or whe
 
 /// How a quantity follows from its two sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ratio {
+pub(crate) enum Ratio {
     /// Numerator over denominator.
     Mean,
     /// The square root of it.
@@ -37,12 +37,13 @@ impl Ratio {
 }
 
 /// The values of all ratios, each `[rows × labels]`.
-pub(super) struct Ratios {
-    pub(super) values: Vec<Vec<f64>>,
-    pub(super) intervals: Vec<Vec<Option<Interval>>>,
-    pub(super) standard_errors: Vec<Vec<f64>>,
+#[derive(Debug)]
+pub(crate) struct Ratios {
+    pub(crate) values: Vec<Vec<f64>>,
+    pub(crate) intervals: Vec<Vec<Option<Interval>>>,
+    pub(crate) standard_errors: Vec<Vec<f64>>,
     /// The protocol with scope, sizes, notes and how the intervals were made.
-    pub(super) protocol: Protocol,
+    pub(crate) protocol: Protocol,
 }
 
 /// Computes ratios for `rows` rows and every label of a selection.
@@ -50,7 +51,7 @@ pub(super) struct Ratios {
 /// `fill` gives a document's numerators and denominators in a row, `[ratios]`; documents are counted as in the trace.
 /// There is no interval where fewer than five groups of a label add to the denominator, nor where the value is 0 in
 /// every resample: what did not happen once in the data cannot happen in a resample of it.
-pub(super) fn ratios(
+pub(crate) fn ratios(
     selection: &Selection,
     request: &MeasureRequest,
     ratios: &[Ratio],

@@ -29,6 +29,8 @@ pub(crate) struct DecisionNeeds {
     pub(crate) logits: bool,
     /// The tokens' ids.
     pub(crate) token_ids: bool,
+    /// Where the tokens stand in their text.
+    pub(crate) byte_ranges: bool,
     /// The tokens' surprisals.
     pub(crate) surprisal: bool,
     /// The most likely next tokens.
@@ -98,6 +100,8 @@ pub(crate) struct DocumentTokens<'a> {
     pub(crate) phase: &'a [Phase],
     /// Vocabulary entries, `[tokens]`.
     pub(crate) ids: &'a [u32],
+    /// First byte in the text and one past the last; equal where the token does not stand in the text. `[tokens]`.
+    pub(crate) byte_ranges: &'a [(u32, u32)],
     /// Nats of each token given those before it, NaN where unknown, `[tokens]`.
     ///
     /// The routing that led to token t is that of the token before it.
@@ -152,7 +156,7 @@ impl<'a> DocumentDecisions<'a> {
 /// The decisions and tokens of some whole documents, as columns.
 ///
 /// Columns may have rows beyond those of the documents.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DecisionShard {
     /// How far the pass is that this is part of.
     pub(super) steps: Steps,
@@ -174,12 +178,13 @@ pub(crate) struct DecisionShard {
 }
 
 /// The tokens of some whole documents.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TokenColumns {
     pub(super) position: Vec<u32>,
     pub(super) counted: Vec<bool>,
     pub(super) phase: Vec<Phase>,
     pub(super) ids: Vec<u32>,
+    pub(super) byte_ranges: Vec<(u32, u32)>,
     pub(super) surprisal: Vec<f32>,
     pub(super) predicted_ids: Vec<u32>,
 }
@@ -195,6 +200,7 @@ impl TokenColumns {
         append(&mut self.counted, &from.counted, rows.clone());
         append(&mut self.phase, &from.phase, rows.clone());
         append(&mut self.ids, &from.ids, rows.clone());
+        append(&mut self.byte_ranges, &from.byte_ranges, rows.clone());
         append(&mut self.surprisal, &from.surprisal, rows.clone());
         append(&mut self.predicted_ids, &from.predicted_ids, rows);
     }
@@ -205,6 +211,7 @@ impl TokenColumns {
         self.counted.clear();
         self.phase.clear();
         self.ids.clear();
+        self.byte_ranges.clear();
         self.surprisal.clear();
         self.predicted_ids.clear();
     }
@@ -222,6 +229,58 @@ pub(super) struct DocumentRows {
 }
 
 impl DecisionShard {
+    /// Gives documents other indices, and leaves out those that have none.
+    pub(super) fn renumber(&mut self, places: &[Option<usize>]) {
+        self.documents.retain_mut(|rows| {
+            let place = places[rows.document];
+            rows.document = place.unwrap_or_default();
+            place.is_some()
+        });
+    }
+
+    /// One of the shard's documents as a shard of its own.
+    pub(crate) fn extract(&self, place: usize) -> Self {
+        let found = self.document(place);
+        let own = &self.documents[place];
+        let mut tokens = TokenColumns::default();
+        tokens.append(&self.tokens, own.tokens.clone());
+        Self {
+            steps: self.steps.clone(),
+            top_k: self.top_k,
+            documents: vec![DocumentRows {
+                document: own.document,
+                rows: 0..own.rows.len(),
+                tokens: 0..own.tokens.len(),
+            }],
+            position: found.position.to_vec(),
+            layers: found.layers.to_vec(),
+            token: found.token.to_vec(),
+            counted: found.counted.to_vec(),
+            experts: found.all_experts.to_vec(),
+            weights: found.all_weights.to_vec(),
+            topk_mass: found.topk_mass.to_vec(),
+            entropy: found.entropy.to_vec(),
+            margin: found.margin.to_vec(),
+            runner_up: found.runner_up.to_vec(),
+            logsumexp: found.logsumexp.to_vec(),
+            logits: found.all_logits.to_vec(),
+            tokens,
+        }
+    }
+
+    /// The indices of the shard's documents among the trace's, in their order here.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.documents.iter().map(|rows| rows.document)
+    }
+
+    /// Roughly the bytes that experts, margins and tokens take.
+    pub(crate) fn bytes(&self) -> usize {
+        11 * self.position.len()
+            + 2 * self.experts.len()
+            + 4 * self.margin.len()
+            + 24 * self.tokens.position.len()
+    }
+
     /// Number of documents with decisions.
     pub(crate) fn len(&self) -> usize {
         self.documents.len()
@@ -260,6 +319,7 @@ impl DecisionShard {
                 counted: &self.tokens.counted[tokens.clone()],
                 phase: &self.tokens.phase[tokens.clone()],
                 ids: part(&self.tokens.ids, tokens.clone()),
+                byte_ranges: part(&self.tokens.byte_ranges, tokens.clone()),
                 surprisal: part(&self.tokens.surprisal, tokens.clone()),
                 predicted_ids: part(&self.tokens.predicted_ids, tokens),
             },

@@ -16,6 +16,7 @@ use super::{
     DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TraceData,
     decisions::{DocumentRows, TokenColumns},
     is_in_phase,
+    source::digest,
     steps::Steps,
     texts::{TokenText, VisitTexts},
 };
@@ -246,10 +247,7 @@ pub(super) fn visit_shards(
 ) -> Result<(), AnalyticsError> {
     let steps = Steps::new(documents.len() as u64, "reading decisions");
     for (number, document) in (0u32..).zip(documents) {
-        let index = data
-            .index_of(number)
-            .expect("every document in memory was numbered");
-        let mut shard = shard_of(data, index, document, needs, metric)?;
+        let mut shard = read_shard(data, number as usize, document, needs, metric)?;
         shard.steps = steps.clone();
         steps.add(1, progress)?;
         visit(&shard)?;
@@ -258,13 +256,17 @@ pub(super) fn visit_shards(
 }
 
 /// One document as a shard of its own.
-fn shard_of(
+pub(super) fn read_shard(
     data: &TraceData,
-    index: usize,
+    number: usize,
     document: &MemoryDocument,
     needs: DecisionNeeds,
     metric: &str,
 ) -> Result<DecisionShard, AnalyticsError> {
+    let number = u32::try_from(number).expect("documents are numbered in 32 bits");
+    let index = data
+        .index_of(number)
+        .expect("every document in memory was numbered");
     let missing = |what: &str| AnalyticsError::MissingInput {
         metric: metric.to_owned(),
         missing: what.to_owned(),
@@ -349,6 +351,10 @@ fn token_columns(tokens: &[TokenRow], needs: DecisionNeeds) -> Result<TokenColum
         let ids: Option<_> = tokens.iter().map(|token| token.token_id).collect();
         columns.ids = ids.ok_or("token ids")?;
     }
+    if needs.byte_ranges {
+        let range = |token: &TokenRow| token.byte_start.zip(token.byte_end).unwrap_or_default();
+        columns.byte_ranges = tokens.iter().map(range).collect();
+    }
     if needs.surprisal {
         if tokens.iter().all(|token| token.surprisal.is_none()) {
             return Err("surprisals");
@@ -418,6 +424,29 @@ pub(super) fn visit_texts(
         if !visit(index, document.tokens.iter().map(text).collect()) {
             return;
         }
+    }
+}
+
+/// A digest of each sample's text; one without text is as if it had not been kept.
+pub(super) fn text_digests(documents: &[MemoryDocument]) -> HashMap<u32, u64> {
+    let texts = (0u32..).zip(documents.iter().map(|document| &document.sample.text));
+    texts
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(number, text)| (number, digest(text)))
+        .collect()
+}
+
+/// Whether a column, as `table.column`, is known throughout; asked about a few columns only.
+pub(super) fn knows(documents: &[MemoryDocument], column: &str) -> bool {
+    let mut tokens = documents.iter().flat_map(|document| &document.tokens);
+    match column {
+        "tokens.token_id" => tokens.all(|token| token.token_id.is_some()),
+        "tokens.byte_start" => tokens.any(|token| token.byte_start.is_some()),
+        "routing.margin" => documents.iter().all(|document| {
+            let decisions = document.decisions.as_ref();
+            decisions.is_none_or(|decisions| decisions.margin.is_some())
+        }),
+        _ => true,
     }
 }
 

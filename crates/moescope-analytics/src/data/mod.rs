@@ -2,6 +2,7 @@
 
 mod decisions;
 mod documents;
+mod joined;
 mod kept;
 mod label_counts;
 mod load_mass;
@@ -9,6 +10,7 @@ mod memory;
 mod parquet;
 mod profiles;
 mod selection;
+mod source;
 mod steps;
 mod summary;
 mod texts;
@@ -32,11 +34,14 @@ pub use load_mass::LoadMass;
 pub use memory::MemoryDocument;
 
 use kept::KeptSummaries;
+use source::Source;
 
-pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions};
+pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
 pub(crate) use documents::{ALL, GENRE};
+pub(crate) use joined::{JoinedMember, LABEL_IN_TRACE, TRACE, check_same_experts, label_in_trace};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
+pub(crate) use source::{DecisionCursor, OptionalColumn};
 pub(crate) use summary::Summary;
 pub(crate) use texts::{TokenText, piece_label};
 
@@ -64,12 +69,6 @@ type CacheKey = (ProfileColumn, PhaseSelection);
 
 /// What a kept summary holds: its name, and what was read for it.
 type SummaryKey = (String, DecisionNeeds);
-
-/// Where the rows are.
-enum Source {
-    Memory(Vec<MemoryDocument>),
-    Parquet(Box<parquet::ParquetTrace>),
-}
 
 impl TraceData {
     /// Opens the trace in a folder and reads its samples.
@@ -240,6 +239,7 @@ impl TraceData {
         let tensor = Arc::new(match &self.source {
             Source::Memory(documents) => memory::tensor(self, documents, column, phase, metric)?,
             Source::Parquet(trace) => trace.tensor(self, column, phase, metric, progress)?,
+            Source::Joined(traces) => traces.tensor(self, column, phase, metric, progress)?,
         });
         cache().push((key, Arc::clone(&tensor)));
         Ok(tensor)
@@ -261,6 +261,7 @@ impl TraceData {
                 memory::visit_shards(self, documents, needs, metric, progress, visit)
             }
             Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
+            Source::Joined(traces) => traces.visit_shards(needs, metric, progress, visit),
         }
     }
 
@@ -341,6 +342,9 @@ impl TraceData {
             Source::Parquet(trace) => {
                 trace.token_counts(self, phase, include_special, metric, progress)
             }
+            Source::Joined(traces) => {
+                traces.token_counts(self, phase, include_special, metric, progress)
+            }
         }
     }
 
@@ -352,15 +356,6 @@ impl TraceData {
     /// The place of a layer among [`Self::layers`].
     pub(crate) fn layer_index(&self, layer: LayerId) -> Option<usize> {
         self.layers.binary_search(&layer).ok()
-    }
-}
-
-impl Source {
-    fn folder(&self) -> &Path {
-        match self {
-            Self::Memory(_) => Path::new("(in memory)"),
-            Self::Parquet(trace) => trace.folder(),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ mod windows;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -24,6 +24,7 @@ use rayon::prelude::*;
 
 use super::{
     DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
+    source::digest,
     steps::Steps,
     texts::{TokenText, VisitTexts},
 };
@@ -205,7 +206,65 @@ impl ParquetTrace {
     }
 }
 
+/// Reads `routing` and `tokens` in order, as it is asked to.
+pub(crate) struct ParquetCursor<'a> {
+    windows: Windows<'a>,
+    window: Window,
+}
+
+impl ParquetCursor<'_> {
+    /// Reads the next documents; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<&DecisionShard>, AnalyticsError> {
+        let Some(next) = self.windows.next(&self.window, Window::default())? else {
+            return Ok(None);
+        };
+        self.window = next;
+        Ok(Some(&self.window.shard))
+    }
+}
+
 impl ParquetTrace {
+    /// The decisions from the first document on.
+    pub(super) fn cursor<'a>(
+        &'a self,
+        data: &'a TraceData,
+        needs: DecisionNeeds,
+        metric: &'a str,
+        progress: &'a dyn Progress,
+    ) -> ParquetCursor<'a> {
+        ParquetCursor {
+            windows: Windows::new(self, data, needs, metric, progress),
+            window: Window::default(),
+        }
+    }
+
+    /// Whether a column, as `table.column`, has a value somewhere.
+    pub(super) fn knows(&self, column: &str) -> bool {
+        !self.trace.manifest().is_unknown(column)
+    }
+
+    /// A digest of each sample's text, where it was kept, read row group by row group.
+    pub(super) fn text_digests(
+        &self,
+        progress: &dyn Progress,
+    ) -> Result<HashMap<u32, u64>, AnalyticsError> {
+        let steps = Steps::new(self.trace.manifest().counts.samples, "comparing texts");
+        let mut digests = HashMap::new();
+        for reader in self.open_all(Table::Samples, &|| steps.check(progress))? {
+            for group in 0..reader.num_row_groups() {
+                let rows = reader.row_group(group)?;
+                let mut samples = vec![0; rows.rows()];
+                rows.numbers(schema::SAMPLE, &mut samples)?;
+                let mut texts = vec![None; rows.rows()];
+                rows.texts(schema::TEXT, &mut texts)?;
+                steps.add(samples.len(), progress)?;
+                let kept = samples.into_iter().zip(texts);
+                digests.extend(kept.filter_map(|(sample, text)| Some((sample, digest(&text?)))));
+            }
+        }
+        Ok(digests)
+    }
+
     /// Shows the ids and texts of the tokens of some documents, row group by row group; stops where no more are wanted.
     pub(super) fn visit_texts(
         &self,

@@ -94,7 +94,7 @@ impl DocumentTensor {
     }
 
     /// Zeros.
-    pub(super) fn of(documents: usize, layers: usize, columns: usize) -> Self {
+    pub(crate) fn of(documents: usize, layers: usize, columns: usize) -> Self {
         Self {
             layers,
             columns,
@@ -103,9 +103,14 @@ impl DocumentTensor {
     }
 
     /// The numbers of a document, `[layers × columns]`, to change.
-    pub(super) fn document_mut(&mut self, document: usize) -> &mut [f64] {
+    pub(crate) fn document_mut(&mut self, document: usize) -> &mut [f64] {
         let width = self.layers * self.columns;
         &mut self.values[document * width..(document + 1) * width]
+    }
+
+    /// Number of layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.layers
     }
 
     /// All numbers, `[documents × layers × columns]`.

@@ -35,6 +35,8 @@ pub(crate) struct Selection {
     pub(crate) layers: Vec<usize>,
     /// Counted tokens of each selected document (at the layer that has most).
     pub(crate) tokens: Vec<f64>,
+    /// The unit of the other trace that is the same group, where the labels are of two traces of the same documents.
+    partners: Option<Vec<Option<usize>>>,
     layer_labels: Vec<String>,
     matching: Option<Matching>,
     notes: Vec<String>,
@@ -47,6 +49,17 @@ impl Selection {
         request: &MeasureRequest,
         metric: &str,
         progress: &dyn Progress,
+    ) -> Result<Self, AnalyticsError> {
+        Self::among(data, request, metric, progress, &|_| true)
+    }
+
+    /// Finds what a request means among some of the trace's documents, given by index.
+    pub(crate) fn among(
+        data: &TraceData,
+        request: &MeasureRequest,
+        metric: &str,
+        progress: &dyn Progress,
+        keep: &dyn Fn(usize) -> bool,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
         matching::check(request, metric)?;
@@ -62,7 +75,8 @@ impl Selection {
             progress,
         )?;
         let mut builder = Builder::default();
-        for (index, document) in data.documents().iter().enumerate() {
+        let kept = |(index, _): &(usize, _)| keep(*index);
+        for (index, document) in data.documents().iter().enumerate().filter(kept) {
             let Some(label) = document.label(&request.by) else {
                 builder.unlabelled += 1;
                 continue;
@@ -109,6 +123,7 @@ impl Selection {
     /// The same documents under one label, for quantities that no label divides; a contrast keeps its two.
     pub(crate) fn under_one_label(mut self, request: &MeasureRequest) -> Self {
         if request.contrast.is_none() {
+            self.partners = None;
             self.labels = vec![documents::ALL.to_owned()];
             self.label.fill(0);
             self.unit.clone_from(&self.group);
@@ -144,6 +159,7 @@ impl Selection {
             label: vec![0; self.documents.len()],
             unit: self.group.iter().map(|group| group % blocks).collect(),
             unit_label: vec![0; self.groups.min(blocks)],
+            partners: None,
             ..self.clone()
         }
     }
@@ -274,12 +290,25 @@ impl Builder {
             label.iter().copied().zip(group.iter().copied()).collect();
         let unit_label = units.iter().map(|(label, _)| *label).collect();
         let units: BTreeMap<(usize, usize), usize> = units.into_iter().zip(0..).collect();
+        let unit = |place: usize| units[&(label[place], group[place])];
+        let partners = data.is_paired().then(|| {
+            let documents = self.rows.iter().map(|row| row.document);
+            let places: BTreeMap<usize, usize> = documents.zip(0..).collect();
+            let mut partners = vec![None; units.len()];
+            for (document, place) in &places {
+                let partner = data.partner(*document).and_then(|p| places.get(&p));
+                if let Some(partner) = partner {
+                    partners[unit(*place)] = Some(unit(*partner));
+                }
+            }
+            partners
+        });
         let mut labels_of = vec![0_usize; groups.len()];
         for (_, group) in units.keys() {
             labels_of[*group] += 1;
         }
         let mixed = labels_of.iter().filter(|labels| **labels > 1).count();
-        if mixed > 0 {
+        if mixed > 0 && partners.is_none() {
             notes.push(format!(
                 "{mixed} of {} groups hold documents of several labels; their parts are resampled and permuted as if independent, which makes differences look less certain than they are",
                 groups.len()
@@ -310,6 +339,7 @@ impl Builder {
             label,
             unit_label,
             group,
+            partners,
             layers,
             matching: None,
             notes,

@@ -4,7 +4,10 @@ use moescope_core::{
     Axis, AxisKind, Interval, Measurement, NullComparison, Progress, Protocol, Weighting,
 };
 
-use super::{interval_words, load_table, mass_note, need_two_labels, null_words, power_above_null};
+use super::{
+    dependence_difference::measure_difference, interval_words, load_table, mass_note,
+    need_two_labels, null_words, power_above_null,
+};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
@@ -75,6 +78,9 @@ pub(crate) fn measure_association(
     association: &Association<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
+    if data.is_joined() {
+        return measure_difference(data, request, association, progress);
+    }
     let about = association.about;
     if request.bias == BiasCorrection::MillerMadow && association.less_biased.is_none() {
         return Err(AnalyticsError::Request(format!(

@@ -8,6 +8,7 @@ mod co_activation_lift;
 mod committee;
 mod conditional;
 mod dependence;
+mod dependence_difference;
 mod excess;
 mod expert_sets;
 mod folds;

@@ -42,8 +42,13 @@ pub(crate) fn interval_words(
         IntervalMethod::Percentile => "expanded percentile",
         IntervalMethod::BiasCorrected { .. } => "bias-corrected expanded percentile",
     };
+    let drawn = if bootstrap.is_paired {
+        "groups, each drawn from both traces together"
+    } else {
+        "groups within label"
+    };
     let mut words = format!(
-        "{name} bootstrap over groups within label, {} resamples",
+        "{name} bootstrap over {drawn}, {} resamples",
         request.resamples
     );
     if !few.is_empty() {
@@ -61,8 +66,13 @@ pub(crate) fn null_words(family: &NullFamily, tail: Tail, corrected_over: &str) 
         Tail::Greater => "one-sided",
         Tail::TwoSided | Tail::AroundZero => "two-sided",
     };
+    let arranged = if family.is_paired() {
+        "the two traces swapped at random within each group"
+    } else {
+        "labels permuted over groups"
+    };
     format!(
-        "labels permuted over groups, documents intact, {} permutations, {tail}; q corrects for all {corrected_over} (max-T)",
+        "{arranged}, documents intact, {} permutations, {tail}; q corrects for all {corrected_over} (max-T)",
         family.permutations()
     )
 }

@@ -1,6 +1,7 @@
 //! The bootstrap over groups within label.
 
 use moescope_core::{Cancelled, Interval, Progress};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{
@@ -39,6 +40,8 @@ pub(crate) struct Bootstrap {
     pub(crate) standard_errors: Vec<f64>,
     /// Mean over resamples; NaN where there is no interval.
     pub(crate) means: Vec<f64>,
+    /// Whether partners were drawn together.
+    pub(crate) is_paired: bool,
 }
 
 impl Bootstrap {
@@ -48,6 +51,7 @@ impl Bootstrap {
         self.percentiles.extend(other.percentiles);
         self.standard_errors.extend(other.standard_errors);
         self.means.extend(other.means);
+        self.is_paired |= other.is_paired;
     }
 
     /// Appends what was found for one value.
@@ -84,7 +88,10 @@ pub(crate) fn bootstrap(
         .iter()
         .map(|groups| config.resamples > 0 && *groups >= FEWEST_GROUPS)
         .collect();
-    let mut found = Bootstrap::default();
+    let mut found = Bootstrap {
+        is_paired: table.partners.is_some(),
+        ..Bootstrap::default()
+    };
     if !has_interval.iter().any(|has| *has) {
         let size = table.layers * statistic.len;
         found.intervals = vec![None; size];
@@ -148,10 +155,8 @@ pub(crate) fn bootstrap_units(
     };
     let tail = expanded_tail(config.level, fewest);
     let mut found = Bootstrap {
-        intervals: Vec::new(),
-        percentiles: Vec::new(),
-        standard_errors: Vec::new(),
-        means: Vec::new(),
+        is_paired: table.partners.is_some(),
+        ..Bootstrap::default()
     };
     for (value, observed) in observed.iter().enumerate() {
         let column = resampled.iter().map(|values| values[value]).collect();
@@ -180,9 +185,34 @@ fn draw_times(table: &UnitTable, seed: u64, resample: u32, times: &mut Vec<u32>)
     let mut rng = random::stream(seed, Purpose::Bootstrap, u64::from(resample));
     times.clear();
     times.resize(table.units(), 0);
+    if let Some(partners) = &table.partners {
+        draw_pairs(&mut rng, &table.label, partners, times);
+        return;
+    }
     for range in &table.of_label {
         for _ in range.clone() {
             times[range.start + random::below(&mut rng, range.len())] += 1;
+        }
+    }
+}
+
+/// Draws pairs of units, and units without a partner, with replacement within the label of the first.
+fn draw_pairs(
+    rng: &mut ChaCha8Rng,
+    labels: &[usize],
+    partners: &[Option<usize>],
+    times: &mut [u32],
+) {
+    let firsts: Vec<usize> = (0..partners.len())
+        .filter(|unit| partners[*unit].is_none_or(|partner| *unit < partner))
+        .collect();
+    for own in firsts.chunk_by(|a, b| labels[*a] == labels[*b]) {
+        for _ in own {
+            let unit = own[random::below(rng, own.len())];
+            times[unit] += 1;
+            if let Some(partner) = partners[unit] {
+                times[partner] += 1;
+            }
         }
     }
 }
@@ -272,6 +302,40 @@ mod tests {
         assert_eq!(found.intervals, [None]);
         let found = mean_of(&[1.0, 2.0, 3.0, 4.0, 5.0], IntervalMethod::Percentile);
         assert!(found.intervals[0].is_some());
+    }
+
+    #[test]
+    fn pairs_are_drawn_together_so_what_they_share_cancels() {
+        // Twenty groups seen by two sides: the second is always 0.5 above the first, however far groups lie apart.
+        let mut table = UnitTable::new(2, [vec![0; 20], vec![1; 20]].concat(), 1, 2);
+        for group in 0..20 {
+            let value = f64::from(u32::try_from(group).unwrap());
+            table.row_mut(0, group).copy_from_slice(&[value, 1.0]);
+            table
+                .row_mut(0, 20 + group)
+                .copy_from_slice(&[value + 0.5, 1.0]);
+        }
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|s, out| out[0] = s[2] / s[3] - s[0] / s[1],
+            sides: &|_| Sides::Two(0, 1),
+        };
+        let config = BootstrapConfig {
+            resamples: 200,
+            seed: 1,
+            level: 0.95,
+            method: IntervalMethod::Percentile,
+        };
+        let apart = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
+        assert!(apart.standard_errors[0] > 1.0);
+        let partners = (0..40)
+            .map(|unit| Some(if unit < 20 { unit + 20 } else { unit - 20 }))
+            .collect();
+        let table = table.with_partners(partners);
+        let together = bootstrap(&table, &statistic, config, &NoProgress).unwrap();
+        assert!(together.standard_errors[0] < 1e-9);
+        let interval = together.intervals[0].unwrap();
+        assert!((interval.low - 0.5).abs() < 1e-9 && (interval.high - 0.5).abs() < 1e-9);
     }
 
     #[test]

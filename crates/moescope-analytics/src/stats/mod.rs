@@ -1,5 +1,6 @@
 //! Statistics on dense arrays: information measures, resampling, permutation, and nothing of traces.
 
+pub(crate) mod assignment_problem;
 pub(crate) mod bootstrap;
 pub(crate) mod change_points;
 pub(crate) mod concentration;

@@ -38,6 +38,7 @@ pub(crate) struct NullFamily {
     members: Vec<Member>,
     stream: u64,
     fewest_arrangements_ln: f64,
+    is_paired: bool,
 }
 
 /// One tested value.
@@ -59,6 +60,7 @@ impl NullFamily {
             members: Vec::new(),
             stream: 0,
             fewest_arrangements_ln: f64::INFINITY,
+            is_paired: false,
         }
     }
 
@@ -192,6 +194,7 @@ impl NullFamily {
     /// Remembers how many arrangements of these units exist.
     pub(crate) fn arrange(&mut self, table: &UnitTable) {
         self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln(table));
+        self.is_paired |= table.partners.is_some();
     }
 
     /// Tests values `[len]` whose permuted values `[permutations × len]` were computed elsewhere.
@@ -235,6 +238,11 @@ impl NullFamily {
     /// Number of permutations.
     pub(crate) fn permutations(&self) -> usize {
         self.largest.len()
+    }
+
+    /// Whether labels were swapped within pairs instead of shuffled over all groups.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.is_paired
     }
 
     /// A warning where so few arrangements exist that p cannot be small.
@@ -287,6 +295,8 @@ impl NullFamily {
         // All B + 1 arrangements, the observed one among them, are alike under the null.
         let centre = match self.tail {
             Tail::AroundZero => 0.0,
+            // Swapping every pair turns a difference into its mirror image.
+            Tail::TwoSided if self.is_paired => 0.0,
             Tail::Greater | Tail::TwoSided => (sum + observed) / (n + 1.0),
         };
         let squares: f64 = permuted.clone().map(|x| (x - centre).powi(2)).sum();
@@ -417,6 +427,31 @@ mod tests {
         let parts = [(0, 1.0), (1, 1.0), (1, 1.0), (2, 3.0), (3, 4.0)];
         let (found, _) = exchanged(&parts);
         assert!((found.p - 0.125).abs() < 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn pairs_are_swapped_and_nothing_else() {
+        // Five pairs whose second member is 1 larger: of the 2⁵ ways to swap, all or none give the largest |difference|,
+        // so p = 2/32 = 0.0625, although the groups themselves lie far apart.
+        let mut table = UnitTable::new(2, [vec![0; 5], vec![1; 5]].concat(), 1, 2);
+        for (pair, value) in [0.0, 10.0, 20.0, 30.0, 40.0].into_iter().enumerate() {
+            table.row_mut(0, pair).copy_from_slice(&[value, 1.0]);
+            table
+                .row_mut(0, 5 + pair)
+                .copy_from_slice(&[value + 1.0, 1.0]);
+        }
+        let table = table.with_partners((0..10).map(|unit| Some((unit + 5) % 10)).collect());
+        let statistic = Statistic {
+            len: 1,
+            evaluate: &|s, out| out[0] = s[2] / s[3] - s[0] / s[1],
+            sides: &|_| Sides::Two(0, 1),
+        };
+        let mut family = NullFamily::new(Tail::TwoSided, 4000, 5);
+        family.add(&table, &statistic, &NoProgress).unwrap();
+        assert!(family.is_paired());
+        assert!(family.note().unwrap().starts_with("only 32 arrangements"));
+        let found = family.finish()[0].unwrap();
+        assert!((found.p - 0.0625).abs() < 0.015, "{found:?}");
     }
 
     #[test]

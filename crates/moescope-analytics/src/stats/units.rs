@@ -18,6 +18,10 @@ pub(crate) struct UnitTable {
     pub(crate) of_label: Vec<Range<usize>>,
     /// The units that may exchange labels with each other.
     pub(crate) blocks: Vec<Vec<usize>>,
+    /// The unit of another label that is the same group seen a second time, for tables of pairs.
+    ///
+    /// Partners are drawn together by the bootstrap; each pair is a block of its own.
+    pub(crate) partners: Option<Vec<Option<usize>>>,
     strata: Option<Strata>,
     values: Vec<f64>,
 }
@@ -72,6 +76,7 @@ impl UnitTable {
             columns,
             values: vec![0.0; layers * label.len() * columns],
             blocks: vec![(0..label.len()).collect()],
+            partners: None,
             strata: None,
             label,
             of_label,
@@ -83,6 +88,18 @@ impl UnitTable {
         self.values = vec![0.0; self.layers * strata.unit.len() * self.columns];
         self.blocks = blocks;
         self.strata = Some(strata);
+        self
+    }
+
+    /// The same with units that are pairs.
+    pub(crate) fn with_partners(mut self, partners: Vec<Option<usize>>) -> Self {
+        let pairs = partners.iter().enumerate();
+        self.blocks = pairs
+            .filter_map(|(unit, partner)| Some([unit, (*partner)?]))
+            .filter(|[unit, partner]| unit < partner)
+            .map(Vec::from)
+            .collect();
+        self.partners = Some(partners);
         self
     }
 
@@ -168,6 +185,21 @@ impl UnitTable {
         sums
     }
 
+    /// The part of the table with one layer only.
+    pub(crate) fn only(&self, layer: usize) -> Self {
+        let size = self.parts() * self.columns;
+        Self {
+            layers: 1,
+            columns: self.columns,
+            label: self.label.clone(),
+            of_label: self.of_label.clone(),
+            blocks: self.blocks.clone(),
+            partners: self.partners.clone(),
+            strata: self.strata.clone(),
+            values: self.values[layer * size..(layer + 1) * size].to_vec(),
+        }
+    }
+
     /// The part of the table with two labels only, which become 0 and 1.
     pub(crate) fn pair(&self, a: usize, b: usize) -> Self {
         let units: Vec<usize> = self.of_label[a]
@@ -203,6 +235,14 @@ impl UnitTable {
                 .map(|block| block.iter().filter_map(|unit| place[*unit]).collect())
                 .collect();
             pair = pair.with_strata(kept, blocks);
+        }
+        if let Some(partners) = &self.partners {
+            let of_pair = place.iter().zip(partners);
+            let mut kept = vec![None; pair.units()];
+            for (to, partner) in of_pair.filter_map(|(to, p)| Some(((*to)?, (*p)?))) {
+                kept[to] = place[partner];
+            }
+            pair = pair.with_partners(kept);
         }
         for layer in 0..self.layers {
             for (to, from) in parts.iter().enumerate() {

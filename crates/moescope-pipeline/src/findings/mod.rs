@@ -11,7 +11,7 @@ mod locality;
 mod phases;
 mod specialists;
 mod studies;
-mod words;
+pub(crate) mod words;
 
 use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_core::{Measurement, Progress};

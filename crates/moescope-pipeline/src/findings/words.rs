@@ -9,23 +9,23 @@ pub(super) fn extremes(measurement: &Measurement) -> Option<(usize, usize)> {
     Some((finite().min_by(by_value)?, finite().max_by(by_value)?))
 }
 
-pub(super) fn interval(measurement: &Measurement, cell: usize) -> Option<Interval> {
+pub(crate) fn interval(measurement: &Measurement, cell: usize) -> Option<Interval> {
     measurement.intervals.as_ref().and_then(|all| all[cell])
 }
 
-pub(super) fn bracket(interval: Option<Interval>, number: impl Fn(f64) -> String) -> String {
+pub(crate) fn bracket(interval: Option<Interval>, number: impl Fn(f64) -> String) -> String {
     interval.map_or_else(
         || " (no interval)".to_owned(),
         |i| format!(" [{}, {}]", number(i.low), number(i.high)),
     )
 }
 
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
 /// The first letter large, a full stop at the end.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let stop = if text.ends_with('.') { "" } else { "." };
     format!("{}{stop}", capitalized(text))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Manifest;
@@ -49,14 +50,10 @@ impl Manifest {
     pub(crate) fn check_resumable(&self, wanted: &Self, path: &Path) -> Result<(), TraceError> {
         match first_difference(self, wanted, &ROWS_DEPEND_ON) {
             None => Ok(()),
-            Some(Difference {
-                field,
-                found,
-                wanted,
-            }) => Err(TraceError::Incompatible {
-                field,
-                found,
-                wanted,
+            Some(difference) => Err(TraceError::Incompatible {
+                field: difference.field,
+                found: difference.first,
+                wanted: difference.second,
                 path: path.to_owned(),
             }),
         }
@@ -67,26 +64,48 @@ impl Manifest {
     /// Model, gating, recorded layers, meaning of scores, precision and tokenizer must agree.
     #[must_use]
     pub fn unmergeable_field(&self, other: &Self) -> Option<(String, String, String)> {
-        first_difference(self, other, &ONE_DATA_SET).map(|d| (d.field, d.found, d.wanted))
+        first_difference(self, other, &ONE_DATA_SET).map(|d| (d.field, d.first, d.second))
+    }
+
+    /// Every field that rows depend on and in which two traces differ.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<ManifestDifference> {
+        differences(self, other, &ROWS_DEPEND_ON)
     }
 }
 
-struct Difference {
-    field: String,
-    found: String,
-    wanted: String,
+/// One field that differs between two manifests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManifestDifference {
+    /// The field, as `model.num_experts`.
+    pub field: String,
+    /// The first manifest's value as JSON, cut where it is long, or `absent`.
+    pub first: String,
+    /// The second manifest's.
+    pub second: String,
 }
 
-fn first_difference(a: &Manifest, b: &Manifest, fields: &[&str]) -> Option<Difference> {
+fn first_difference(
+    a: &Manifest,
+    b: &Manifest,
+    fields: &[&'static str],
+) -> Option<ManifestDifference> {
+    differences(a, b, fields).into_iter().next()
+}
+
+/// Every field that differs, in the order of `fields`.
+fn differences(a: &Manifest, b: &Manifest, fields: &[&'static str]) -> Vec<ManifestDifference> {
     let (a, b) = (normalized(a), normalized(b));
-    fields.iter().find_map(|field| {
+    let mut found = Vec::new();
+    for field in fields {
         let null = Value::Null;
         let (x, y) = (
             a.get(*field).unwrap_or(&null),
             b.get(*field).unwrap_or(&null),
         );
-        differing_leaf(field, x, y)
-    })
+        collect_differing_leaves(field, x, y, &mut found);
+    }
+    found
 }
 
 /// The manifest as JSON that went through text, as the one on disk did, so that floats compare equal.
@@ -97,9 +116,14 @@ fn normalized(manifest: &Manifest) -> Value {
 }
 
 /// Descends into objects so that the message names `model.num_experts`, not `model`.
-fn differing_leaf(field: &str, a: &Value, b: &Value) -> Option<Difference> {
+fn collect_differing_leaves(
+    field: &str,
+    a: &Value,
+    b: &Value,
+    found: &mut Vec<ManifestDifference>,
+) {
     if a == b {
-        return None;
+        return;
     }
     let nothing = Map::new();
     let fields = |value: &Value| match value {
@@ -107,25 +131,27 @@ fn differing_leaf(field: &str, a: &Value, b: &Value) -> Option<Difference> {
         Value::Null => Some(nothing.clone()),
         _ => None,
     };
-    // An absent object differs in the first field of the other one.
+    // An absent object differs in the fields of the other one.
     if (a.is_object() || b.is_object())
         && let (Some(x), Some(y)) = (fields(a), fields(b))
     {
         let keys = x.keys().chain(y.keys().filter(|key| !x.contains_key(*key)));
-        return keys.into_iter().find_map(|key| {
+        for key in keys {
             let null = Value::Null;
-            differing_leaf(
+            collect_differing_leaves(
                 &format!("{field}.{key}"),
                 x.get(key).unwrap_or(&null),
                 y.get(key).unwrap_or(&null),
-            )
-        });
+                found,
+            );
+        }
+        return;
     }
-    Some(Difference {
+    found.push(ManifestDifference {
         field: field.to_owned(),
-        found: shown(a),
-        wanted: shown(b),
-    })
+        first: shown(a),
+        second: shown(b),
+    });
 }
 
 /// A value short enough for an error message.
@@ -181,6 +207,26 @@ mod tests {
             |m| _ = m.settings.insert("max_tokens".into(), 5.into()),
             Some("settings.max_tokens"),
         );
+    }
+
+    #[test]
+    fn all_fields_that_differ_are_listed() {
+        let old = Manifest::default();
+        let mut new = old.clone();
+        new.model.num_experts = 8;
+        new.model.top_k = 2;
+        new.interventions.push("mask:all:3".into());
+        let found = old.differences(&new);
+        let fields: Vec<&str> = found.iter().map(|d| d.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["model.num_experts", "model.top_k", "interventions"]
+        );
+        assert_eq!(
+            (found[0].first.as_str(), found[0].second.as_str()),
+            ("0", "8")
+        );
+        assert!(old.differences(&old).is_empty());
     }
 
     #[test]

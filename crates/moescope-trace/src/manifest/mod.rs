@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use moescope_core::{Gating, LayerId, ModelSpec};
 use serde::{Deserialize, Serialize};
 
+pub use compare::ManifestDifference;
 pub use parts::{
     Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Overlong,
     OverlongPolicy, Performance, Scores, Shard, ShardFile, Times, TokenizerIdentity, Toolkit,

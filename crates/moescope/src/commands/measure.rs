@@ -1,23 +1,24 @@
 //! `measure`: numbers with their uncertainty.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use moescope_analytics::{
     BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
-    long_table, table,
 };
-use moescope_core::{Measurement, Scope, Weighting};
+use moescope_core::{Axis, AxisKind, Scope, Weighting};
 use moescope_pipeline::{ModelFolder, StoredWeights};
+use moescope_trace::RoutingTrace;
 
-use crate::{console::Console, exit::Outcome, output};
+use crate::{
+    console::Console,
+    exit::Outcome,
+    table_args::TableArgs,
+    trace_args::{self, NamedTrace},
+};
 
-/// Measure metrics on a trace, with intervals and null models
+/// Measure metrics on traces, with intervals and null models
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -27,29 +28,25 @@ Examples:
   moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
   moescope measure my-trace router_similarity --model my-model
+  moescope measure step-1000 step-2000 final load_entropy --by all
 
-`moescope metrics` lists the metrics.")]
+`moescope metrics` lists the metrics; `moescope compare` measures what differs between traces.")]
 pub(crate) struct MeasureArgs {
     /// A trace's folder
     #[arg(value_name = "TRACE")]
-    trace: PathBuf,
-    /// Names of metrics; see `moescope metrics`
-    #[arg(value_name = "METRIC", required = true)]
-    metrics: Vec<String>,
+    trace: String,
+    /// Further traces, and names of metrics (see `moescope metrics`); what is a folder with a manifest is a trace
+    ///
+    /// With several traces every metric is measured on each, and the column `trace` says which it is.
+    #[arg(value_name = "TRACE|METRIC", required = true)]
+    rest: Vec<String>,
     #[command(flatten)]
     request: RequestArgs,
     /// The model that made the trace, for metrics of its weights: a folder, a repository id in the local cache, or `demo`
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// The output's format
-    #[arg(long, value_enum, default_value_t)]
-    format: TableFormat,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Write to this file instead of standard output (needed for parquet)
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    tables: TableArgs,
 }
 
 /// What to count and how carefully; shared by every verb that measures.
@@ -146,17 +143,6 @@ enum BiasArg {
     None,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum TableFormat {
-    /// Aligned text for people.
-    #[default]
-    Table,
-    /// One object a line.
-    Json,
-    Csv,
-    Parquet,
-}
-
 impl RequestArgs {
     /// Opens the trace that is measured.
     pub(crate) fn open(&self, trace: &Path) -> anyhow::Result<TraceData> {
@@ -246,57 +232,37 @@ fn load_mass(name: &str) -> anyhow::Result<LoadMass> {
 
 pub(crate) fn run(args: &MeasureArgs, console: &Console) -> anyhow::Result<Outcome> {
     let request = args.request.request()?;
-    let metrics = args
-        .metrics
+    args.tables.check()?;
+    let (traces, metrics) = trace_args::split(&args.trace, &args.rest)?;
+    if metrics.is_empty() {
+        bail!("no metric is named; `moescope metrics` lists them");
+    }
+    let metrics = metrics
         .iter()
         .map(|name| find(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut data = args.request.open(&args.trace)?;
-    if let Some(model) = &args.model {
-        let weights = StoredWeights::open(ModelFolder::find(model, None)?, data.model())?;
-        data = data.with_weights(Arc::new(weights));
+    // All manifests are read before anything is measured, and one trace at a time is in memory.
+    for trace in &traces {
+        RoutingTrace::open(&trace.path)?;
     }
     let mut measurements = Vec::new();
-    for metric in metrics {
-        measurements.extend(metric.measure(&data, &request, console)?);
+    for NamedTrace { name, path } in &traces {
+        let mut data = args.request.open(path)?;
+        if let Some(model) = &args.model {
+            let weights = StoredWeights::open(ModelFolder::find(model, None)?, data.model())?;
+            data = data.with_weights(Arc::new(weights));
+        }
+        for metric in &metrics {
+            for mut measurement in metric.measure(&data, &request, console)? {
+                if traces.len() > 1 {
+                    let axis = Axis::new(AxisKind::Trace, vec![name.clone()]);
+                    measurement.axes.insert(0, axis);
+                }
+                measurements.push(measurement);
+            }
+        }
     }
     console.finish();
-    let format = if args.json {
-        TableFormat::Json
-    } else {
-        args.format
-    };
-    write(&measurements, format, args.out.as_deref())?;
+    args.tables.write(&measurements)?;
     Ok(Outcome::Success)
-}
-
-fn write(
-    measurements: &[Measurement],
-    format: TableFormat,
-    out: Option<&Path>,
-) -> anyhow::Result<()> {
-    if format == TableFormat::Parquet {
-        let Some(out) = out else {
-            bail!("parquet is not for the terminal; name a file with --out");
-        };
-        long_table(measurements).write_parquet(out)?;
-        return Ok(());
-    }
-    let mut bytes = Vec::new();
-    match format {
-        TableFormat::Table => {
-            let tables: Vec<String> = measurements.iter().map(table).collect();
-            bytes.extend_from_slice(tables.join("\n").as_bytes());
-        }
-        TableFormat::Json => long_table(measurements).write_json_lines(&mut bytes)?,
-        TableFormat::Csv => long_table(measurements).write_csv(&mut bytes)?,
-        TableFormat::Parquet => {}
-    }
-    match out {
-        Some(out) => std::fs::write(out, bytes)
-            .with_context(|| format!("cannot write the table: {}", out.display()))?,
-        None => output::raw(&bytes)?,
-    }
-    std::io::stdout().flush()?;
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod capture;
+mod compare;
 mod compare_weights;
 mod completions;
 mod demo;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Info(info::InfoArgs),
     Show(show::ShowArgs),
     Measure(measure::MeasureArgs),
+    Compare(compare::CompareArgs),
     CompareWeights(compare_weights::CompareWeightsArgs),
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
@@ -59,6 +61,7 @@ impl Command {
             Self::Info(args) => info::run(&args),
             Self::Show(args) => show::run(&args),
             Self::Measure(args) => measure::run(&args, console),
+            Self::Compare(args) => compare::run(&args, console),
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Expert(args) => expert::run(&args, console),

@@ -78,6 +78,16 @@ impl TokenRows {
             columns.ids = vec![0; len];
             rows.numbers(schema::TOKEN_ID, &mut columns.ids)?;
         }
+        if needs.byte_ranges {
+            let (mut starts, mut ends) = (vec![0; len], vec![0; len]);
+            rows.numbers(schema::BYTE_START, &mut starts)?;
+            rows.numbers(schema::BYTE_END, &mut ends)?;
+            let known = |(start, end): (u32, u32)| {
+                let is_known = start != u32::NULL && end != u32::NULL;
+                if is_known { (start, end) } else { (0, 0) }
+            };
+            columns.byte_ranges = starts.into_iter().zip(ends).map(known).collect();
+        }
         if needs.surprisal {
             columns.surprisal = vec![0.0; len];
             rows.numbers(schema::SURPRISAL, &mut columns.surprisal)?;

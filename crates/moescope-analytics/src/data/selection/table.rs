@@ -32,7 +32,12 @@ impl Selection {
         let mut table = UnitTable::new(self.labels.len(), label, self.layers.len(), columns);
         let ranges = self.position_ranges();
         let parts = match &self.matching {
-            None => self.unit.iter().map(|unit| Some(*unit)).collect(),
+            None => {
+                if let Some(partners) = &self.partners {
+                    table = table.with_partners(partners.clone());
+                }
+                self.unit.iter().map(|unit| Some(*unit)).collect()
+            }
             Some(matching) => {
                 let (strata, blocks, parts) = matching.strata(self);
                 table = table.with_strata(strata, blocks);

@@ -1,0 +1,267 @@
+//! `moescope compare` and `measure` with several traces, on the embedded model captured in several ways.
+
+mod support;
+
+use std::{fs, path::Path, sync::OnceLock};
+
+use serde_json::Value;
+use support::{discipline_files, documents, refuse, succeed};
+use tempfile::TempDir;
+
+/// Traces of two texts of each discipline: as the model is, with 4-bit weights, and with an expert masked.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let files = discipline_files();
+        let capture = |name: &str, options: &[&str]| {
+            let out = folder.path().join(name);
+            let mut args = vec!["capture", "demo", "--data"];
+            args.extend(files.iter().map(String::as_str));
+            args.extend([
+                "--limit",
+                "2",
+                "--max-tokens",
+                "48",
+                "--overlong",
+                "truncate",
+            ]);
+            args.extend(["--out", out.to_str().unwrap()]);
+            args.extend(options);
+            succeed(&args);
+        };
+        capture("plain", &[]);
+        capture("q4", &["--weights", "q4"]);
+        capture("masked", &["--intervene", "mask:2:3"]);
+        folder
+    });
+    folder.path()
+}
+
+fn trace(name: &str) -> String {
+    folder().join(name).to_str().unwrap().to_owned()
+}
+
+fn rows(args: &[&str]) -> Vec<Value> {
+    let lines = succeed(args).stdout;
+    let rows = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    rows.collect()
+}
+
+/// Counted decisions of two traces with their experts, by layer.
+fn selections(a: &str, b: &str) -> Vec<(u16, Vec<u16>, Vec<u16>)> {
+    let (a, b) = (documents(trace(a).as_ref()), documents(trace(b).as_ref()));
+    let mut found = Vec::new();
+    for (a, b) in a.iter().zip(&b) {
+        assert_eq!(a.sample.meta.id, b.sample.meta.id);
+        for row in 0..a.decisions.len() {
+            if a.tokens[a.decisions.position[row] as usize].is_content() {
+                let sorted = |experts: &[u16]| {
+                    let mut experts = experts.to_vec();
+                    experts.sort_unstable();
+                    experts
+                };
+                found.push((
+                    a.decisions.layer[row].0,
+                    sorted(a.decisions.experts(row)),
+                    sorted(b.decisions.experts(row)),
+                ));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn agreement_is_what_the_traces_say_decision_by_decision() {
+    let (q4, plain) = (trace("q4"), trace("plain"));
+    let args = [
+        "compare",
+        &q4,
+        &plain,
+        "routing_agreement",
+        "--json",
+        "--by",
+        "all",
+        "--resamples",
+        "50",
+    ];
+    let rows = rows(&args);
+    let decisions = selections("q4", "plain");
+    for layer in 0..6_u16 {
+        let own: Vec<_> = decisions.iter().filter(|(l, ..)| *l == layer).collect();
+        let equal = own.iter().filter(|(_, a, b)| a == b);
+        let [equal, all] = [equal.count(), own.len()].map(|n| f64::from(u32::try_from(n).unwrap()));
+        let expected = equal / all;
+        let row = rows.iter().find(|row| {
+            row["variant"] == "equal_sets"
+                && row["layer"] == layer.to_string()
+                && row["bin"].is_null()
+        });
+        let found = row.unwrap()["value"].as_f64().unwrap();
+        assert!(
+            (found - expected).abs() < 1e-12,
+            "layer {layer}: {found}, {expected}"
+        );
+        assert!(found > 0.5, "four bits keep most decisions");
+    }
+    assert!(
+        rows.iter()
+            .all(|row| row["trace"].is_null() || row["trace"] == "q4")
+    );
+}
+
+#[test]
+fn decisions_before_a_masked_layer_are_the_same_and_at_it_they_differ() {
+    let (masked, plain) = (trace("masked"), trace("plain"));
+    let rows = rows(&[
+        "compare",
+        &masked,
+        &plain,
+        "router_saturation",
+        "--json",
+        "--resamples",
+        "50",
+    ]);
+    let value = |layer: &str| {
+        let row = rows.iter().find(|row| {
+            row["layer"] == layer && row["variant"] == "top_k" && row["group_a"].is_null()
+        });
+        row.unwrap()["value"].as_f64().unwrap()
+    };
+    for layer in ["0", "1"] {
+        assert!((value(layer) - 1.0).abs() < 1e-12);
+    }
+    assert!(value("2") < 1.0 && value("5") < 1.0);
+    // The masked expert has no share where it is masked, so the difference is minus what it had.
+    let share = |args: &[&str]| {
+        let found = self::rows(args);
+        let row = found.iter().find(|row| row["expert"] == "3").unwrap();
+        row["value"].as_f64().unwrap()
+    };
+    let options = [
+        "assignment_share",
+        "--layers",
+        "2",
+        "--by",
+        "all",
+        "--json",
+        "--resamples",
+        "50",
+    ];
+    let had = share(&[&["measure", &plain][..], &options].concat());
+    let lost = share(&[&["compare", &masked, &plain][..], &options].concat());
+    assert!(had > 0.0 && (had + lost).abs() < 1e-12, "{had} {lost}");
+}
+
+#[test]
+fn the_standard_comparison_tells_what_differs_and_where() {
+    let (masked, q4, plain) = (trace("masked"), trace("q4"), trace("plain"));
+    let args = ["compare", &masked, &q4, &plain, "--resamples", "50"];
+    // Lines are broken for people.
+    let text = succeed(&args).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "masked, q4 beside plain",
+        "masked differs from plain in interventions",
+        "q4 differs from plain in type of the weights",
+        "interventions = [\"mask:2:3\"] in masked, [] in plain",
+        "chooses the same set of experts",
+        "How far did the load of the experts move?",
+        "30 documents hold the same counted tokens",
+    ] {
+        assert!(text.contains(words), "'{words}' is not in\n{text}");
+    }
+    let report: Value =
+        serde_json::from_str(&succeed(&[&args[..], &["--json"]].concat()).stdout).unwrap();
+    assert_eq!(report["reference"], "plain");
+    assert_eq!(report["findings"].as_array().unwrap().len(), 6);
+    assert!(report["refusals"].as_array().unwrap().is_empty());
+    // Another reference turns the comparison round.
+    let args = [
+        "compare",
+        &plain,
+        &masked,
+        "--reference",
+        "plain",
+        "router_saturation",
+        "--json",
+        "--resamples",
+        "0",
+    ];
+    assert!(rows(&args).iter().all(|row| row["trace"] == "masked"));
+}
+
+#[test]
+fn measure_puts_several_traces_side_by_side() {
+    let (q4, plain) = (trace("q4"), trace("plain"));
+    let options = ["load_entropy", "--by", "all", "--json", "--resamples", "0"];
+    let both = rows(&[&["measure", &q4, &plain][..], &options].concat());
+    assert_eq!(both.len(), 12, "six layers of two traces");
+    let one = rows(&[&["measure", &plain][..], &options].concat());
+    let of_plain: Vec<&Value> = both.iter().filter(|row| row["trace"] == "plain").collect();
+    for (a, b) in of_plain.iter().zip(&one) {
+        assert_eq!(a["value"], b["value"]);
+        assert!(b["trace"].is_null(), "a single trace is not named");
+    }
+    let csv = folder().join("table.csv");
+    succeed(&[
+        "compare",
+        &q4,
+        &plain,
+        "routing_drift",
+        "--format",
+        "csv",
+        "--out",
+        csv.to_str().unwrap(),
+        "--resamples",
+        "50",
+    ]);
+    assert!(fs::read_to_string(csv).unwrap().lines().count() > 6 * 15);
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_what_would_help() {
+    let (q4, plain) = (trace("q4"), trace("plain"));
+    refuse(
+        &["measure", &plain, "router_saturation"],
+        &["moescope compare A B router_saturation"],
+    );
+    refuse(
+        &["compare", &plain, "router_saturation"],
+        &["needs two traces"],
+    );
+    refuse(
+        &["compare", &plain, "missing-trace"],
+        &["'missing-trace' is neither a metric nor a folder"],
+    );
+    refuse(
+        &["compare", &q4, &plain, "router_saturatoin"],
+        &["'router_saturation'"],
+    );
+    refuse(
+        &["compare", &q4, &plain, "--reference", "base"],
+        &["'base'", "q4, plain"],
+    );
+    refuse(&["compare", &plain, &plain], &["given twice"]);
+    refuse(
+        &["compare", &q4, &plain, "fingerprint_map"],
+        &["no difference of two traces"],
+    );
+    refuse(
+        &[
+            "compare",
+            &q4,
+            &plain,
+            "routing_drift",
+            "--format",
+            "parquet",
+        ],
+        &["--out"],
+    );
+    refuse(&["measure", &plain, "./nowhere", "jsd"], &["nowhere"]);
+    let described = succeed(&["metrics", "router_saturation"]).stdout;
+    assert!(described.contains("moescope compare A B router_saturation"));
+}
