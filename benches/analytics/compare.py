@@ -21,40 +21,37 @@ import sys
 import tempfile
 import time
 
-DUCKDB_FROM = """
-  FROM read_parquet('{trace}/routing/*.parquet') r
-  JOIN read_parquet('{trace}/tokens/*.parquet') t USING (sample, position)
-  JOIN read_parquet('{trace}/samples/*.parquet') s USING (sample)
- WHERE t.is_routed AND t.phase = 'prefill' AND NOT t.is_special AND NOT t.is_template
-"""
+DUCKDB_SELECT = """
+SELECT layer, label, expert, count(*) AS count
+  FROM (SELECT r.layer, s.label, unnest(r.experts) AS expert
+          FROM read_parquet('{trace}/routing/*.parquet') r
+          JOIN read_parquet('{trace}/tokens/*.parquet') t USING (sample, position)
+          JOIN labelled s USING (sample)
+         WHERE t.is_routed AND t.phase = 'prefill' AND NOT t.is_special AND NOT t.is_template)
+ GROUP BY ALL"""
 
 
-def duckdb_unnest(trace):
+def duckdb_plain(trace):
     """The question as one writes it down."""
-    import duckdb
-
-    return duckdb, f"""
-SELECT layer, discipline, expert, count(*) AS count
-  FROM (SELECT r.layer, s.discipline, unnest(r.experts) AS expert {DUCKDB_FROM.format(trace=trace)})
- GROUP BY ALL ORDER BY ALL"""
+    return f"""
+WITH labelled AS (SELECT sample, discipline AS label FROM read_parquet('{trace}/samples/*.parquet'))
+{DUCKDB_SELECT.format(trace=trace)} ORDER BY ALL"""
 
 
-def duckdb_slots(trace):
-    """One count for each place in the lists, added afterwards, without making 8 rows of each."""
-    import duckdb
-
-    slots = ", ".join(f"r.experts[{slot}] AS e{slot}" for slot in range(1, 9))
-    counts = " UNION ALL ".join(
-        f"SELECT layer, discipline, e{slot} AS expert, count(*) AS n FROM rows GROUP BY ALL" for slot in range(1, 9)
-    )
-    return duckdb, f"""
-WITH rows AS NOT MATERIALIZED (SELECT r.layer, s.discipline, {slots} {DUCKDB_FROM.format(trace=trace)})
-SELECT layer, discipline, expert, sum(n)::BIGINT AS count FROM ({counts}) GROUP BY ALL ORDER BY ALL"""
+def duckdb_numbered(trace):
+    """Disciplines as small numbers until the end: the fastest of five ways that were tried."""
+    return f"""
+WITH labelled AS (SELECT sample, discipline, dense_rank() OVER (ORDER BY discipline)::UTINYINT AS label
+                    FROM read_parquet('{trace}/samples/*.parquet')),
+     counts AS ({DUCKDB_SELECT.format(trace=trace)})
+SELECT layer, discipline, expert, count
+  FROM counts JOIN (SELECT DISTINCT label, discipline FROM labelled) USING (label) ORDER BY ALL"""
 
 
-def run_duckdb(query, out):
+def run_duckdb(sql, out):
     """Runs a query of the functions above."""
-    duckdb, sql = query
+    import duckdb
+
     connection = duckdb.connect()
     start = time.perf_counter()
     found = connection.sql(sql).fetchall()
@@ -91,10 +88,10 @@ def run_polars(trace, out):
     return seconds
 
 
-SIDES = ("moescope", "moescope profiles", "duckdb", "duckdb slots", "polars")
+SIDES = ("moescope", "moescope profiles", "duckdb", "duckdb numbered", "polars")
 INNER = {
-    "duckdb": lambda trace, out: run_duckdb(duckdb_unnest(trace), out),
-    "duckdb slots": lambda trace, out: run_duckdb(duckdb_slots(trace), out),
+    "duckdb": lambda trace, out: run_duckdb(duckdb_plain(trace), out),
+    "duckdb numbered": lambda trace, out: run_duckdb(duckdb_numbered(trace), out),
     "polars": run_polars,
 }
 

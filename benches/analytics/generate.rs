@@ -141,7 +141,7 @@ fn decide(
             } else {
                 usize::from(byte) % usize::from(EXPERTS)
             };
-            if taken >> expert & 1 == 0 && count < chosen.len() {
+            if (taken >> expert) & 1 == 0 && count < chosen.len() {
                 taken |= 1 << expert;
                 chosen[count] = u16::try_from(expert).expect("below 64");
                 count += 1;

@@ -19,7 +19,7 @@ const UNCALIBRATED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-const NEIGHBOURS: &str = "in simulation 95 % intervals of accuracies covered the expected accuracy in about 90 % of traces, since documents that are each other's neighbours are not right or wrong independently";
+const NEIGHBOURS: &str = "95 % intervals of accuracies covered the expected accuracy in about 90 % of 300 simulated traces: documents that are each other's neighbours are not right or wrong independently";
 
 /// The tests and intervals that failed their simulation: metric, row of `docs/CALIBRATION.md`, and the note that results carry.
 #[must_use]

@@ -43,8 +43,8 @@ pub use control::Control;
 pub use data::{CountSource, Document, LabelCounts, LoadMass, MemoryDocument, TraceData};
 pub use error::AnalyticsError;
 pub use expert::{
-    Companion, Context, ExpertConfig, ExpertProfile, LabelShare, PositionBin, TokenList, TopToken,
-    VocabularyValue, expert_profile,
+    Companion, Context, ExpertConfig, ExpertProfile, LabelShare, PositionShare, TokenList,
+    TopToken, VocabularyValue, expert_profile,
 };
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric};

@@ -108,28 +108,29 @@ fn every_number_is_that_of_its_metric() {
 }
 
 #[test]
-fn lists_and_positions_add_up() {
+fn positions_are_those_of_the_profile_and_lists_add_up() {
     let data = data();
     let config = ExpertConfig {
         top: usize::MAX,
         ..CONFIG
     };
     let found = profile(&data, &config);
-    let tokens: u64 = found.positions.iter().map(|bin| bin.tokens).sum();
-    assert_eq!(tokens, found.sizes[0]);
-    #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let chosen: f64 = found
-        .positions
-        .iter()
-        .map(|bin| bin.share * bin.tokens as f64)
-        .sum();
+    let profile = measure(&data, "position_profile", &at_layer_3()).remove(0);
+    assert_eq!(found.positions.len(), profile.axes[1].len());
+    for (place, range) in found.positions.iter().enumerate() {
+        assert_eq!(range.positions, profile.axes[1].labels[place]);
+        same(range.share, profile.value(&[0, place, 1, 0]));
+        same(range.excess, profile.value(&[0, place, 1, 2]));
+        let index = profile.flat_index(&[0, place, 1, 2]);
+        assert_eq!(
+            range.excess_interval,
+            profile.intervals.as_ref().unwrap()[index]
+        );
+    }
     let listed: u64 = found.tokens[0].by_count.iter().map(|t| t.count).sum();
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let (listed, expected) = (listed as f64, found.share * tokens as f64);
-    assert!((chosen - expected).abs() < 1e-6 && (listed - expected).abs() < 1e-6);
-    // 60 positions: 0, 1, 2–3, 4–7, 8–15, 16–31, 32–63.
-    assert_eq!(found.positions.len(), 7);
-    assert_eq!(found.positions[6].first, 32);
+    let (listed, expected) = (listed as f64, found.share * found.sizes[0] as f64);
+    assert!((listed - expected).abs() < 1e-6);
     assert!(
         found.tokens[0]
             .by_count

@@ -206,7 +206,7 @@ fn document_weighting_counts_long_and_short_documents_alike() {
 
 #[test]
 fn persistence_in_every_document_is_significant() {
-    let rows: Vec<(&str, &[u16])> = vec![("math", &[0, 0, 0, 1, 1, 1, 2, 2, 2]); 10];
+    let rows: [(&str, &[u16]); 10] = [("math", &[0, 0, 0, 1, 1, 1, 2, 2, 2]); 10];
     let data = documents(&rows);
     let request = MeasureRequest {
         resamples: 200,

@@ -60,7 +60,8 @@ impl ValueScale {
             }
             (Some([low, high]), Mapping::Logarithmic) if low > 0.0 => (low, high),
             (Some([low, high]), Mapping::Linear) => (low, high),
-            (_, Mapping::Diverging) => {
+            // A scale of ratios is made by `of_ratios`.
+            (_, Mapping::Diverging | Mapping::Ratio) => {
                 let reach = (most - center).abs().max((least - center).abs());
                 let reach = if reach > 0.0 { reach } else { widened(center) };
                 (center - reach, center + reach)
@@ -73,7 +74,8 @@ impl ValueScale {
                     (most / 2.0, most * 2.0)
                 }
             }
-            (_, Mapping::Linear) => {
+            // A scale of ratios is made by [`Self::of_ratios`] alone.
+            (_, Mapping::Linear | Mapping::Ratio) => {
                 // Shares and counts start at zero, unless all of them lie far from it.
                 let low = if least >= 0.0 && least <= 0.5 * most {
                     0.0

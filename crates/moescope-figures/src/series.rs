@@ -320,7 +320,12 @@ impl Chart {
     /// Ticks of the value axis of a panel of some height: fewer where it is low.
     pub(super) fn ticks(&self, height: f64) -> Vec<Tick> {
         let (low, high) = self.range;
-        let wanted = if height < 30.0 { 3 } else { 6 };
+        let wanted = match height {
+            height if height < 16.0 => 1,
+            height if height < 24.0 => 2,
+            height if height < 30.0 => 3,
+            _ => 6,
+        };
         if self.is_log {
             ticks::logarithmic(low, high, wanted)
         } else {

@@ -64,7 +64,8 @@ impl TableReader {
     #[must_use]
     pub fn rows(&self, group: usize) -> usize {
         let rows = self.metadata.metadata().row_group(group).num_rows();
-        usize::try_from(rows).expect("the footer was checked: no number of rows is negative")
+        // The footer was checked: no number of rows is negative.
+        usize::try_from(rows).unwrap_or(0)
     }
 
     /// The numbers of the samples that a row group may hold rows of, by the footer's statistics.

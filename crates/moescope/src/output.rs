@@ -152,6 +152,23 @@ pub(crate) fn ranges(numbers: impl IntoIterator<Item = u16>) -> String {
     parts.join(", ")
 }
 
+/// Lines of at most `width` characters, broken at spaces.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("starts with one line");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +183,12 @@ mod tests {
         assert_eq!(parameters(10_629_000), "10.6 million");
         assert_eq!(ranges([0, 1, 2, 5, 7, 8]), "0-2, 5, 7-8");
         assert_eq!(visible(" a\n"), "·a⏎");
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_never_lose_a_word() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("longword b", 3), ["longword", "b"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 }

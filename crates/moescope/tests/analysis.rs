@@ -42,7 +42,7 @@ fn the_demo_captures_measures_draws_and_tells() {
         );
     }
     let findings = report["findings"].as_array().unwrap();
-    assert_eq!(findings.len(), 7);
+    assert_eq!(findings.len(), 10);
     let words: String = findings
         .iter()
         .map(|f| f["answer"].as_str().unwrap())
@@ -198,7 +198,7 @@ fn an_expert_is_told_of_with_the_numbers_of_measure() {
         "Chosen together with",
         "Predicted next tokens",
         "Vocabulary specialization of the layer",
-        "Share of tokens by position",
+        "Share of assignments by position",
         "In context",
         "actual next",
     ] {
@@ -397,4 +397,31 @@ fn a_closed_pipe_ends_quietly() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn findings_answer_every_question_or_say_what_is_missing() {
+    let trace = trace();
+    let report: serde_json::Value = serde_json::from_str(&succeed(&[
+        "findings",
+        trace,
+        "--labels",
+        "math,law,smiles",
+        "--resamples",
+        "99",
+        "--json",
+    ]))
+    .unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 10);
+    let answer = |question: &str| {
+        let found = findings
+            .iter()
+            .find(|f| f["question"].as_str().unwrap().contains(question));
+        found.unwrap()["answer"].as_str().unwrap()
+    };
+    assert!(answer("route differently").contains("bits ["));
+    assert!(answer("beyond token identity").contains("Given the token: at most"));
+    // The prompts are given text only.
+    assert!(answer("generated text").starts_with("This trace cannot say"));
 }

@@ -446,7 +446,7 @@ fn pieces_of_one_document_are_grouped_by_what_stands_before_a_sign() {
     let documents = capture(&scratch, texts, "trace", &["--group-before", "#"]);
     let groups: Vec<Option<&str>> = documents
         .iter()
-        .map(|d| d.sample.group.as_deref())
+        .map(|d| d.sample.meta.group.as_deref())
         .collect();
     // An id that begins with the sign names no parent; a group that was given stands.
     assert_eq!(groups, [Some("book"), Some("book"), None, Some("own")]);

@@ -33,7 +33,7 @@ pub use memory::MemoryDocument;
 
 use kept::KeptSummaries;
 
-pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, DocumentTokens};
+pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions};
 pub(crate) use documents::{ALL, GENRE};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;

@@ -2,6 +2,7 @@
 
 mod companions;
 mod occurrences;
+mod positions;
 mod shares;
 mod tokens;
 
@@ -56,8 +57,8 @@ pub struct ExpertProfile {
     pub tokens: Vec<TokenList>,
     /// `vocabulary_specialization` of the layer.
     pub vocabulary: Vec<VocabularyValue>,
-    /// The share of tokens that choose it, by their position.
-    pub positions: Vec<PositionBin>,
+    /// Its share of assignments by position; as `position_profile`.
+    pub positions: Vec<PositionShare>,
     /// Occurrences in their text, a uniform sample of all.
     pub contexts: Vec<Context>,
     /// What the trace does not hold, and what would help.
@@ -151,19 +152,21 @@ pub struct VocabularyValue {
     pub null_mean: Option<f64>,
 }
 
-/// A range of positions.
+/// A range of positions, as `position_profile` measures it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PositionBin {
-    /// The first position.
-    pub first: u32,
-    /// The last position.
-    pub last: u32,
-    /// Tokens in scope there.
-    pub tokens: u64,
-    /// The share of them that choose the expert.
+pub struct PositionShare {
+    /// The range, like `8-15`.
+    pub positions: String,
+    /// Share of the assignments there that go to the expert.
     pub share: f64,
     /// Its interval.
     pub interval: Option<Interval>,
+    /// `share` minus what the same documents give with their tokens in random order.
+    pub excess: f64,
+    /// Its interval.
+    pub excess_interval: Option<Interval>,
+    /// Corrected p of the excess.
+    pub q: Option<f64>,
 }
 
 /// An occurrence in its text.
@@ -217,11 +220,15 @@ pub fn expert_profile(
         &mut missing,
     )?;
     let vocabulary = or_missing(tokens::vocabulary(data, &request, progress), &mut missing)?;
-    let found = or_missing(
+    let positions = or_missing(
+        positions::positions(data, &request, config.expert, progress),
+        &mut missing,
+    )?;
+    let drawn = or_missing(
         occurrences::occurrences(data, &selection, &request, config, progress),
         &mut missing,
     )?;
-    let contexts = occurrences::contexts(data, &selection, config, found.kept, progress)?;
+    let contexts = occurrences::contexts(data, &selection, config, drawn, progress)?;
     missing.extend(tokens.missing);
     missing.extend(contexts.missing);
     missing.sort();
@@ -241,7 +248,7 @@ pub fn expert_profile(
         companions,
         tokens: tokens.lists,
         vocabulary,
-        positions: found.positions,
+        positions,
         contexts: contexts.shown,
         missing,
         notes: protocol.notes,

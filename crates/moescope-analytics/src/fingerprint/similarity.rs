@@ -193,20 +193,26 @@ impl Similarities {
         }
     }
 
-    /// The label whose mean profile of other groups is nearest to each document by cosine; `None` where no label has another group.
-    ///
-    /// A profile is the mean of its documents' fingerprints, each of unit length.
-    pub(crate) fn nearest_profiles(&self, label: &[usize]) -> Vec<Option<usize>> {
+    /// Products x_u · x_v with x_u = Σ of the unit's documents, each of length 1, `[units × units]`.
+    pub(crate) fn unit_products(&self) -> Vec<f64> {
         let units = self.units();
-        // Products of unit sums: x_u · x_v with x_u = Σ of the unit's documents, of length 1 each.
         let mut products = vec![0.0; units * units];
         for (document, own) in self.unit.iter().enumerate() {
             let row = &mut products[own * units..(own + 1) * units];
-            row.iter_mut()
-                .zip(self.row(document))
-                .for_each(|(p, s)| *p += s);
+            for (product, sum) in row.iter_mut().zip(self.row(document)) {
+                *product += sum;
+            }
+            // The document with itself.
             row[*own] += 1.0;
         }
+        products
+    }
+
+    /// The label whose mean profile of other groups is nearest to each document by cosine; `None` where no label has another group.
+    ///
+    /// A profile is the mean of its documents' fingerprints, each of unit length. `products` are [`Self::unit_products`].
+    pub(crate) fn nearest_profiles(&self, products: &[f64], label: &[usize]) -> Vec<Option<usize>> {
+        let units = self.units();
         // x_u · P_L of every unit and label, and |P_L|².
         let mut to_label = vec![0.0; units * self.labels];
         for (unit, products) in products.chunks_exact(units).enumerate() {

@@ -45,7 +45,7 @@ impl Blocks {
             let count = units.len().min(most.max(1));
             if count < units.len() {
                 blocks.is_pooled = true;
-                let mut rng = random::stream(seed, Purpose::Blocks, label as u64);
+                let mut rng = random::stream(seed, Purpose::GroupBlocks, label as u64);
                 random::shuffle(&mut rng, &mut units);
             }
             for (place, unit) in units.into_iter().enumerate() {

@@ -11,8 +11,7 @@ use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
     stats::{
-        exact_k::pair_probabilities, false_discovery::benjamini_hochberg, interval::IntervalMethod,
-        normal,
+        exact_k::pair_probabilities, interval::IntervalMethod, multiple::benjamini_hochberg, normal,
     },
 };
 
@@ -102,7 +101,7 @@ fn test_pairs(
     k: f64,
 ) {
     let width = LIFT_VARIANTS.len() * experts * experts;
-    let mut raw: Vec<Option<f64>> = vec![None; found.measurement.values.len()];
+    let mut raw = vec![f64::NAN; found.measurement.values.len()];
     for row in 0..counts.rows {
         let sums = counts.table(row, selection.labels.len()).sums(0);
         let tokens = sums[..experts].iter().sum::<f64>() / k;
@@ -115,7 +114,7 @@ fn test_pairs(
                 );
                 if sums[a] * sums[b] / tokens >= FEWEST_EXPECTED && error > 1e-12 {
                     let z = ((value - 1.0) / error).abs();
-                    raw[place] = Some(2.0 * normal::cdf(-z));
+                    raw[place] = 2.0 * normal::cdf(-z);
                 }
             }
         }
@@ -123,11 +122,13 @@ fn test_pairs(
     let corrected = benjamini_hochberg(&raw);
     let mut nulls: Vec<Option<NullComparison>> = vec![None; raw.len()];
     for (place, (p, q)) in raw.into_iter().zip(corrected).enumerate() {
-        let Some(p) = p else { continue };
+        if p.is_nan() {
+            continue;
+        }
         let comparison = NullComparison {
             null_mean: 1.0,
             p,
-            p_corrected: q,
+            p_corrected: Some(q),
         };
         nulls[place] = Some(comparison);
         let (a, b) = (place / experts % experts, place % experts);

@@ -65,7 +65,7 @@ impl CommitteeRule {
         let labels = real(loads.len() / experts);
         let beyond = real(self.top_k + 1);
         // Ranks are whole numbers, so their sums are exact and equal experts stay equal.
-        let (mut leads, mut sum, mut squares) =
+        let (mut led, mut sum, mut squares) =
             (vec![0.0; experts], vec![0.0; experts], vec![0.0; experts]);
         let mut share = vec![0.0; experts];
         for load in loads.chunks_exact(experts) {
@@ -75,7 +75,7 @@ impl CommitteeRule {
                 let leading = by_falling_mass(load).into_iter().take(self.top_k);
                 for (place, expert) in leading.enumerate() {
                     ranks[expert] = real(place + 1);
-                    leads[expert] += 1.0;
+                    led[expert] += 1.0;
                 }
                 for (share, load) in share.iter_mut().zip(load) {
                     *share += load / (total * labels);
@@ -87,10 +87,10 @@ impl CommitteeRule {
             }
         }
         let candidates: Vec<Member> = (0..experts)
-            .filter(|e| leads[*e] / labels >= self.least_share - 1e-9)
+            .filter(|e| led[*e] / labels >= self.least_share - 1e-9)
             .map(|expert| Member {
                 expert,
-                share_of_labels: leads[expert] / labels,
+                share_of_labels: led[expert] / labels,
                 mean_rank: sum[expert] / labels,
                 // n Σ r² − (Σ r)², still whole, over n².
                 rank_variance: (labels * squares[expert] - sum[expert].powi(2)) / labels.powi(2),

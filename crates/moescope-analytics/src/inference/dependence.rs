@@ -4,15 +4,12 @@ use moescope_core::{
     Axis, AxisKind, Interval, Measurement, NullComparison, Progress, Protocol, Weighting,
 };
 
-use super::{
-    interval_words, load_table, mass_note, need_two_labels, null_words, words::significant,
-};
+use super::{interval_words, load_table, mass_note, need_two_labels, null_words, power_above_null};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
     stats::{
         bootstrap::{Bootstrap, BootstrapConfig, bootstrap},
-        correlation::median,
         information::{
             BiasCorrection, LabelPrior, MutualInformation, miller_madow_bias_bits,
             mutual_information,
@@ -189,7 +186,9 @@ impl DependenceOfLayers {
             }
         });
         protocol.notes.extend(self.family.note());
-        protocol.notes.extend(power_note(&self.family, about.unit));
+        protocol
+            .notes
+            .extend(power_above_null(&self.family.deviations(), about.unit));
         let mut cells: Vec<(f64, Option<Interval>, Option<NullComparison>)> = Vec::new();
         for (layer, null) in self.family.finish().into_iter().enumerate() {
             let plug_in = self.plug_in[layer];
@@ -224,19 +223,6 @@ impl DependenceOfLayers {
         measurement.check()?;
         Ok(measurement)
     }
-}
-
-/// The smallest dependence that one layer's test would have found in 80 % of studies.
-pub(super) fn power_note(family: &NullFamily, unit: &str) -> Option<String> {
-    // One-sided at 5 %: 1.645 standard deviations of the null to be significant, 0.842 more to be so in 80 % of studies.
-    let smallest = 2.49 * median(family.deviations());
-    // Where permuting changes nothing, or nothing was permuted, no deviation but that of rounding is left.
-    (smallest.is_finite() && smallest > 1e-12).then(|| {
-        format!(
-            "power: this design would see about {} {unit} above the mean over permuted labels (80 % power at the 5 % level for one layer, median over layers)",
-            significant(smallest)
-        )
-    })
 }
 
 /// The spread of the resamples around their own mean, laid around the corrected value.

@@ -7,7 +7,7 @@ use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
     data::Selection,
     fingerprint::{Matrix, Pairs, Similarities, fingerprints, votes},
-    inference::{accuracy, check_classifiable, interval_words, null_words},
+    inference::{accuracy, check_classifiable, interval_words, null_words, power_above_null},
     stats::{
         bootstrap::{Bootstrap, BootstrapConfig, bootstrap},
         correlation::mean,
@@ -88,6 +88,10 @@ impl Metric for FingerprintByLayer {
         protocol.null_method = null_words(&family, Tail::Greater, "layers and both values");
         if request.permutations > 0 {
             protocol.notes.extend(family.note());
+            let silhouettes: Vec<f64> = family.deviations().into_iter().step_by(2).collect();
+            protocol
+                .notes
+                .extend(power_above_null(&silhouettes, "of silhouette"));
         }
         protocol.notes.push(format!(
             "cosine distance of {}, one layer at a time",

@@ -8,7 +8,7 @@ use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
     data::Selection,
     fingerprint::{Pairs, Saturation, Similarities, fingerprints},
-    inference::{check_classifiable, interval_words, null_words},
+    inference::{check_classifiable, interval_words, null_words, power_above_null},
     stats::{
         bootstrap::{BootstrapConfig, bootstrap_units},
         interval::IntervalMethod,
@@ -42,7 +42,7 @@ impl Metric for FingerprintSeparation {
             formula: "With distance 1 − cosine of fingerprints (kinds as of `fingerprint_map`): `silhouette` = mean over documents of (b − a) / max(a, b), a the mean distance to documents of the own label, b the least mean distance to those of another label; `within_similarity` and `across_similarity` = mean cosine of pairs of one label and of different labels; `similarity_difference` their difference; `cohens_d` = difference / standard deviation of the cosines, pooled over both kinds of pairs. All over pairs of different groups; `silhouette_all_pairs` is the usual one, over all pairs. Second table: the same of every label",
             unit: "silhouette and similarities without unit; cohens_d in standard deviations",
             range: "silhouette −1 to 1, about 0 or just below for labels that do not matter; similarities −1 to 1 (0 to 1 for fingerprints that are not negative)",
-            edge_cases: "In fingerprint space, never on a map. Parts of one group resemble each other whatever their label, so pairs of one group are left out but for `silhouette_all_pairs`. A document without a pair within its label has silhouette 0. The SciDFM kinds saturate with length; a note tells how much. Under a contrast: the two labels only. At most 5,000 documents.",
+            edge_cases: "In fingerprint space, never on a map. Parts of one group resemble each other whatever their label, so pairs of one group are left out but for `silhouette_all_pairs`. A document without a pair within its label has silhouette 0. The SciDFM kinds saturate with length; a note tells how much. Under a contrast: the two labels only, and no second table. At most 5,000 documents.",
             uncertainty: "Percentile bootstrap over groups within label. Null: labels permuted over groups, one-sided (similarity across labels: small ones count), q over both tables.",
             citation: "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53 (silhouette; cosine distance as in arXiv 2601.03425); within- and across-category similarity and Cohen's d as in routing signatures, arXiv 2603.11114, whose d fits the standard deviation pooled over pairs.",
             inputs: &[Input::Profiles],
@@ -91,14 +91,15 @@ impl Metric for FingerprintSeparation {
                 names.iter().map(|name| (*name).to_owned()).collect(),
             )
         };
-        let tables = vec![
-            part(0..OVERALL.len(), about.title, vec![names(&OVERALL)]),
-            part(
+        let mut tables = vec![part(0..OVERALL.len(), about.title, vec![names(&OVERALL)])];
+        // A contrast has one value of two labels, and none of each.
+        if request.contrast.is_none() {
+            tables.push(part(
                 OVERALL.len()..found.values.len(),
                 "Separation of each label from the others in fingerprint space",
                 vec![selection.group_axis(), names(&BY_LABEL)],
-            ),
-        ];
+            ));
+        }
         for measurement in &tables {
             measurement.check()?;
         }
@@ -149,6 +150,9 @@ impl Values {
             });
             protocol.null_method = null_words(&family, Tail::Greater, "values of both tables");
             protocol.notes.extend(family.note());
+            protocol
+                .notes
+                .extend(power_above_null(&family.deviations()[..1], "of silhouette"));
             let mut found = family.finish();
             for (place, null) in found.iter_mut().enumerate() {
                 if let Some(null) = null

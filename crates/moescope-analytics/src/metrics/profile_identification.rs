@@ -29,7 +29,7 @@ impl Metric for ProfileIdentification {
             formula: "A label's profile is the mean of its documents' fingerprints, each of unit length, without those of the document's group. Share of documents whose nearest profile by cosine is that of their label. Variants: `fingerprint` (kinds as of `fingerprint_map`); `bag_of_tokens` the same of token-id counts; `length_only` the nearest mean of ln n; `label_shuffle` mean accuracy of the fingerprint with labels permuted over groups; `majority` share of the most frequent label; `fingerprint_minus_bag_of_tokens` paired difference. Second table: share of each label's documents that is nearest to each label",
             unit: "share of documents",
             range: "0 to 1 (the difference from −1 to 1); the reference is the exact chance level: the mean over documents of 1 / number of labels that have another group, 0 where the own label has none",
-            edge_cases: "All variants use the same documents and leave out the same groups. A document whose label has no other group counts as wrong. Ties go to the first label. Under a contrast: the two labels only. At most 5,000 documents. Without token ids, both token variants are NaN and a note says so. For an untrained router as baseline, run the same on a trace of the same text captured with one.",
+            edge_cases: "All variants use the same documents and leave out the same groups. A document whose label has no other group counts as wrong. Ties go to the first label. Under a contrast: the two labels only, and no second table. At most 5,000 documents. Without token ids, both token variants are NaN and a note says so. For an untrained router as baseline, run the same on a trace of the same text captured with one.",
             uncertainty: "Wilson where every group is one document; else percentile bootstrap over groups, predictions fixed. Paired bootstrap for the difference. Null: labels permuted over groups, one-sided, not corrected over variants. No interval in the second table.",
             citation: "Nearest centroid; leave-one-group-out as of scikit-learn's `LeaveOneGroupOut`; Wilson 1927, J. Am. Stat. Assoc. 22, 209.",
             inputs: &[Input::Profiles, Input::Tokens],
@@ -51,13 +51,9 @@ impl Metric for ProfileIdentification {
         let saturation = Saturation::of(&points, experts, &selection.tokens);
         progress.report(0, 3, "profiles of fingerprints")?;
         let similarities = Similarities::new(&points, &selection);
-        let identify = |similarities: &Similarities| {
-            let similarities = &similarities;
-            predict(&selection, request, &|labels| {
-                similarities.nearest_profiles(labels)
-            })
-        };
-        let by_fingerprint = identify(&similarities);
+        let products = similarities.unit_products();
+        let nearest = |labels: &[usize]| similarities.nearest_profiles(&products, labels);
+        let by_fingerprint = predict(&selection, request, &nearest);
         progress.report(1, 3, "profiles of tokens")?;
         let (by_tokens, missing) =
             match token_bags(data, &selection, request, about.name, progress)? {
@@ -67,7 +63,10 @@ impl Metric for ProfileIdentification {
                         row.iter_mut()
                             .for_each(|distance| *distance = 1.0 - *distance);
                     });
-                    (Some(identify(&similarities)), None)
+                    let products = similarities.unit_products();
+                    let nearest =
+                        |labels: &[usize]| similarities.nearest_profiles(&products, labels);
+                    (Some(predict(&selection, request, &nearest)), None)
                 }
                 Err(missing) => (None, Some(missing)),
             };
@@ -96,11 +95,17 @@ impl Metric for ProfileIdentification {
         ));
         protocol.notes.push(saturation.note(kind));
         protocol.notes.extend(missing);
-        let mut confusion_protocol = selection.protocol(request);
-        confusion_protocol.interval_method = "none: see the first table".to_owned();
-        let mut found = vec![
-            measure_predictions(&about, protocol, &predictions, progress)?,
-            Measurement {
+        let mut found = vec![measure_predictions(
+            &about,
+            protocol,
+            &predictions,
+            progress,
+        )?];
+        // A contrast has one value of two labels, and none of each.
+        if request.contrast.is_none() {
+            let mut protocol = selection.protocol(request);
+            protocol.interval_method = "none: see the first table".to_owned();
+            found.push(Measurement {
                 metric: about.name.to_owned(),
                 title: "Nearest profiles of each label's documents".to_owned(),
                 unit: about.unit.to_owned(),
@@ -108,17 +113,14 @@ impl Metric for ProfileIdentification {
                     selection.group_axis(),
                     Axis::new(AxisKind::GroupB, selection.labels.clone()),
                 ],
-                values: confusion(
-                    &selection,
-                    &similarities.nearest_profiles(&selection.unit_label),
-                ),
+                values: confusion(&selection, &nearest(&selection.unit_label)),
                 intervals: None,
                 nulls: None,
                 reference: Some(predictions.chance),
-                protocol: confusion_protocol,
-            },
-        ];
-        for measurement in &mut found {
+                protocol,
+            });
+        }
+        for measurement in &found {
             measurement.check()?;
         }
         Ok(found)

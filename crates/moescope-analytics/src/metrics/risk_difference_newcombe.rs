@@ -81,9 +81,10 @@ impl Metric for RiskDifferenceNewcombe {
             .collect();
         let mut protocol = selection.protocol(request);
         protocol.level = Some(request.level);
-        protocol.interval_method =
-            "Newcombe's hybrid score over tokens as if they were independent".to_owned();
-        protocol.null_method = "two-proportion z test over tokens as if they were independent, two-sided; q corrects for all values of this table (Benjamini-Hochberg)".to_owned();
+        "Newcombe's hybrid score over tokens as if they were independent"
+            .clone_into(&mut protocol.interval_method);
+        "two-proportion z test over tokens as if they were independent, two-sided; q corrects for all values of this table (Benjamini-Hochberg)"
+            .clone_into(&mut protocol.null_method);
         protocol.notes.push(
             "tokens of one document are not independent: these intervals are too narrow and these p too small; risk_difference resamples groups instead"
                 .to_owned(),

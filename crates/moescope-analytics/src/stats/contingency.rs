@@ -28,16 +28,17 @@ pub(crate) struct Contingency<'a> {
     /// The label of each unit, ascending.
     unit_label: &'a [usize],
     /// The first pair of each condition, and the end.
-    first_pair: Vec<usize>,
+    first_pair: Vec<u32>,
     pair_unit: Vec<u32>,
+    pair_label: Vec<u16>,
+    pair_total: Vec<u32>,
     /// The first entry of each pair, and the end.
     first_entry: Vec<usize>,
     entry_expert: Vec<u16>,
     entry_count: Vec<u32>,
-    /// Pairs by unit, and the first of each unit with the end.
-    pairs_of_units: Vec<u32>,
+    /// Pairs by unit, each with its condition, and the first of each unit with the end.
+    pairs_of_units: Vec<(u32, u32)>,
     first_of_unit: Vec<usize>,
-    condition_of_pair: Vec<u32>,
     /// Assignments of each label in conditions of one label.
     alone: Vec<u64>,
     /// All assignments of each unit.
@@ -59,12 +60,13 @@ impl<'a> Contingency<'a> {
             unit_label,
             first_pair: vec![0],
             pair_unit: Vec::new(),
+            pair_label: Vec::new(),
+            pair_total: Vec::new(),
             first_entry: vec![0],
             entry_expert: Vec::new(),
             entry_count: Vec::new(),
             pairs_of_units: Vec::new(),
             first_of_unit: vec![0; unit_label.len() + 1],
-            condition_of_pair: Vec::new(),
             alone: vec![0; labels],
             unit_total: vec![0; unit_label.len()],
         };
@@ -88,18 +90,20 @@ impl<'a> Contingency<'a> {
             self.alone[first] += total;
             return;
         }
-        let condition = u32::try_from(self.first_pair.len() - 1).expect("conditions are 32-bit");
         for pair in records.chunk_by(|a, b| a.unit == b.unit) {
+            let count = |run: &[CountRecord]| run.iter().map(|r| u32::from(r.count)).sum();
             for entry in pair.chunk_by(|a, b| a.expert == b.expert) {
                 self.entry_expert.push(entry[0].expert);
-                self.entry_count
-                    .push(entry.iter().map(|r| u32::from(r.count)).sum());
+                self.entry_count.push(count(entry));
             }
+            let label = u16::try_from(label(&pair[0])).expect("the caller checks that labels fit");
             self.pair_unit.push(pair[0].unit);
-            self.condition_of_pair.push(condition);
+            self.pair_label.push(label);
+            self.pair_total.push(count(pair));
             self.first_entry.push(self.entry_expert.len());
         }
-        self.first_pair.push(self.pair_unit.len());
+        let pairs = u32::try_from(self.pair_unit.len()).expect("pairs are numbered in 32 bits");
+        self.first_pair.push(pairs);
     }
 
     fn index_by_unit(&mut self) {
@@ -110,10 +114,13 @@ impl<'a> Contingency<'a> {
             self.first_of_unit[unit + 1] += self.first_of_unit[unit];
         }
         let mut next = self.first_of_unit.clone();
-        self.pairs_of_units = vec![0; self.pair_unit.len()];
-        for (pair, unit) in (0u32..).zip(&self.pair_unit) {
-            self.pairs_of_units[next[*unit as usize]] = pair;
-            next[*unit as usize] += 1;
+        self.pairs_of_units = vec![(0, 0); self.pair_unit.len()];
+        for (condition, pairs) in (0u32..).zip(self.first_pair.windows(2)) {
+            for pair in pairs[0]..pairs[1] {
+                let unit = self.pair_unit[pair as usize] as usize;
+                self.pairs_of_units[next[unit]] = (pair, condition);
+                next[unit] += 1;
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Resamples and permutations of units, and a statistic of many of them at a time.
 //!
-//! The sums of a draw are a small product: how often each unit is drawn, times the units' rows. A strip of columns of all
-//! units stays in the second-level cache while it is summed for one draw after another, and one label's sums of a strip
+//! The sums of a draw are a small product: how often each unit is drawn, times the units' rows (those of its parts, each with
+//! its weight, where labels are matched). A strip of columns of all units stays in the second-level cache while it is summed for one draw after another, and one label's sums of a strip
 //! stay in registers. Units are added in ascending order, so every sum is the one that a plain loop over units gives.
 
 use moescope_core::Cancelled;
@@ -16,93 +16,98 @@ const DRAWS_AT_A_TIME: usize = 16;
 /// The most sums that these draws may have together, so that they stay near (256 KiB).
 const SUMS_AT_A_TIME: usize = 1 << 15;
 
-/// The units that each label has in one draw.
+/// The parts of units that each label has in one draw.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draw {
-    /// Units by label, ascending within each.
-    units: Vec<u32>,
-    /// How often each of them counts.
-    times: Vec<u32>,
-    /// Where each label's units end.
+    /// Parts by label, ascending within each.
+    parts: Vec<u32>,
+    /// How much each of them counts.
+    weights: Vec<f64>,
+    /// Where each label's parts end.
     ends: Vec<usize>,
 }
 
 impl Draw {
     /// A draw of units that keep their labels: how often each is drawn, `[units]`.
     pub(crate) fn resample(table: &UnitTable, times: &[u32]) -> Self {
-        let mut draw = Self::default();
-        for range in &table.of_label {
-            for unit in range.clone().filter(|unit| times[*unit] > 0) {
-                draw.units.push(number(unit));
-                draw.times.push(times[unit]);
-            }
-            draw.ends.push(draw.units.len());
-        }
-        draw
+        Self::new(table, |unit| times[unit], |unit| table.label[unit])
     }
 
     /// All units once, with other labels, `[units]`.
     pub(crate) fn permutation(table: &UnitTable, labels: &[usize]) -> Self {
+        Self::new(table, |_| 1, |unit| labels[unit])
+    }
+
+    fn new(
+        table: &UnitTable,
+        times: impl Fn(usize) -> u32,
+        label: impl Fn(usize) -> usize,
+    ) -> Self {
+        let mut drawn = Vec::with_capacity(table.parts());
         let mut next = vec![0; table.labels()];
-        for label in labels {
-            next[*label] += 1;
-        }
+        table.each_part(times, label, |part, label, weight| {
+            drawn.push((part, label, weight));
+            next[label] += 1;
+        });
         let mut end = 0;
         for start in &mut next {
             end += *start;
             *start = end - *start;
         }
-        let mut units = vec![0; labels.len()];
-        for (unit, label) in labels.iter().enumerate() {
-            units[next[*label]] = number(unit);
-            next[*label] += 1;
+        let mut parts = vec![0; drawn.len()];
+        let mut weights = vec![0.0; drawn.len()];
+        for (part, label, weight) in drawn {
+            parts[next[label]] = number(part);
+            weights[next[label]] = weight;
+            next[label] += 1;
         }
         Self {
-            times: vec![1; units.len()],
-            units,
+            parts,
+            weights,
             ends: next,
         }
     }
 }
 
-fn number(unit: usize) -> u32 {
-    u32::try_from(unit).expect("no table here has 2³² units")
+fn number(part: usize) -> u32 {
+    u32::try_from(part).expect("no table here has 2³² parts")
 }
 
 /// One layer of a table in strips of columns.
 #[derive(Debug, Default)]
 pub(crate) struct Strips {
-    /// `[strips, units]`, zeros behind the last column.
+    /// `[strips, parts]`, zeros behind the last column.
     rows: Vec<[f64; STRIP]>,
-    units: usize,
+    parts: usize,
     columns: usize,
 }
 
 impl Strips {
     /// Takes in a layer, in the memory of the one before.
     pub(crate) fn load(&mut self, table: &UnitTable, layer: usize) {
-        (self.units, self.columns) = (table.units(), table.columns);
+        (self.parts, self.columns) = (table.parts(), table.columns);
         let strips = self.columns.div_ceil(STRIP);
         self.rows.clear();
-        self.rows.resize(strips * self.units, [0.0; STRIP]);
-        for unit in 0..self.units {
-            let row = table.row(layer, unit);
+        self.rows.resize(strips * self.parts, [0.0; STRIP]);
+        for part in 0..self.parts {
+            let row = table.row(layer, part);
             for (strip, columns) in row.chunks(STRIP).enumerate() {
-                self.rows[strip * self.units + unit][..columns.len()].copy_from_slice(columns);
+                self.rows[strip * self.parts + part][..columns.len()].copy_from_slice(columns);
             }
         }
     }
 
     /// The sums of each label in each draw, `[draws, labels × columns]`.
     fn sum(&self, draws: &[Draw], sums: &mut [f64]) {
-        let strips = self.rows.chunks_exact(self.units.max(1));
+        let strips = self.rows.chunks_exact(self.parts.max(1));
         for (strip, rows) in strips.enumerate() {
             let columns = strip * STRIP..self.columns.min((strip + 1) * STRIP);
             let size = sums.len() / draws.len();
             for (draw, sums) in draws.iter().zip(sums.chunks_exact_mut(size)) {
                 let mut start = 0;
                 for (end, sums) in draw.ends.iter().zip(sums.chunks_exact_mut(self.columns)) {
-                    let total = sum_rows(rows, &draw.units[start..*end], &draw.times[start..*end]);
+                    let total =
+                        sum_rows(rows, &draw.parts[start..*end], &draw.weights[start..*end]);
                     sums[columns.clone()].copy_from_slice(&total[..columns.len()]);
                     start = *end;
                 }
@@ -111,14 +116,13 @@ impl Strips {
     }
 }
 
-/// One strip's sums over some units.
-fn sum_rows(rows: &[[f64; STRIP]], units: &[u32], times: &[u32]) -> [f64; STRIP] {
+/// One strip's sums over some parts.
+fn sum_rows(rows: &[[f64; STRIP]], parts: &[u32], weights: &[f64]) -> [f64; STRIP] {
     let mut total = [0.0; STRIP];
-    for (unit, times) in units.iter().zip(times) {
-        let times = f64::from(*times);
-        let row = &rows[*unit as usize];
+    for (part, weight) in parts.iter().zip(weights) {
+        let row = &rows[*part as usize];
         for (sum, value) in total.iter_mut().zip(row) {
-            *sum += times * value;
+            *sum += weight * value;
         }
     }
     total
@@ -171,6 +175,7 @@ mod tests {
     use crate::stats::{
         random::{self, Purpose},
         statistic::Sides,
+        units::Strata,
     };
 
     /// Three labels of 4, 0 and 7 units with 19 columns (one strip and a part) of fractions that no sum of holds exactly.
@@ -229,6 +234,39 @@ mod tests {
             expected.extend_from_slice(&sums_of_one);
         }
         assert_eq!(sums(&table, 1, &draws), expected);
+    }
+
+    #[test]
+    fn sums_of_draws_of_matched_units_are_weighted_anew() {
+        // Two labels of three units; every unit has a part in both strata, of different masses.
+        let unit: Vec<usize> = (0..12).map(|part| part / 2).collect();
+        let strata = Strata {
+            stratum: (0..12).map(|part| part % 2).collect(),
+            mass: (0..12).map(|part| f64::from(1 + 5 * part % 7)).collect(),
+            target: vec![4.0, 3.0],
+            unit,
+        };
+        let blocks = vec![(0..6).collect()];
+        let mut table = UnitTable::new(2, vec![0, 0, 0, 1, 1, 1], 2, 3).with_strata(strata, blocks);
+        for part in 0..12 {
+            for (column, value) in table.row_mut(1, part).iter_mut().enumerate() {
+                *value = f64::from(u32::try_from(part * 5 + column * 3).unwrap() % 11);
+            }
+        }
+        let (times, labels) = ([2, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1]);
+        let mut expected = vec![0.0; 12];
+        let (resampled, permuted) = expected.split_at_mut(6);
+        table.sum_into(1, resampled, |unit| times[unit], |unit| table.label[unit]);
+        table.sum_into(1, permuted, |_| 1, |unit| labels[unit]);
+        let draws = [
+            Draw::resample(&table, &times),
+            Draw::permutation(&table, &labels),
+        ];
+        let mut strips = Strips::default();
+        strips.load(&table, 1);
+        let mut found = vec![0.0; 12];
+        strips.sum(&draws, &mut found);
+        assert_eq!(found, expected);
     }
 
     #[test]

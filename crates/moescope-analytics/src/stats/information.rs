@@ -215,7 +215,7 @@ pub(crate) fn normalized_pmi(mass: &[f64], experts: usize, prior: LabelPrior, ou
 /// The distribution of label and expert together, with its marginals; NaN in rows of labels without mass.
 struct Joint {
     /// `[labels, experts]`.
-    of_both: Vec<f64>,
+    both: Vec<f64>,
     of_label: Vec<f64>,
     of_expert: Vec<f64>,
 }
@@ -225,7 +225,7 @@ impl Joint {
         let labels = mass.len() / experts;
         let grand: f64 = mass.iter().sum();
         let mut joint = Self {
-            of_both: Vec::with_capacity(mass.len()),
+            both: Vec::with_capacity(mass.len()),
             of_label: vec![0.0; labels],
             of_expert: vec![0.0; experts],
         };
@@ -237,7 +237,7 @@ impl Joint {
             };
             for (m, of_expert) in row.iter().zip(&mut joint.of_expert) {
                 let p = m * scale;
-                joint.of_both.push(p);
+                joint.both.push(p);
                 *of_label += p;
                 *of_expert += p;
             }
@@ -251,7 +251,7 @@ impl Joint {
             .of_label
             .iter()
             .flat_map(|label| self.of_expert.iter().map(move |expert| label * expert));
-        self.of_both.iter().copied().zip(expected)
+        self.both.iter().copied().zip(expected)
     }
 }
 

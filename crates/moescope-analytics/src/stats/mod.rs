@@ -8,7 +8,6 @@ pub(crate) mod correlation;
 pub(crate) mod count;
 pub(crate) mod draws;
 pub(crate) mod exact_k;
-pub(crate) mod false_discovery;
 pub(crate) mod histogram;
 pub(crate) mod information;
 pub(crate) mod interval;

@@ -31,4 +31,17 @@ mod tests {
         }
         assert!(q[2].is_nan());
     }
+    #[test]
+    fn q_is_scipys() {
+        // Made by tests/oracle/structure.py with scipy.stats.false_discovery_control.
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/structure.json")).unwrap();
+        let column = |name: &str| -> Vec<f64> {
+            let values = oracle[name].as_array().unwrap();
+            values.iter().map(|value| value.as_f64().unwrap()).collect()
+        };
+        for (found, expected) in benjamini_hochberg(&column("p")).iter().zip(column("q")) {
+            assert!((found - expected).abs() < 1e-12);
+        }
+    }
 }

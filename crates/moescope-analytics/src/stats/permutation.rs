@@ -132,6 +132,12 @@ impl NullFamily {
         let arrangements_ln = as_f64(fewest.unwrap_or(0)) * std::f64::consts::LN_2;
         self.fewest_arrangements_ln = self.fewest_arrangements_ln.min(arrangements_ln);
         let half = table.columns / 2;
+        let mut parts = Vec::with_capacity(table.parts());
+        table.each_part(
+            |_| 1,
+            |unit| table.label[unit],
+            |part, label, weight| parts.push((part, table.unit_of(part), label, weight)),
+        );
         self.compare(
             table,
             statistic,
@@ -139,16 +145,16 @@ impl NullFamily {
             progress,
             |layer, i, sums| {
                 sums.fill(0.0);
-                for (unit, label) in table.label.iter().enumerate() {
+                for (part, unit, label, weight) in &parts {
                     let target = &mut sums[label * table.columns..(label + 1) * table.columns];
-                    let (low, high) = table.row(layer, unit).split_at(half);
-                    let (low, high) = if swaps[i][unit] {
+                    let (low, high) = table.row(layer, *part).split_at(half);
+                    let (low, high) = if swaps[i][*unit] {
                         (high, low)
                     } else {
                         (low, high)
                     };
                     for (sum, value) in target.iter_mut().zip(low.iter().chain(high)) {
-                        *sum += value;
+                        *sum += weight * value;
                     }
                 }
             },
@@ -337,7 +343,7 @@ mod tests {
     use moescope_core::NoProgress;
 
     use super::*;
-    use crate::stats::statistic::Sides;
+    use crate::stats::{statistic::Sides, units::Strata};
 
     fn difference_of_means(a: &[f64], b: &[f64]) -> (NullComparison, Option<String>) {
         let label = [vec![0; a.len()], vec![1; b.len()]].concat();
@@ -367,13 +373,22 @@ mod tests {
         assert!(note.unwrap().starts_with("only 20 arrangements"));
     }
 
-    #[test]
-    fn exchanging_halves_flips_signs() {
-        // Differences 1, 2, 3, 4 over four units: of 16 sign patterns, 2 reach |10|, so p = 1/8.
+    /// The null of Σ first half − Σ second half over differences of parts, each part of a unit.
+    fn exchanged(parts: &[(usize, f64)]) -> (NullComparison, Option<String>) {
         let mut table = UnitTable::new(1, vec![0; 4], 1, 2);
-        for (unit, difference) in [1.0, 2.0, 3.0, 4.0].into_iter().enumerate() {
+        if parts.len() > 4 {
+            // Every part is a stratum of its own and keeps its mass.
+            let strata = Strata {
+                unit: parts.iter().map(|(unit, _)| *unit).collect(),
+                stratum: (0..parts.len()).collect(),
+                mass: vec![1.0; parts.len()],
+                target: vec![1.0; parts.len()],
+            };
+            table = table.with_strata(strata, vec![(0..4).collect()]);
+        }
+        for (part, (_, difference)) in parts.iter().enumerate() {
             table
-                .row_mut(0, unit)
+                .row_mut(0, part)
                 .copy_from_slice(&[difference + 5.0, 5.0]);
         }
         let statistic = Statistic {
@@ -383,10 +398,25 @@ mod tests {
         };
         let mut family = NullFamily::new(Tail::AroundZero, 4000, 5);
         family.add_swaps(&table, &statistic, &NoProgress).unwrap();
-        assert!(family.note().unwrap().starts_with("only 16 arrangements"));
-        let found = family.finish()[0].unwrap();
+        let note = family.note();
+        (family.finish()[0].unwrap(), note)
+    }
+
+    #[test]
+    fn exchanging_halves_flips_signs() {
+        // Differences 1, 2, 3, 4 over four units: of 16 sign patterns, 2 reach |10|, so p = 1/8.
+        let (found, note) = exchanged(&[(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]);
         assert!((found.p - 0.125).abs() < 0.02, "{found:?}");
         assert!(found.null_mean.abs() < 0.3);
+        assert!(note.unwrap().starts_with("only 16 arrangements"));
+    }
+
+    #[test]
+    fn the_parts_of_a_matched_unit_are_exchanged_together() {
+        // The unit with 2 has two parts with 1 each: still 16 patterns.
+        let parts = [(0, 1.0), (1, 1.0), (1, 1.0), (2, 3.0), (3, 4.0)];
+        let (found, _) = exchanged(&parts);
+        assert!((found.p - 0.125).abs() < 0.02, "{found:?}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) enum Purpose {
     /// Starting vectors of an eigenvalue iteration.
     Eigenvectors,
     /// Pooling groups into blocks.
-    Blocks,
+    GroupBlocks,
     /// Shuffling what is known of tokens within their document.
     TokenShuffle,
     /// Drawing paths through the layers from a model of them.
@@ -47,7 +47,7 @@ impl Purpose {
             Self::Folds => *b"cv-folds",
             Self::MapStart => *b"mapstart",
             Self::Eigenvectors => *b"eigenvec",
-            Self::Blocks => *b"grpblock",
+            Self::GroupBlocks => *b"grpblock",
             Self::TokenShuffle => *b"tokshuff",
             Self::Paths => *b"layerpth",
             Self::Contexts => *b"contexts",

@@ -97,8 +97,13 @@ impl UnitTable {
     }
 
     /// Number of parts: that of units unless they are matched.
-    fn parts(&self) -> usize {
+    pub(super) fn parts(&self) -> usize {
         self.strata.as_ref().map_or(self.units(), |s| s.unit.len())
+    }
+
+    /// The unit of a part.
+    pub(super) fn unit_of(&self, part: usize) -> usize {
+        self.strata.as_ref().map_or(part, |s| s.unit[part])
     }
 
     /// One part's row at one layer, `[columns]`.
@@ -131,7 +136,7 @@ impl UnitTable {
     }
 
     /// Shows every part that counts with its label and weight, in ascending order.
-    fn each_part(
+    pub(super) fn each_part(
         &self,
         times: impl Fn(usize) -> u32,
         label: impl Fn(usize) -> usize,

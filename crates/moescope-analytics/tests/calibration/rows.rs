@@ -113,6 +113,7 @@ const EFFECT: &[Special] = &[
 
 /// Metrics whose value depends on the number of documents, so that the truth is the mean over traces of the same size.
 const OF_SIZE: &[&str] = &[
+    "fingerprint_by_layer",
     "fingerprint_knn",
     "fingerprint_logistic",
     "fingerprint_separation",
@@ -243,7 +244,11 @@ impl Plan {
                 match find(metric).unwrap().measure(data, &request, &NoProgress) {
                     Ok(found) => Some((metric.to_owned(), variant, name, found)),
                     // `not_simulated` lists them.
-                    Err(AnalyticsError::MissingInput { .. }) => None,
+                    Err(
+                        AnalyticsError::MissingInput { .. }
+                        | AnalyticsError::Request(_)
+                        | AnalyticsError::TooLittle { .. },
+                    ) => None,
                     Err(error) => panic!("{metric}{name}: {error}"),
                 }
             })

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
-use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, Profile, TraceData, find};
+use moescope_analytics::{
+    ExpertsOrder, LoadMass, MeasureRequest, MemoryDocument, Profile, TraceData, find,
+};
 use moescope_core::{
     DecisionBatch, Discipline, Gating, LayerId, Measurement, ModelSpec, NoProgress, Phase, Sample,
     TokenRow,
@@ -240,5 +242,46 @@ pub(crate) fn counted(model: &ModelSpec, meta: Sample, counts: &[Vec<u32>]) -> M
         sample: meta,
         profiles,
         ..MemoryDocument::default()
+    }
+}
+
+/// Counts of one layer of a top-2 model, as one document per label.
+pub(crate) fn of_counts(experts: u16, counts: &[Vec<u32>]) -> TraceData {
+    let model = model(1, experts, 2);
+    let documents = counts
+        .iter()
+        .zip(NAMES)
+        .map(|(counts, label)| {
+            counted(
+                &model,
+                sample(label, label, label),
+                std::slice::from_ref(counts),
+            )
+        })
+        .collect();
+    TraceData::in_memory(model, ExpertsOrder::ByWeight, documents).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    for (a, b) in found.iter().zip(expected) {
+        assert!(
+            (a - b).abs() <= tolerance,
+            "found {found:?}, expected {expected:?}"
+        );
+    }
+}
+
+/// The first table of a metric.
+pub(crate) fn first(data: &TraceData, name: &str) -> Measurement {
+    measure(data, name, &quick()).remove(0)
+}
+
+/// [`quick`] with another load.
+pub(crate) fn with_mass(mass: LoadMass) -> MeasureRequest {
+    MeasureRequest {
+        mass: Some(mass),
+        ..quick()
     }
 }

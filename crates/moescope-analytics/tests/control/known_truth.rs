@@ -198,7 +198,7 @@ fn what_cannot_be_matched_is_refused_with_what_can() {
         match_on: vec![Control::Position],
         ..quick()
     };
-    let message = fails(&confounded(), "routing_entropy", &by_position);
+    let message = fails(&confounded(), "first_choice_repetition", &by_position);
     assert!(message.contains("by position"), "{message}");
     assert_eq!(measure(&confounded(), "nmi", &by_position).len(), 1);
     let weighted = MeasureRequest {

@@ -46,8 +46,9 @@ def by_label(values):
 
 
 def distribution(values):
+    parts = [0.05, 0.25, 0.5, 0.75, 0.95]
     return [
-        rounded([v.mean(), *np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95])]) for v in by_label(values)
+        rounded([v.mean(), *np.quantile(v, parts, method="inverted_cdf")]) for v in by_label(values)
     ]
 
 

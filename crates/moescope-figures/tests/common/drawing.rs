@@ -43,14 +43,14 @@ pub(crate) fn fitting(kind: &str) -> Measurement {
         "layer_expert_heatmap" => super::shares(4, 1, 8),
         "group_expert_heatmap" => super::shares(1, 4, 8),
         "co_activation_matrix" => structures::co_activation(1, 6),
-        "lag_profile" => structures::lags(1, 3, 6),
+        "lag_profile" => structures::without_excess(structures::lags(1, 3, 6)),
         "layer_flow" => structures::transitions(2, 5),
         "lollipop" => super::shares(3, 3, 8),
         "position_profile" => structures::positions(1, 5, 8),
         "reliability_curve" => structures::reliability(),
         "saturation_curves" => structures::saturation(4, 5),
         "small_multiples" => super::shares(3, 4, 8),
-        "vocabulary_table" => structures::tokens(2, 4, 12),
+        "vocabulary_table" => structures::tokens(1, 3, 8),
         other => panic!("no measurement for {other}"),
     }
 }

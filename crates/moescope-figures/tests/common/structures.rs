@@ -109,6 +109,19 @@ pub(crate) fn lags(layers: usize, groups: usize, lags: usize) -> Measurement {
     }
 }
 
+/// Observed and shuffled alone.
+pub(crate) fn without_excess(mut lags: Measurement) -> Measurement {
+    let is_kept = |i: &usize| i % 3 != 2;
+    lags.axes[3].labels.truncate(2);
+    let kept = (0..lags.values.len()).filter(is_kept);
+    lags.values = kept.map(|i| lags.values[i]).collect();
+    lags.intervals = lags.intervals.map(|all| {
+        let kept = (0..all.len()).filter(is_kept);
+        kept.map(|i| all[i]).collect()
+    });
+    lags
+}
+
 /// Shares of assignments by range of positions and expert.
 pub(crate) fn positions(layers: usize, ranges: usize, experts: usize) -> Measurement {
     let mut shares = super::shares(layers, ranges, experts);

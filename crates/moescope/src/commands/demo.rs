@@ -46,7 +46,7 @@ pub(crate) fn run(
     ))?;
     for (number, finding) in outcome.findings.iter().enumerate() {
         output::line(&format!("{}. {}", number + 1, finding.question))?;
-        for line in wrapped(&finding.answer, 96) {
+        for line in output::wrapped(&finding.answer, 96) {
             output::line(&format!("   {line}"))?;
         }
         output::line("")?;
@@ -76,33 +76,4 @@ pub(crate) fn run(
     }
     console.note(&format!("done in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(Outcome::Success)
-}
-
-/// Lines of at most `width` characters, broken at spaces.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("starts with one line");
-        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_break_at_spaces_and_never_lose_a_word() {
-        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
-        assert_eq!(wrapped("longword b", 3), ["longword", "b"]);
-        assert_eq!(wrapped("", 5), [""]);
-    }
 }

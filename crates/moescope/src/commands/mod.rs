@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod expert;
 mod figure;
+mod findings;
 mod generate;
 mod import;
 mod info;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     CompareWeights(compare_weights::CompareWeightsArgs),
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
+    Findings(findings::FindingsArgs),
     Figure(figure::FigureArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -60,6 +62,7 @@ impl Command {
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Expert(args) => expert::run(&args, console),
+            Self::Findings(args) => findings::run(&args, console),
             Self::Figure(args) => figure::run(&args, console),
             Self::Demo(args) => demo::run(&args, global, console),
             Self::Bench(args) => bench::run(&args, global, console),

@@ -4,7 +4,7 @@ use std::mem;
 
 use rayon::prelude::*;
 
-use crate::data::{DecisionShard, decisions::TokenColumns};
+use crate::data::DecisionShard;
 
 /// Rows whose tokens are looked for at a time; documents longer than this are shared between threads.
 const ROWS_AT_A_TIME: usize = 1 << 16;
@@ -97,6 +97,7 @@ impl Piece<'_> {
 mod tests {
     use super::*;
     use crate::data::decisions::DocumentRows;
+    use crate::data::decisions::TokenColumns;
 
     /// One document of two layers with tokens at positions 0, 1 and 4, the last of which does not count.
     fn places(position: &[u32], layers: &[u16]) -> Result<(Vec<u32>, Vec<bool>), (usize, u32)> {

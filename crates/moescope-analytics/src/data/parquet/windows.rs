@@ -6,7 +6,6 @@
 
 use std::{
     collections::VecDeque,
-    mem,
     ops::{Range, RangeInclusive},
 };
 

@@ -13,25 +13,41 @@ use crate::{
 };
 
 /// Metrics of assignments per expert, which can be counted by position.
-const BY_POSITION: [&str; 8] = [
+const BY_POSITION: [&str; 18] = [
     "assignment_share",
+    "coverage_count",
+    "cramers_v",
     "domain_specialization",
     "effective_experts",
+    "gini",
     "jsd",
+    "label_lift",
+    "load_cv",
     "load_entropy",
+    "lorenz_curve",
+    "max_violation",
     "mutual_information",
     "nmi",
+    "rare_experts",
     "relative_load",
+    "risk_difference",
+    "shared_top_experts",
 ];
 
 /// Other metrics made of sums per unit, which obey weights.
-const BY_DOCUMENT: [&str; 6] = [
+const BY_DOCUMENT: [&str; 12] = [
     "any_overlap_repetition",
+    "aux_loss",
     "esft_gate_experts",
     "esft_gate_score",
     "esft_token_experts",
     "first_choice_repetition",
     "routing_entropy",
+    "selection_margin",
+    "top_set_jaccard",
+    "topk_mass",
+    "weight_ratio",
+    "z_loss",
 ];
 
 /// The strata of the selected documents.

@@ -7,8 +7,8 @@ use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progr
 use rayon::prelude::*;
 
 use super::{
-    dependence::{centred_interval, dependent_selection, power_note},
-    interval_words, load_table,
+    dependence::{centred_interval, dependent_selection},
+    interval_words, load_table, power_above_null,
 };
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
@@ -225,7 +225,7 @@ impl Test {
             resampled,
             permutations: family.permutations(),
             notes: family.note().into_iter().collect(),
-            power: power_note(&family, "of the variance"),
+            power: power_above_null(&family.deviations(), "of the variance"),
             null: family.finish(),
         })
     }

@@ -12,7 +12,7 @@ use crate::stats::{
 #[derive(Debug, Default)]
 struct Scratch {
     order: Vec<u32>,
-    next: Vec<usize>,
+    next: Vec<u32>,
     pair_label: Vec<u16>,
     count: Vec<u32>,
     touched: Vec<(u16, u16)>,
@@ -67,32 +67,28 @@ impl Contingency<'_> {
     }
 
     fn label_as_observed(&self, scratch: &mut Scratch) {
-        for (label, unit) in scratch.pair_label.iter_mut().zip(&self.pair_unit) {
-            *label = narrow(self.unit_label[*unit as usize]);
-        }
+        scratch.pair_label.clone_from(&self.pair_label);
     }
 
     fn label_in_order(&self, scratch: &mut Scratch) {
         scratch.next.clone_from(&self.first_pair);
         for unit in &scratch.order {
             let unit = *unit as usize;
-            for pair in &self.pairs_of_units[self.first_of_unit[unit]..self.first_of_unit[unit + 1]]
-            {
-                let next = &mut scratch.next[self.condition_of_pair[*pair as usize] as usize];
-                let from = self.pair_unit[*next] as usize;
-                scratch.pair_label[*pair as usize] = narrow(self.unit_label[from]);
+            let pairs = self.first_of_unit[unit]..self.first_of_unit[unit + 1];
+            for (pair, condition) in &self.pairs_of_units[pairs] {
+                let next = &mut scratch.next[*condition as usize];
+                scratch.pair_label[*pair as usize] = self.pair_label[*next as usize];
                 *next += 1;
             }
         }
     }
 
-    /// Assignments of each label under the pairs' labels.
+    /// The weight of one assignment of each label under the pairs' labels.
     #[expect(clippy::cast_precision_loss, reason = "numbers of assignments")]
     fn label_weights(&self, prior: LabelPrior, pair_label: &[u16]) -> Vec<f64> {
         let mut totals = self.alone.clone();
-        for (pair, label) in pair_label.iter().enumerate() {
-            let counts = &self.entry_count[self.first_entry[pair]..self.first_entry[pair + 1]];
-            totals[usize::from(*label)] += counts.iter().map(|n| u64::from(*n)).sum::<u64>();
+        for (label, total) in pair_label.iter().zip(&self.pair_total) {
+            totals[usize::from(*label)] += u64::from(*total);
         }
         let all: u64 = totals.iter().sum();
         totals
@@ -110,17 +106,23 @@ impl Contingency<'_> {
         let mut nats = 0.0;
         let mut totals = vec![0u32; self.labels];
         for condition in self.first_pair.windows(2) {
-            for pair in condition[0]..condition[1] {
+            let pairs = condition[0] as usize..condition[1] as usize;
+            let entries = self.first_entry[pairs.start]..self.first_entry[pairs.end];
+            // Where most cells are filled, looking at all of them is quicker than remembering which are.
+            let is_dense = 2 * entries.len() > scratch.count.len();
+            for pair in pairs {
                 let label = scratch.pair_label[pair];
-                let start = usize::from(label) * self.experts;
-                for entry in self.first_entry[pair]..self.first_entry[pair + 1] {
-                    let expert = self.entry_expert[entry];
-                    let count = &mut scratch.count[start + usize::from(expert)];
-                    if *count == 0 {
-                        scratch.touched.push((label, expert));
+                totals[usize::from(label)] += self.pair_total[pair];
+                let counts =
+                    &mut scratch.count[usize::from(label) * self.experts..][..self.experts];
+                let entries = self.first_entry[pair]..self.first_entry[pair + 1];
+                let experts = &self.entry_expert[entries.clone()];
+                for (expert, n) in experts.iter().zip(&self.entry_count[entries]) {
+                    let count = &mut counts[usize::from(*expert)];
+                    if *count == 0 && !is_dense {
+                        scratch.touched.push((label, *expert));
                     }
-                    *count += self.entry_count[entry];
-                    totals[usize::from(label)] += self.entry_count[entry];
+                    *count += n;
                 }
             }
             let table = &scratch.x_ln_x;
@@ -128,11 +130,23 @@ impl Contingency<'_> {
                 let known = table.get(n as usize).copied();
                 known.unwrap_or_else(|| x_ln_x(f64::from(n)))
             };
+            let mut take = |weight: f64, expert: usize, count: &mut u32| {
+                let count = std::mem::take(count);
+                nats += weight * x_ln_x_of(count);
+                scratch.mass[expert] += weight * f64::from(count);
+            };
+            if is_dense {
+                let rows = scratch.count.chunks_exact_mut(self.experts);
+                for (weight, row) in weights.iter().zip(rows) {
+                    for (expert, count) in row.iter_mut().enumerate() {
+                        take(*weight, expert, count);
+                    }
+                }
+            }
             for (label, expert) in scratch.touched.drain(..) {
                 let (label, expert) = (usize::from(label), usize::from(expert));
-                let count = std::mem::take(&mut scratch.count[label * self.experts + expert]);
-                nats += weights[label] * x_ln_x_of(count);
-                scratch.mass[expert] += weights[label] * f64::from(count);
+                let count = &mut scratch.count[label * self.experts + expert];
+                take(weights[label], expert, count);
             }
             let mut mass = 0.0;
             for (total, weight) in totals.iter_mut().zip(&weights) {
@@ -206,28 +220,23 @@ impl Contingency<'_> {
         prior: LabelPrior,
         mut visit: impl FnMut(std::ops::Range<usize>, &[f64], &[f64]),
     ) {
-        let mut scratch = self.scratch();
-        self.label_as_observed(&mut scratch);
-        let weights = self.label_weights(prior, &scratch.pair_label);
+        let weights = self.label_weights(prior, &self.pair_label);
         let mut masses = vec![0.0; self.labels * self.experts];
         for condition in self.first_pair.windows(2) {
             masses.fill(0.0);
-            for pair in condition[0]..condition[1] {
-                let start = usize::from(scratch.pair_label[pair]) * self.experts;
+            let pairs = condition[0] as usize..condition[1] as usize;
+            for pair in pairs.clone() {
+                let start = usize::from(self.pair_label[pair]) * self.experts;
                 for entry in self.first_entry[pair]..self.first_entry[pair + 1] {
                     masses[start + usize::from(self.entry_expert[entry])] +=
                         f64::from(self.entry_count[entry]);
                 }
             }
-            visit(condition[0]..condition[1], &masses, &weights);
+            visit(pairs, &masses, &weights);
         }
     }
 }
 
 fn x_ln_x(x: f64) -> f64 {
     if x > 0.0 { x * x.ln() } else { 0.0 }
-}
-
-fn narrow(label: usize) -> u16 {
-    u16::try_from(label).expect("fewer labels than 2¹⁶, which the caller checks")
 }

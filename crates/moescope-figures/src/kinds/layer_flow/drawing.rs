@@ -112,8 +112,14 @@ impl Drawing {
                     scale,
                 )?;
             }
-            for column in &columns {
-                column.paint(canvas, (y, y + bars), step)?;
+            for (i, column) in columns.iter().enumerate() {
+                // Names that do not fit into their bars stand beside them, towards the middle of the page.
+                let side = if i + 1 < columns.len() {
+                    Align::Start
+                } else {
+                    Align::End
+                };
+                column.paint(canvas, (y, y + bars), step, side)?;
             }
         }
         Ok(top + height)
@@ -149,6 +155,7 @@ impl<'c> Placed<'c> {
         canvas: &mut Canvas<'_>,
         (top, bottom): (f64, f64),
         step: f64,
+        side: Align,
     ) -> Result<(), FigureError> {
         let face = Face::SMALL;
         let middle = self.x + 0.5 * BAR;
@@ -163,9 +170,13 @@ impl<'c> Placed<'c> {
                 let look = TextLook::new(face, Align::Middle).color(WHITE);
                 canvas.text(&name, (middle, y + 0.5 * face.cap_mm()), look)?;
             } else if y - last >= 0.9 * face.line_mm() {
-                // A bar that is too thin for its name has it beside itself.
-                let look = TextLook::new(face, Align::Start).color(INK);
-                let at = (self.x + BAR + 0.5, y + 0.5 * face.cap_mm());
+                let look = TextLook::new(face, side).color(INK);
+                let x = if side == Align::End {
+                    self.x - 0.5
+                } else {
+                    self.x + BAR + 0.5
+                };
+                let at = (x, y + 0.5 * face.cap_mm());
                 canvas.text(&name, at, look)?;
                 last = y;
             }

@@ -71,7 +71,7 @@ impl Lollipops {
         let range = match options.limits {
             Some([low, high]) => (low, high),
             // Shares begin at zero where they come near it.
-            None if low >= 0.0 && low <= 0.4 * high => (0.0, high + reach),
+            None if low >= 0.0 && low <= 0.4 * high => (0.0, (high + reach).min(f64::MAX / 4.0)),
             None => (
                 (low - reach).max(f64::MIN / 4.0),
                 (high + reach).min(f64::MAX / 4.0),

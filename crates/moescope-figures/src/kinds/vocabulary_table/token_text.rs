@@ -1,9 +1,11 @@
 //! A token as it can be read: with its white space, and without letters that the font lacks.
 
+use std::fmt::Write as _;
+
 /// The token with marks for spaces and line breaks; what cannot be drawn is written by its number.
 ///
 /// A space is `␣`, a line break `\n`, a tab `\t`; other invisible characters, and letters that the figure's font
-/// lacks, are `⟨U+4E2D⟩` with brackets of the font.
+/// lacks, are their number in Unicode in angle quotes, like `‹4E2D›`.
 pub(crate) fn token_text(token: &str) -> String {
     const LONGEST: usize = 60;
     let mut text = String::new();
@@ -15,7 +17,10 @@ pub(crate) fn token_text(token: &str) -> String {
             '\t' => text.push_str("\\t"),
             '\r' => text.push_str("\\r"),
             c if is_drawn(c) => text.push(c),
-            c => text.push_str(&format!("\u{2039}{:X}\u{203a}", u32::from(c))),
+            c => {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\u{2039}{:X}\u{203a}", u32::from(c));
+            }
         }
     }
     if token.chars().nth(LONGEST).is_some() {

@@ -179,24 +179,31 @@ fn positions(profile: &ExpertProfile) -> io::Result<()> {
     if profile.positions.is_empty() {
         return Ok(());
     }
-    heading("Share of tokens by position")?;
+    heading("Share of assignments by position")?;
     let rows: Vec<Vec<String>> = profile
         .positions
         .iter()
-        .map(|bin| {
+        .map(|range_of| {
             vec![
-                if bin.first == bin.last {
-                    bin.first.to_string()
-                } else {
-                    format!("{}–{}", bin.first, bin.last)
-                },
-                percent(bin.share),
-                range(bin.interval, percent),
-                output::count(bin.tokens),
+                range_of.positions.clone(),
+                percent(range_of.share),
+                range(range_of.interval, percent),
+                percent(range_of.excess),
+                range(range_of.excess_interval, percent),
+                probability(range_of.q),
             ]
         })
         .collect();
-    output::table(&[">positions", ">share", "interval", ">tokens"], &rows)
+    let headings = [
+        ">positions",
+        ">share",
+        "interval",
+        ">excess",
+        "interval",
+        ">q",
+    ];
+    output::table(&headings, &rows)?;
+    output::line("excess: over what the same documents give with their tokens in random order")
 }
 
 fn contexts(profile: &ExpertProfile) -> io::Result<()> {

@@ -1,0 +1,158 @@
+//! Whether the label explains routing beyond what else differs between documents.
+
+use moescope_analytics::Control;
+use moescope_core::{AxisKind, Measurement};
+
+use super::{
+    Finding,
+    corrected::Corrected,
+    studies::{Studies, Study},
+    words::{bracket, interval, percent, sentence},
+};
+use crate::error::PipelineError;
+
+const GENRE: &str = "genre";
+
+/// Beyond token identity, length, position and genre?
+pub(super) fn labels(studies: &mut Studies<'_>) -> Result<Finding, PipelineError> {
+    let by = studies.by().to_owned();
+    let genre = (by != GENRE && studies.varies(GENRE)).then(|| Control::Label(GENRE.to_owned()));
+    let mut controls = vec![Control::Token, Control::Position, Control::Length];
+    controls.extend(genre.clone());
+    let mut together = vec![Control::Position, Control::Length];
+    together.extend(genre);
+    let mut parts = Vec::new();
+    for control in &controls {
+        let study = Study::given(vec![control.clone()]);
+        parts.push(one(studies, &study, &format!("Given the {control}"))?);
+    }
+    let names: Vec<String> = together.iter().map(ToString::to_string).collect();
+    let jointly = Study::given(together);
+    let words = format!("Given {} together", names.join(", "));
+    parts.push(one(studies, &jointly, &words)?);
+    let all = Study::of("variance_partition");
+    parts.push(match studies.tables(&all)? {
+        Ok(tables) => tables
+            .first()
+            .and_then(|table| of_the_rest(table, &by))
+            .unwrap_or_else(|| "Its share of the variance is not defined here.".to_owned()),
+        Err(reason) => sentence(&format!("The variance cannot be parted: {reason}")),
+    });
+    Ok(Finding {
+        question: format!(
+            "Does the {by} matter beyond token identity, length, position{}?",
+            if controls.len() > 3 { " and genre" } else { "" }
+        ),
+        answer: parts.join(" "),
+        command: Study::given(vec![Control::Token]).command(&by),
+    })
+}
+
+/// What is left of the information under one control.
+fn one(studies: &mut Studies<'_>, study: &Study, words: &str) -> Result<String, PipelineError> {
+    let told = match studies.tables(study)? {
+        Ok(tables) => tables.first().and_then(left),
+        Err(reason) => Some(format!("not answered ({reason})")),
+    };
+    Ok(format!(
+        "{words}: {}.",
+        told.unwrap_or_else(|| "not defined here".to_owned())
+    ))
+}
+
+fn left(measurement: &Measurement) -> Option<String> {
+    let information = Corrected::of(measurement)?;
+    let strongest = information.strongest()?;
+    let significant = information.significant().len();
+    let layers = information.num_layers();
+    let tested = match (significant, information.q(strongest)) {
+        (_, None) => "not tested".to_owned(),
+        (0, Some(q)) => format!("no layer significant, smallest corrected p {q:.3}"),
+        (n, Some(_)) => format!("significant at {n} of {layers} layers"),
+    };
+    Some(format!(
+        "at most {} (layer {}), {tested}",
+        information.value(strongest),
+        information.layer(strongest)
+    ))
+}
+
+/// The label's share of what tokens, positions, lengths and genres leave.
+fn of_the_rest(partition: &Measurement, by: &str) -> Option<String> {
+    let (_, layers) = partition.axis(AxisKind::Layer)?;
+    let (_, variants) = partition.axis(AxisKind::Variant)?;
+    let place = |name: &str| variants.labels.iter().position(|v| v == name);
+    let rest = place(&format!("{by}_beyond_the_rest"))?;
+    let cell = |layer: usize, variant: usize| layer * variants.len() + variant;
+    let strongest = (0..layers.len())
+        .filter(|layer| partition.values[cell(*layer, rest)].is_finite())
+        .max_by(|a, b| {
+            partition.values[cell(*a, rest)].total_cmp(&partition.values[cell(*b, rest)])
+        })?;
+    let share =
+        |name: &str| place(name).map(|place| percent(partition.values[cell(strongest, place)]));
+    let null = partition
+        .nulls
+        .as_ref()
+        .and_then(|nulls| nulls[cell(strongest, rest)]);
+    let p = null.map_or(String::new(), |null| {
+        format!(", corrected p {:.3}", null.p_corrected.unwrap_or(null.p))
+    });
+    let alone = match (share(&format!("{by}_alone")), share("token_alone")) {
+        (Some(label), Some(token)) => format!(
+            " Alone it goes with {label} of the variance of single choices there, the token id with {token}."
+        ),
+        _ => String::new(),
+    };
+    Some(format!(
+        "All of these fitted together, the {by} explains {}{} of the variance that they leave at layer {}, where it explains \
+         most{p}.{alone}",
+        percent(partition.values[cell(strongest, rest)]),
+        bracket(interval(partition, cell(strongest, rest)), percent),
+        layers.labels[strongest],
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use moescope_core::{Axis, Interval, NullComparison, Protocol};
+
+    use super::*;
+
+    #[test]
+    fn the_share_beyond_the_rest_is_told_with_its_interval_and_test() {
+        let names = ["token_alone", "genre_alone", "genre_beyond_the_rest"];
+        let null = NullComparison {
+            null_mean: 0.0,
+            p: 0.01,
+            p_corrected: Some(0.04),
+        };
+        let partition = Measurement {
+            metric: "variance_partition".into(),
+            title: String::new(),
+            unit: "share of variance".into(),
+            axes: vec![
+                Axis::new(AxisKind::Layer, vec!["2".into()]),
+                Axis::new(AxisKind::Variant, names.map(str::to_owned).to_vec()),
+            ],
+            values: vec![0.4, 0.1, 0.02],
+            intervals: Some(vec![
+                None,
+                None,
+                Some(Interval {
+                    low: 0.01,
+                    high: 0.03,
+                }),
+            ]),
+            nulls: Some(vec![None, None, Some(null)]),
+            reference: None,
+            protocol: Protocol::default(),
+        };
+        let words = of_the_rest(&partition, "genre").unwrap();
+        assert!(words.contains("explains 2.0 % [1.0 %, 3.0 %]"), "{words}");
+        assert!(words.contains("corrected p 0.040"), "{words}");
+        assert!(words.contains("with 10.0 % of the variance"), "{words}");
+        assert!(words.contains("token id with 40.0 %"), "{words}");
+        assert_eq!(of_the_rest(&partition, "discipline"), None);
+    }
+}
