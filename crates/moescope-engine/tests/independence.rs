@@ -259,7 +259,7 @@ fn sequences_that_take_the_places_of_others_give_the_same_bits() {
     let generated = |record: &SequenceRecord| record.tokens.len() - record.num_prompt_tokens;
     let lengths: Vec<usize> = together.iter().map(generated).collect();
     assert!(lengths.contains(&1) || lengths.contains(&2), "{lengths:?}");
-    assert!(lengths.iter().any(|length| *length > 3), "{lengths:?}");
+    assert!(lengths.iter().any(|length| *length > 2), "{lengths:?}");
     // One lane is one sequence after the other; a prompt of 130 tokens is longer than the pass.
     for (count, pass_tokens) in [(1, 70), (2, 70), (3, 1000), (99, 20)] {
         let lanes = Lanes { count, pass_tokens };
