@@ -288,10 +288,6 @@ impl DecisionShard {
             rows,
             tokens,
         } = self.documents[place].clone();
-        // What was not asked for has no values.
-        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
-            column.get(range).unwrap_or_default()
-        }
         let slots = rows.start * self.top_k..rows.end * self.top_k;
         let experts = self.logits.len() / self.position.len().max(1);
         DocumentDecisions {
