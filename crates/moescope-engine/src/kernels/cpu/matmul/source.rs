@@ -83,7 +83,12 @@ impl Source for F32Rows {
     #[inline(always)]
     unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2] {
         // SAFETY: by the contract.
-        unsafe { [S::load(p.cast()), S::load(p.cast::<f32>().add(LANES))] }
+        unsafe {
+            [
+                S::load(p.cast()),
+                S::load(p.add(LANES * size_of::<f32>()).cast()),
+            ]
+        }
     }
 
     #[inline(always)]
@@ -133,7 +138,7 @@ impl Source for Bf16Rows {
         unsafe {
             [
                 S::load_bf16(p.cast()),
-                S::load_bf16(p.cast::<bf16>().add(LANES)),
+                S::load_bf16(p.add(LANES * size_of::<bf16>()).cast()),
             ]
         }
     }
