@@ -6,6 +6,9 @@ use moescope_core::{Cancelled, Measurement, Progress};
 use super::Finding;
 use crate::error::PipelineError;
 
+/// Permutations within equal tokens take long, and p of 0.005 is small enough for an answer in words.
+const MOST_CONDITIONAL_PERMUTATIONS: u32 = 199;
+
 /// What the questions are asked of, and what was measured for them so far.
 pub(super) struct Studies<'a> {
     data: &'a TraceData,
@@ -117,6 +120,7 @@ impl<'a> Studies<'a> {
         let mut request = self.request.clone();
         if !study.given.is_empty() {
             request.given.clone_from(&study.given);
+            request.permutations = request.permutations.min(MOST_CONDITIONAL_PERMUTATIONS);
         }
         request.match_on.extend(study.matched.iter().cloned());
         let progress = Quiet {
