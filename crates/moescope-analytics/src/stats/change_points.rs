@@ -38,7 +38,10 @@ pub(crate) fn change_points(
     rng: &mut ChaCha8Rng,
 ) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut open: Vec<Range<usize>> = Vec::from([0..blocks.len()]);
+    let mut open = vec![Range {
+        start: 0,
+        end: blocks.len(),
+    }];
     let mut scratch = Scratch::new(blocks, categories);
     while let Some(part) = open.pop() {
         if part.len() < ChangeRule::FEWEST_BLOCKS {
