@@ -193,7 +193,7 @@ impl Similarities {
         }
     }
 
-    /// Products `x_u · x_v` with `x_u` the sum of the unit's documents, each of length 1, `[units × units]`.
+    /// Products of the sums of two units' documents, each of length 1, `[units × units]`.
     pub(crate) fn unit_products(&self) -> Vec<f64> {
         let units = self.units();
         let mut products = vec![0.0; units * units];
