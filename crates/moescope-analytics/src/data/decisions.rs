@@ -283,15 +283,15 @@ impl DecisionShard {
 
     /// The decisions of one of the shard's documents.
     pub(crate) fn document(&self, place: usize) -> DocumentDecisions<'_> {
+        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
+            // What was not asked for has no values.
+            column.get(range).unwrap_or_default()
+        }
         let DocumentRows {
             document,
             rows,
             tokens,
         } = self.documents[place].clone();
-        // What was not asked for has no values.
-        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
-            column.get(range).unwrap_or_default()
-        }
         let slots = rows.start * self.top_k..rows.end * self.top_k;
         let experts = self.logits.len() / self.position.len().max(1);
         DocumentDecisions {
