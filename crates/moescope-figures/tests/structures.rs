@@ -131,7 +131,7 @@ fn observed_and_shuffled_are_a_solid_and_a_dashed_line() {
         ..FigureOptions::default()
     };
     let one = texts("lag_profile", &lags, &one);
-    assert!(has(&one, "Variant: overlap_excess"), "{one:?}");
+    assert!(has(&one, "variant: overlap_excess"), "{one:?}");
 }
 
 #[test]
