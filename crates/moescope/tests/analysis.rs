@@ -399,15 +399,18 @@ fn a_closed_pipe_ends_quietly() {
 #[test]
 fn findings_answer_every_question_or_say_what_is_missing() {
     let trace = trace();
-    let report: serde_json::Value = serde_json::from_str(&succeed(&[
-        "findings",
-        trace,
-        "--labels",
-        "math,law,smiles",
-        "--resamples",
-        "99",
-        "--json",
-    ]))
+    let report: serde_json::Value = serde_json::from_str(
+        &succeed(&[
+            "findings",
+            trace,
+            "--labels",
+            "math,law,smiles",
+            "--resamples",
+            "99",
+            "--json",
+        ])
+        .stdout,
+    )
     .unwrap();
     let findings = report["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 10);
