@@ -190,10 +190,10 @@ impl Chart {
     /// The panel height at which lines and names are well proportioned.
     pub(crate) fn natural_height(&self, options: &FigureOptions) -> f64 {
         let named = self.series.iter().filter(|s| s.style.is_named()).count();
-        let names = NAME_PITCH * count(named) + 3.0;
+        let for_names = NAME_PITCH * count(named) + 3.0;
         (0.42 * options.width_mm)
             .clamp(45.0, 90.0)
-            .max(names)
+            .max(for_names)
             .min(180.0)
     }
 

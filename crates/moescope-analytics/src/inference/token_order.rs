@@ -24,8 +24,12 @@ pub(crate) struct OrderCounts<'a> {
     /// Numbers per layer.
     pub(crate) columns: usize,
     /// Adds the decisions of one layer, as stretches of neighbouring tokens (rows), to its numbers.
-    pub(crate) add: &'a (dyn Fn(&DocumentDecisions<'_>, &[&[usize]], &mut [f64]) + Sync),
+    pub(crate) add: &'a CountStretches<'a>,
 }
+
+/// Adds a document's decisions at a layer, as stretches of rows, to numbers.
+pub(crate) type CountStretches<'a> =
+    dyn Fn(&DocumentDecisions<'_>, &[&[usize]], &mut [f64]) + Sync + 'a;
 
 /// Counts every document, `[documents, layers, observed | shuffled]`; `shuffled` is the mean over random orders of the document's
 /// counted tokens, cut into stretches of the same lengths.

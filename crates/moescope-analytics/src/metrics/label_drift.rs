@@ -179,8 +179,8 @@ fn listed(
         }
     }
     let mut protocol = selection.protocol(request);
-    protocol.interval_method =
-        "none: one window each; how far to trust it stands in the table by tenths".to_owned();
+    "none: one window each; how far to trust it stands in the table by tenths"
+        .clone_into(&mut protocol.interval_method);
     Some(Measurement {
         metric: about.name.to_owned(),
         title: "Calibrated probability of each label along documents".to_owned(),

@@ -104,7 +104,7 @@ impl Metric for ProfileIdentification {
         // A contrast has one value of two labels, and none of each.
         if request.contrast.is_none() {
             let mut protocol = selection.protocol(request);
-            protocol.interval_method = "none: see the first table".to_owned();
+            "none: see the first table".clone_into(&mut protocol.interval_method);
             found.push(Measurement {
                 metric: about.name.to_owned(),
                 title: "Nearest profiles of each label's documents".to_owned(),

@@ -83,7 +83,7 @@ impl Metric for RoutingChangePoints {
             progress,
         )?;
         let mut protocol = selection.protocol(request);
-        protocol.interval_method = "none: one document each".to_owned();
+        "none: one document each".clone_into(&mut protocol.interval_method);
         let mut found = vec![by_label];
         if selection.documents.len() * selection.layers.len() > MOST_CELLS {
             found[0].protocol.notes.push(format!(

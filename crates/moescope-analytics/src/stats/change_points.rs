@@ -1,5 +1,7 @@
 //! Where the distribution of a sequence of categories changes.
 
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 
 use super::{number::as_f64, permutation::share_of, random};
@@ -36,7 +38,10 @@ pub(crate) fn change_points(
     rng: &mut ChaCha8Rng,
 ) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut open = vec![0..blocks.len()];
+    let mut open = vec![Range {
+        start: 0,
+        end: blocks.len(),
+    }];
     let mut scratch = Scratch::new(blocks, categories);
     while let Some(part) = open.pop() {
         if part.len() < ChangeRule::FEWEST_BLOCKS {

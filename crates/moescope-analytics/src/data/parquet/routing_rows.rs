@@ -270,16 +270,9 @@ impl<'a> RoutingColumns<'a> {
     }
 }
 
-impl<'a> RowSlices<'a> {
+impl RowSlices<'_> {
     /// Takes the first rows off.
     fn cut(&mut self, rows: usize, top_k: usize, experts: usize) -> Self {
-        fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-            // A column that is not needed has no rows.
-            let len = len.min(rest.len());
-            let (first, after) = mem::take(rest).split_at_mut(len);
-            *rest = after;
-            first
-        }
         Self {
             position: first(&mut self.position, rows),
             layers: first(&mut self.layers, rows),
@@ -293,6 +286,18 @@ impl<'a> RowSlices<'a> {
             logits: first(&mut self.logits, rows * experts),
         }
     }
+}
+
+/// Takes the first values off a slice; a column that is not needed has none.
+#[expect(
+    clippy::mut_mut,
+    reason = "a slice that may be written to is itself moved on"
+)]
+fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let len = len.min(rest.len());
+    let (first, after) = mem::take(rest).split_at_mut(len);
+    *rest = after;
+    first
 }
 
 /// Neighbouring rows of one sample.
