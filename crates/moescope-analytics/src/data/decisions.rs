@@ -288,10 +288,6 @@ impl DecisionShard {
 
     /// The decisions of one of the shard's documents.
     pub(crate) fn document(&self, place: usize) -> DocumentDecisions<'_> {
-        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
-            // What was not asked for has no values.
-            column.get(range).unwrap_or_default()
-        }
         let DocumentRows {
             document,
             rows,
