@@ -373,6 +373,11 @@ fn lift_given_k_of_an_indifferent_router_is_one_and_not_significant() {
                 // The plain lift is below chance: 8/14 for an indifferent router.
                 assert!(found.value(&[layer, 0, a, b]) < 0.9);
                 let null = found.nulls.as_ref().unwrap()[found.flat_index(&index)].unwrap();
+                let z = found.flat_index(&[layer, 2, a, b]);
+                assert!(
+                    found.intervals.as_ref().unwrap()[z].is_none(),
+                    "z grows with the text"
+                );
                 small_q += usize::from(null.p_corrected.unwrap() < 0.05);
             }
         }

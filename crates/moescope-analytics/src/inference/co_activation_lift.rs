@@ -1,6 +1,6 @@
 //! Co-activation beside what chance gives with the same loads.
 
-use moescope_core::{AxisKind, Measurement, NullComparison, Progress};
+use moescope_core::{Axis, AxisKind, Measurement, NullComparison, Progress};
 
 use super::{
     BlockCounts, PerRow,
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) const LIFT_VARIANTS: [&str; 4] = ["lift", "lift_given_k", "z", "phi"];
 /// The place of the lift given k, which is tested.
 const TESTED: usize = 1;
+/// The place of z, which has no interval.
+const Z: usize = 2;
 /// Pairs expected in fewer tokens than this are not tested: the normal approximation would not hold.
 const FEWEST_EXPECTED: f64 = 5.0;
 
@@ -81,6 +83,7 @@ pub(crate) fn co_activation_lift(
         reference: Some(1.0),
     };
     let mut found = measure_rows(selection, request, &quantity, progress)?;
+    leave_out_intervals_of_z(&mut found.measurement);
     if request.contrast.is_none() && found.measurement.intervals.is_some() {
         test_pairs(&mut found, counts, selection, experts, k);
     }
@@ -90,6 +93,19 @@ pub(crate) fn co_activation_lift(
         (k - 1.0) * all / (k * (all - 1.0))
     ));
     Ok(found.measurement)
+}
+
+/// z grows with the number of tokens, so there is nothing that an interval of it would be about.
+fn leave_out_intervals_of_z(found: &mut Measurement) {
+    let Some((place, _)) = found.axis(AxisKind::Variant) else {
+        return;
+    };
+    let pairs: usize = found.axes[place + 1..].iter().map(Axis::len).product();
+    for (cell, interval) in found.intervals.iter_mut().flatten().enumerate() {
+        if cell / pairs % LIFT_VARIANTS.len() == Z {
+            *interval = None;
+        }
+    }
 }
 
 /// Gives every pair a p value from the spread over groups, corrected over all pairs of all layers.
