@@ -96,9 +96,7 @@ fn agreement_is_what_the_traces_say_decision_by_decision() {
         let [equal, all] = [equal.count(), own.len()].map(|n| f64::from(u32::try_from(n).unwrap()));
         let expected = equal / all;
         let row = rows.iter().find(|row| {
-            row["variant"] == "equal_sets"
-                && row["layer"] == layer.to_string()
-                && row["bin"].is_null()
+            row["variant"] == "equal_sets" && row["layer"] == layer && row["bin"].is_null()
         });
         let found = row.unwrap()["value"].as_f64().unwrap();
         assert!(

@@ -55,9 +55,10 @@ impl Entry {
 
 pub(crate) fn run(args: &MetricsArgs) -> anyhow::Result<Outcome> {
     let chosen: Vec<Entry> = match &args.name {
-        Some(name) => vec![match find_comparison(name) {
-            Ok(metric) => Entry::of_traces(metric.about()),
-            Err(_) => Entry::of_trace(find(name)?.about()),
+        Some(name) => vec![if let Ok(metric) = find_comparison(name) {
+            Entry::of_traces(metric.about())
+        } else {
+            Entry::of_trace(find(name)?.about())
         }],
         None => {
             let of_trace = catalogue().iter().map(|m| Entry::of_trace(m.about()));
