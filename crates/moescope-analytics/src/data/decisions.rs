@@ -223,6 +223,11 @@ pub(super) struct DocumentRows {
     pub(super) tokens: Range<usize>,
 }
 
+/// A part of a column; what was not asked for has no values.
+fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
+    column.get(range).unwrap_or_default()
+}
+
 impl DecisionShard {
     /// Gives documents other indices, and leaves out those that have none.
     pub(super) fn renumber(&mut self, places: &[Option<usize>]) {
@@ -283,10 +288,6 @@ impl DecisionShard {
 
     /// The decisions of one of the shard's documents.
     pub(crate) fn document(&self, place: usize) -> DocumentDecisions<'_> {
-        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
-            // What was not asked for has no values.
-            column.get(range).unwrap_or_default()
-        }
         let DocumentRows {
             document,
             rows,

@@ -193,7 +193,7 @@ impl Similarities {
         }
     }
 
-    /// Products x_u · x_v with x_u = Σ of the unit's documents, each of length 1, `[units × units]`.
+    /// Products of the sums of two units' documents, each of length 1, `[units × units]`.
     pub(crate) fn unit_products(&self) -> Vec<f64> {
         let units = self.units();
         let mut products = vec![0.0; units * units];
@@ -302,7 +302,7 @@ fn silhouette(to: &[Moments], own: usize) -> f64 {
 /// Every pair was counted from both ends; the standard deviation is pooled over pairs.
 fn cohens_d(within: Moments, across: Moments) -> f64 {
     let spread = |m: Moments| (m.squares - m.n * m.mean().powi(2)) / 2.0;
-    let degrees = (within.n + across.n) / 2.0 - 2.0;
+    let degrees = f64::midpoint(within.n, across.n) - 2.0;
     let pooled = ((spread(within) + spread(across)) / degrees).sqrt();
     (within.mean() - across.mean()) / pooled
 }

@@ -24,8 +24,11 @@ pub(crate) struct OrderCounts<'a> {
     /// Numbers per layer.
     pub(crate) columns: usize,
     /// Adds the decisions of one layer, as stretches of neighbouring tokens (rows), to its numbers.
-    pub(crate) add: &'a (dyn Fn(&DocumentDecisions<'_>, &[&[usize]], &mut [f64]) + Sync),
+    pub(crate) add: &'a AddStretches<'a>,
 }
+
+/// From decisions and stretches of their rows to numbers, which are added to.
+type AddStretches<'a> = dyn Fn(&DocumentDecisions<'_>, &[&[usize]], &mut [f64]) + Sync + 'a;
 
 /// Counts every document, `[documents, layers, observed | shuffled]`; `shuffled` is the mean over random orders of the document's
 /// counted tokens, cut into stretches of the same lengths.

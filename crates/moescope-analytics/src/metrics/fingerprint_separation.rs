@@ -65,7 +65,7 @@ impl Metric for FingerprintSeparation {
         progress.report(0, 3, "similarities of all documents")?;
         let similarities = Similarities::new(&points, &selection);
         let mut protocol = selection.protocol(request);
-        let found = Values::new(&similarities, &selection, request, &mut protocol, progress)?;
+        let found = Found::new(&similarities, &selection, request, &mut protocol, progress)?;
         protocol.notes.push(format!(
             "cosine distance of {}, {} numbers per document; pairs of different groups",
             request.fingerprint,
@@ -108,13 +108,13 @@ impl Metric for FingerprintSeparation {
 }
 
 /// Values of the whole, then of every label.
-struct Values {
+struct Found {
     values: Vec<f64>,
     intervals: Vec<Option<Interval>>,
     nulls: Option<Vec<Option<NullComparison>>>,
 }
 
-impl Values {
+impl Found {
     /// Values, intervals and nulls; the protocol learns how they were made.
     fn new(
         similarities: &Similarities,

@@ -3,7 +3,7 @@
 mod calibration;
 mod windows;
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress};
+use moescope_core::{Axis, AxisKind, Measurement, Progress, Protocol};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -178,9 +178,11 @@ fn listed(
             values[start..start + labels].copy_from_slice(&probabilities);
         }
     }
-    let mut protocol = selection.protocol(request);
-    protocol.interval_method =
-        "none: one window each; how far to trust it stands in the table by tenths".to_owned();
+    let protocol = Protocol {
+        interval_method: "none: one window each; how far to trust it stands in the table by tenths"
+            .to_owned(),
+        ..selection.protocol(request)
+    };
     Some(Measurement {
         metric: about.name.to_owned(),
         title: "Calibrated probability of each label along documents".to_owned(),

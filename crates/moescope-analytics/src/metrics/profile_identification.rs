@@ -1,6 +1,6 @@
 //! Whether a document's routing is nearest to the mean routing of its label.
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress};
+use moescope_core::{Axis, AxisKind, Measurement, Progress, Protocol};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -103,8 +103,10 @@ impl Metric for ProfileIdentification {
         )?];
         // A contrast has one value of two labels, and none of each.
         if request.contrast.is_none() {
-            let mut protocol = selection.protocol(request);
-            protocol.interval_method = "none: see the first table".to_owned();
+            let protocol = Protocol {
+                interval_method: "none: see the first table".to_owned(),
+                ..selection.protocol(request)
+            };
             found.push(Measurement {
                 metric: about.name.to_owned(),
                 title: "Nearest profiles of each label's documents".to_owned(),

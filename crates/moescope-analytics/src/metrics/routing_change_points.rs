@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moescope_core::{AxisKind, Measurement, Progress, Weighting};
+use moescope_core::{AxisKind, Measurement, Progress, Protocol, Weighting};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -82,8 +82,10 @@ impl Metric for RoutingChangePoints {
             },
             progress,
         )?;
-        let mut protocol = selection.protocol(request);
-        protocol.interval_method = "none: one document each".to_owned();
+        let protocol = Protocol {
+            interval_method: "none: one document each".to_owned(),
+            ..selection.protocol(request)
+        };
         let mut found = vec![by_label];
         if selection.documents.len() * selection.layers.len() > MOST_CELLS {
             found[0].protocol.notes.push(format!(

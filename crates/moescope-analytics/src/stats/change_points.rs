@@ -36,7 +36,8 @@ pub(crate) fn change_points(
     rng: &mut ChaCha8Rng,
 ) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut open = vec![0..blocks.len()];
+    let whole = 0..blocks.len();
+    let mut open = vec![whole];
     let mut scratch = Scratch::new(blocks, categories);
     while let Some(part) = open.pop() {
         if part.len() < ChangeRule::FEWEST_BLOCKS {
