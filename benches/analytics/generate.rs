@@ -7,6 +7,7 @@ use std::{path::Path, time::Instant};
 
 use moescope_core::{
     DecisionBatch, Discipline, Gating, LayerId, ModelSpec, Phase, Sample, TokenRow,
+    WeightNormalization,
 };
 use moescope_trace::{CaptureSummary, Manifest, SampleRecord, TraceWriter, WriterConfig};
 use rayon::prelude::*;
@@ -25,7 +26,11 @@ const SEED: u64 = 20_261_129;
 /// Writes a trace of about so many rows of `routing`.
 pub(super) fn generate(path: &Path, rows: u64) -> Result<(), Failure> {
     let start = Instant::now();
-    let gating = Gating::softmax_top_k();
+    // OLMoE does not normalise the weights of the chosen experts.
+    let gating = Gating {
+        normalization: WeightNormalization::None,
+        ..Gating::softmax_top_k()
+    };
     let model = ModelSpec {
         family: "olmoe".to_owned(),
         num_layers: LAYERS,

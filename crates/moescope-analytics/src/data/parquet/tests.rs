@@ -67,7 +67,7 @@ fn document(number: u32, tokens: u32) -> MemoryDocument {
             decisions
                 .selected_experts
                 .extend([first, (first + 1 + moe_layer) % 4]);
-            weights.extend([0.5, 0.25]);
+            weights.extend([0.75, 0.25]);
         }
     }
     decisions.routing_weights = Some(weights);
@@ -264,11 +264,8 @@ fn a_summary_beside_the_trace_is_used_until_the_trace_or_the_question_changes() 
         }
     }
     assert_eq!(summarize(&open(), "a"), (first, 5));
-    assert!(
-        moescope_trace::validate(&path, &NoProgress)
-            .unwrap()
-            .is_valid()
-    );
+    let report = moescope_trace::validate(&path, &NoProgress).unwrap();
+    assert!(report.is_valid(), "{report:?}");
     // Other documents in a folder of the same name.
     let cache = folder.path().join("cache");
     std::fs::rename(path.join(".moescope-cache"), &cache).unwrap();
