@@ -12,9 +12,9 @@ use crate::data::Document;
 pub enum Control {
     /// The token's vocabulary entry.
     Token,
-    /// The token's position, in the ranges of [`position_range`].
+    /// The token's position, in the ranges 0–15, 16–63, 64–255, 256–1023, 1024–4095 and the rest.
     Position,
-    /// The document's number of counted tokens, in the bins of [`length_bin`].
+    /// The document's number of counted tokens, in bins each √2 times as wide as the one before.
     Length,
     /// A label column of the documents, such as `genre`.
     Label(String),
