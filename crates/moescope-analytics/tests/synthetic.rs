@@ -2,14 +2,11 @@
 
 mod common;
 
-use common::{NAMES, Synthetic, counted, fails, measure, model, quick, sample};
+use common::{NAMES, NEED_MORE, Synthetic, counted, fails, measure, model, quick, sample};
 use moescope_analytics::{
     ExpertsOrder, FingerprintKind, MeasureRequest, MemoryDocument, TraceData, catalogue, table,
 };
 use moescope_core::{AxisKind, Measurement, NoProgress};
-
-/// Metrics that need more than these traces of given text hold.
-const NEED_MORE: [&str; 1] = ["phase_shift"];
 
 /// Everything the catalogue says of a trace, as text, so that NaN equals NaN.
 fn everything(data: &TraceData, request: &MeasureRequest) -> String {

@@ -73,8 +73,10 @@ impl<'m> BatchRun<'m> {
         config: RunConfig,
         interventions: Interventions,
     ) -> Self {
+        // What is empty takes no place.
         let capacities: Vec<usize> = prompts
             .iter()
+            .filter(|prompt| !prompt.is_empty())
             .map(|prompt| prompt.len() + config.max_new_tokens)
             .collect();
         let cache = KvCache::new(model, &capacities);
@@ -93,7 +95,7 @@ impl<'m> BatchRun<'m> {
     /// every run.
     ///
     /// # Panics
-    /// When there are not as many numbers as prompts, or no lane.
+    /// When there are not as many numbers as prompts, no lane, or nothing is generated.
     #[must_use]
     pub fn in_lanes(
         model: &'m MoeModel,
@@ -103,7 +105,7 @@ impl<'m> BatchRun<'m> {
         interventions: Interventions,
         lanes: Lanes,
     ) -> Self {
-        assert!(lanes.count > 0, "a run has a lane");
+        assert!(lanes.count > 0 && config.max_new_tokens > 0, "lanes grow");
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let count = lanes.count.min(prompts.len());
         let cache = KvCache::new(model, &vec![longest + config.max_new_tokens; count]);
@@ -178,12 +180,7 @@ impl<'m> BatchRun<'m> {
     fn begin(&mut self, mut tokens: usize) -> Vec<NewTokens> {
         let mut begun = Vec::new();
         while let Some(sequence) = self.sequences.get_mut(self.next) {
-            let ids: Vec<u32> = sequence
-                .record
-                .tokens
-                .iter()
-                .map(|token| token.id)
-                .collect();
+            let ids: Vec<u32> = sequence.record.tokens.iter().map(|t| t.id).collect();
             if ids.is_empty() {
                 self.next += 1;
                 continue;

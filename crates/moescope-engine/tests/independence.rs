@@ -37,13 +37,8 @@ fn run(
     };
     let interventions: Vec<Intervention> = spec.iter().map(|spec| spec.parse().unwrap()).collect();
     let interventions = Interventions::new(interventions, model.spec()).unwrap();
-    to_the_end(BatchRun::new(
-        model,
-        prompts,
-        numbers,
-        config,
-        interventions,
-    ))
+    let run = BatchRun::new(model, prompts, numbers, config, interventions);
+    to_the_end(run)
 }
 
 fn to_the_end(mut run: BatchRun<'_>) -> Vec<SequenceRecord> {
@@ -243,7 +238,9 @@ fn generated_text_does_not_depend_on_the_batch() {
 #[test]
 fn sequences_that_take_the_places_of_others_give_the_same_bits() {
     let model = model();
-    let prompts = [prompts(), prompts()].concat();
+    let mut prompts = [prompts(), prompts()].concat();
+    // What is empty neither begins nor ends.
+    prompts.insert(1, Vec::new());
     let numbers: Vec<u64> = (0..prompts.len() as u64).collect();
     // A third of the vocabulary ends a sequence, so that some end early.
     let vocab = u32::try_from(model.config().vocab_size).unwrap();
@@ -260,8 +257,9 @@ fn sequences_that_take_the_places_of_others_give_the_same_bits() {
     let together = BatchRun::new(&model, &prompts, &numbers, config.clone(), none());
     let together = to_the_end(together);
     let generated = |record: &SequenceRecord| record.tokens.len() - record.num_prompt_tokens;
-    assert!(together.iter().any(|record| generated(record) < 3));
-    assert!(together.iter().any(|record| generated(record) > 3));
+    let lengths: Vec<usize> = together.iter().map(generated).collect();
+    assert!(lengths.contains(&1) || lengths.contains(&2), "{lengths:?}");
+    assert!(lengths.iter().any(|length| *length > 2), "{lengths:?}");
     // One lane is one sequence after the other; a prompt of 130 tokens is longer than the pass.
     for (count, pass_tokens) in [(1, 70), (2, 70), (3, 1000), (99, 20)] {
         let lanes = Lanes { count, pass_tokens };

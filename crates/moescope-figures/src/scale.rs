@@ -75,7 +75,7 @@ impl ValueScale {
                 }
             }
             // A scale of ratios is made by [`Self::of_ratios`] alone.
-            (_, Mapping::Linear | Mapping::Ratio) => {
+            (_, Mapping::Linear) => {
                 // Shares and counts start at zero, unless all of them lie far from it.
                 let low = if least >= 0.0 && least <= 0.5 * most {
                     0.0

@@ -190,10 +190,10 @@ impl Chart {
     /// The panel height at which lines and names are well proportioned.
     pub(crate) fn natural_height(&self, options: &FigureOptions) -> f64 {
         let named = self.series.iter().filter(|s| s.style.is_named()).count();
-        let names = NAME_PITCH * count(named) + 3.0;
+        let for_names = NAME_PITCH * count(named) + 3.0;
         (0.42 * options.width_mm)
             .clamp(45.0, 90.0)
-            .max(names)
+            .max(for_names)
             .min(180.0)
     }
 
@@ -251,11 +251,7 @@ impl Chart {
     }
 
     /// Draws everything within the panel, and the two axes.
-    pub(super) fn lines(
-        &self,
-        canvas: &mut Canvas<'_>,
-        frame: &Frame<'_>,
-    ) -> Result<(), FigureError> {
+    fn lines(&self, canvas: &mut Canvas<'_>, frame: &Frame<'_>) -> Result<(), FigureError> {
         let panel = frame.panel;
         for tick in self.ticks(panel.height()) {
             let y = frame.y(tick.value);
@@ -281,11 +277,7 @@ impl Chart {
     }
 
     /// Writes the values at the left of the panel.
-    pub(super) fn value_labels(
-        &self,
-        canvas: &mut Canvas<'_>,
-        frame: &Frame<'_>,
-    ) -> Result<(), FigureError> {
+    fn value_labels(&self, canvas: &mut Canvas<'_>, frame: &Frame<'_>) -> Result<(), FigureError> {
         let small = Face::SMALL;
         for tick in self.ticks(frame.panel.height()) {
             canvas.text(
@@ -318,7 +310,7 @@ impl Chart {
     }
 
     /// Ticks of the value axis of a panel of some height: fewer where it is low.
-    pub(super) fn ticks(&self, height: f64) -> Vec<Tick> {
+    fn ticks(&self, height: f64) -> Vec<Tick> {
         let (low, high) = self.range;
         let wanted = match height {
             height if height < 16.0 => 1,

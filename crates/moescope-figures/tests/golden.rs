@@ -122,7 +122,7 @@ fn cases_of_structure() -> Vec<Case> {
             &|_| {},
         ),
         case("fingerprint_map-hulls", common::map(60, 4), &|o| {
-            o.hulls = true
+            o.hulls = true;
         }),
         case(
             "group_matrix-significance",
@@ -131,10 +131,10 @@ fn cases_of_structure() -> Vec<Case> {
         ),
         case("lag_profile", structures::lags(1, 2, 8), &|_| {}),
         case("layer_flow", structures::transitions(3, 8), &|o| {
-            o.top = Some(4)
+            o.top = Some(4);
         }),
         case("layer_series-highlight", common::series(8, 6), &|o| {
-            o.highlight = vec!["physics".into()]
+            o.highlight = vec!["physics".into()];
         }),
         case(
             "lollipop",
@@ -147,7 +147,7 @@ fn cases_of_structure() -> Vec<Case> {
         case("small_multiples", common::shares(3, 4, 6), &|_| {}),
         case("small_multiples-curves", common::series(6, 3), &|_| {}),
         case("vocabulary_table", structures::tokens(1, 3, 9), &|o| {
-            o.top = Some(4)
+            o.top = Some(4);
         }),
     ]
 }

@@ -151,8 +151,13 @@ fn realistic() -> Vec<(&'static str, Measurement, FigureOptions)> {
     ]
 }
 
-/// The texts of a drawing with their boxes, at some widths of the page.
-fn for_every_page(check: impl Fn(&str, &resvg::usvg::Tree)) {
+fn text_of(node: &resvg::usvg::Text) -> String {
+    let chunks = node.chunks().iter();
+    chunks.map(resvg::usvg::TextChunk::text).collect()
+}
+
+#[test]
+fn no_text_leaves_the_page_and_no_two_overlap() {
     let fonts = roboto();
     for (kind, measurement, options) in realistic() {
         for width_mm in [60.0, 85.0, 170.0] {
@@ -162,55 +167,47 @@ fn for_every_page(check: impl Fn(&str, &resvg::usvg::Tree)) {
             };
             let drawn = svg(kind, &measurement, &options).unwrap();
             let tree = resvg::usvg::Tree::from_str(&drawn, &fonts).unwrap();
-            check(&format!("{kind} at {width_mm} mm"), &tree);
+            let figure = format!("{kind} at {width_mm} mm");
+            check_within(&figure, &tree);
+            check_apart(&figure, &tree);
         }
     }
 }
 
-fn text_of(node: &resvg::usvg::Text) -> String {
-    let chunks = node.chunks().iter();
-    chunks.map(resvg::usvg::TextChunk::text).collect()
+/// Text is measured at its own anchor: nothing may begin left of the page or end right of it.
+fn check_within(figure: &str, tree: &resvg::usvg::Tree) {
+    let page = tree.size();
+    for node in texts_of(tree.root()) {
+        let bounds = node.abs_bounding_box();
+        assert!(
+            bounds.left() >= -0.5
+                && bounds.top() >= -0.5
+                && bounds.right() <= page.width() + 0.5
+                && bounds.bottom() <= page.height() + 0.5,
+            "{figure}: '{}' at {bounds:?} on {page:?}",
+            text_of(node)
+        );
+    }
 }
 
-#[test]
-fn no_text_leaves_the_page() {
-    for_every_page(|figure, tree| {
-        let page = tree.size();
-        for node in texts_of(tree.root()) {
-            let bounds = node.abs_bounding_box();
+fn check_apart(figure: &str, tree: &resvg::usvg::Tree) {
+    let boxes: Vec<_> = texts_of(tree.root())
+        .into_iter()
+        .map(|node| (text_of(node), node.abs_stroke_bounding_box()))
+        .collect();
+    for (i, (a, area)) in boxes.iter().enumerate() {
+        for (b, other) in &boxes[..i] {
+            // Boxes are as high as the font's tallest letters; what counts is half a letter.
+            let across = area.right().min(other.right()) - area.left().max(other.left());
+            let down = area.bottom().min(other.bottom()) - area.top().max(other.top());
+            let least = area.height().min(other.height());
+            let slack = 0.45 * least.min(area.width().min(other.width()));
             assert!(
-                bounds.left() >= -0.5
-                    && bounds.top() >= -0.5
-                    && bounds.right() <= page.width() + 0.5
-                    && bounds.bottom() <= page.height() + 0.5,
-                "{figure}: '{}' at {bounds:?} on {page:?}",
-                text_of(node)
+                across <= 0.3 || down <= slack,
+                "{figure}: '{a}' {area:?} over '{b}' {other:?}"
             );
         }
-    });
-}
-
-#[test]
-fn no_two_texts_overlap() {
-    for_every_page(|figure, tree| {
-        let boxes: Vec<_> = texts_of(tree.root())
-            .into_iter()
-            .map(|node| (text_of(node), node.abs_stroke_bounding_box()))
-            .collect();
-        for (i, (a, area)) in boxes.iter().enumerate() {
-            for (b, other) in &boxes[..i] {
-                // Boxes are as high as the font's tallest letters; what counts is half a letter.
-                let across = area.right().min(other.right()) - area.left().max(other.left());
-                let down = area.bottom().min(other.bottom()) - area.top().max(other.top());
-                let least = area.height().min(other.height());
-                let slack = 0.45 * least.min(area.width().min(other.width()));
-                assert!(
-                    across <= 0.3 || down <= slack,
-                    "{figure}: '{a}' {area:?} over '{b}' {other:?}"
-                );
-            }
-        }
-    });
+    }
 }
 
 fn roboto() -> resvg::usvg::Options<'static> {

@@ -131,7 +131,7 @@ fn observed_and_shuffled_are_a_solid_and_a_dashed_line() {
         ..FigureOptions::default()
     };
     let one = texts("lag_profile", &lags, &one);
-    assert!(has(&one, "Variant: overlap_excess"), "{one:?}");
+    assert!(has(&one, "variant: overlap_excess"), "{one:?}");
 }
 
 #[test]
@@ -186,6 +186,7 @@ fn tokens_show_their_white_space_and_tables_of_single_experts_are_put_together()
         .map(|expert| {
             let mut one = whole.clone();
             one.axes[1] = Axis::new(AxisKind::Expert, vec![expert.to_string()]);
+            one.title = format!("Tokens of each expert: layer 0, expert {expert}");
             one.values = whole.values[expert * 8..(expert + 1) * 8].to_vec();
             one
         })
@@ -196,6 +197,7 @@ fn tokens_show_their_white_space_and_tables_of_single_experts_are_put_together()
         ..FigureOptions::default()
     };
     let together = kind.draw_svg_of(&apart, 0, &options).unwrap();
+    assert!(together.contains("<title>Tokens of each expert</title>"));
     for expert in ["expert 0", "expert 1"] {
         assert!(together.contains(expert));
     }

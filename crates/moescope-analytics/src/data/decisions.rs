@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use moescope_core::{Phase, PhaseSelection, Scope};
+use moescope_core::{PhaseSelection, Scope};
 
 use super::steps::Steps;
 
@@ -96,8 +96,6 @@ pub(crate) struct DocumentTokens<'a> {
     pub(crate) position: &'a [u32],
     /// Whether the token is in scope, `[tokens]`.
     pub(crate) counted: &'a [bool],
-    /// The pass that routed it; a source that does not know gave text, which is prefill. `[tokens]`.
-    pub(crate) phase: &'a [Phase],
     /// Vocabulary entries, `[tokens]`.
     pub(crate) ids: &'a [u32],
     /// First byte in the text and one past the last; equal where the token does not stand in the text. `[tokens]`.
@@ -182,7 +180,6 @@ pub(crate) struct DecisionShard {
 pub(super) struct TokenColumns {
     pub(super) position: Vec<u32>,
     pub(super) counted: Vec<bool>,
-    pub(super) phase: Vec<Phase>,
     pub(super) ids: Vec<u32>,
     pub(super) byte_ranges: Vec<(u32, u32)>,
     pub(super) surprisal: Vec<f32>,
@@ -198,7 +195,6 @@ impl TokenColumns {
         }
         append(&mut self.position, &from.position, rows.clone());
         append(&mut self.counted, &from.counted, rows.clone());
-        append(&mut self.phase, &from.phase, rows.clone());
         append(&mut self.ids, &from.ids, rows.clone());
         append(&mut self.byte_ranges, &from.byte_ranges, rows.clone());
         append(&mut self.surprisal, &from.surprisal, rows.clone());
@@ -209,7 +205,6 @@ impl TokenColumns {
     pub(super) fn clear(&mut self) {
         self.position.clear();
         self.counted.clear();
-        self.phase.clear();
         self.ids.clear();
         self.byte_ranges.clear();
         self.surprisal.clear();
@@ -226,6 +221,11 @@ pub(super) struct DocumentRows {
     pub(super) rows: Range<usize>,
     /// Its tokens.
     pub(super) tokens: Range<usize>,
+}
+
+/// A part of a column; what was not asked for has no values.
+fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
+    column.get(range).unwrap_or_default()
 }
 
 impl DecisionShard {
@@ -293,10 +293,6 @@ impl DecisionShard {
             rows,
             tokens,
         } = self.documents[place].clone();
-        // What was not asked for has no values.
-        fn part<T>(column: &[T], range: Range<usize>) -> &[T] {
-            column.get(range).unwrap_or_default()
-        }
         let slots = rows.start * self.top_k..rows.end * self.top_k;
         let experts = self.logits.len() / self.position.len().max(1);
         DocumentDecisions {
@@ -317,7 +313,6 @@ impl DecisionShard {
             tokens: DocumentTokens {
                 position: &self.tokens.position[tokens.clone()],
                 counted: &self.tokens.counted[tokens.clone()],
-                phase: &self.tokens.phase[tokens.clone()],
                 ids: part(&self.tokens.ids, tokens.clone()),
                 byte_ranges: part(&self.tokens.byte_ranges, tokens.clone()),
                 surprisal: part(&self.tokens.surprisal, tokens.clone()),

@@ -341,10 +341,6 @@ fn token_columns(tokens: &[TokenRow], needs: DecisionNeeds) -> Result<TokenColum
             .iter()
             .map(|token| is_counted(token, needs))
             .collect(),
-        phase: tokens
-            .iter()
-            .map(|token| token.phase.unwrap_or(Phase::Prefill))
-            .collect(),
         ..TokenColumns::default()
     };
     if needs.token_ids {

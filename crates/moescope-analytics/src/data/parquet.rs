@@ -179,7 +179,7 @@ impl ParquetTrace {
         }
         let mut counts: Vec<BTreeMap<u32, u32>> = vec![BTreeMap::new(); data.documents().len()];
         for groups in groups.chunks(2 * rayon::current_num_threads()) {
-            let read: Vec<Result<Vec<(u32, BTreeMap<u32, u32>)>, AnalyticsError>> = groups
+            let read: Vec<Result<IdCounts, AnalyticsError>> = groups
                 .par_iter()
                 .map(|(shard, group)| {
                     let tokens = TokenRows::read(&readers[*shard], *shard, *group, needs)?;
@@ -321,8 +321,11 @@ impl ParquetTrace {
     }
 }
 
+/// How often each id occurs in each sample.
+type IdCounts = Vec<(u32, BTreeMap<u32, u32>)>;
+
 /// How often each id occurs among the counted tokens of each sample of a row group; `None` where one is unknown.
-fn count_ids(tokens: &TokenRows) -> Option<Vec<(u32, BTreeMap<u32, u32>)>> {
+fn count_ids(tokens: &TokenRows) -> Option<IdCounts> {
     let columns = &tokens.columns;
     tokens
         .runs

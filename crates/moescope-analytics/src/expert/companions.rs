@@ -4,7 +4,7 @@ use moescope_core::Progress;
 
 use super::{Companion, ExpertConfig};
 use crate::{
-    AnalyticsError, MeasureRequest, TraceData,
+    AnalyticsError, MeasureRequest, Metric, TraceData,
     data::Selection,
     find,
     inference::{CountedPairs, LIFT_VARIANTS, co_activation, co_activation_lift, count_pairs},
@@ -18,7 +18,7 @@ pub(super) fn companions(
     progress: &dyn Progress,
 ) -> Result<Vec<Companion>, AnalyticsError> {
     let [together, beside] =
-        [find("co_activation")?, find("co_activation_lift")?].map(|metric| metric.about());
+        [find("co_activation")?, find("co_activation_lift")?].map(Metric::about);
     let selection =
         Selection::new(data, request, together.name, progress)?.under_one_label(request);
     let pairs = CountedPairs::All;

@@ -228,7 +228,7 @@ pub fn expert_profile(
         occurrences::occurrences(data, &selection, &request, config, progress),
         &mut missing,
     )?;
-    let contexts = occurrences::contexts(data, &selection, config, drawn, progress)?;
+    let contexts = occurrences::contexts(data, &selection, config, &drawn, progress)?;
     missing.extend(tokens.missing);
     missing.extend(contexts.missing);
     missing.sort();

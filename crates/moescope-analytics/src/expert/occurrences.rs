@@ -122,7 +122,7 @@ pub(super) fn contexts(
     data: &TraceData,
     selection: &Selection,
     config: &ExpertConfig,
-    kept: Kept,
+    kept: &Kept,
     progress: &dyn Progress,
 ) -> Result<Contexts, AnalyticsError> {
     let mut missing = Vec::new();

@@ -124,7 +124,7 @@ pub(super) fn vocabulary(
 ) -> Result<Vec<VocabularyValue>, AnalyticsError> {
     let mut request = request.clone();
     if request.scope.labels.is_empty() {
-        request.by = ALL.to_owned();
+        ALL.clone_into(&mut request.by);
     }
     let metric = find("vocabulary_specialization")?;
     let found = metric.measure(data, &request, progress)?.remove(0);

@@ -175,14 +175,14 @@ pub(crate) fn for_cell_tables(
                     .zip(std::iter::once(of_label).chain(std::iter::repeat(1)))
                     .map(|(counts, blocks)| counts.table(blocks));
                 let observed = tables.next().expect("the observed arrangement comes first");
-                let shuffled = tables.collect();
+                let permuted = tables.collect();
                 if is_now(table) {
                     visit(CellTable {
                         class: table / counting.tables,
                         table: table % counting.tables,
                         label,
                         observed,
-                        shuffled,
+                        shuffled: permuted,
                     })?;
                 }
             }

@@ -42,8 +42,11 @@ pub(crate) struct Association<'a> {
     /// Its largest value for numbers of labels and experts.
     pub(crate) most: fn(f64, f64) -> f64,
     /// The quantity minus the bias of independent assignments, where such a correction is known.
-    pub(crate) less_biased: Option<&'a (dyn Fn(&[f64], usize) -> f64 + Sync)>,
+    pub(crate) less_biased: Option<&'a OfLoad<'a>>,
 }
+
+/// From a load `[labels, experts]` and the number of experts to a number.
+pub(crate) type OfLoad<'a> = dyn Fn(&[f64], usize) -> f64 + Sync + 'a;
 
 /// Measures a dependence at every layer.
 pub(crate) fn measure_dependence(

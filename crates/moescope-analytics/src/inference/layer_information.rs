@@ -122,8 +122,8 @@ pub(crate) fn measure_layer_information(
     ];
     found.values = values;
     found.intervals = found.intervals.map(|_| intervals);
-    found.protocol.bias_correction =
-        "plug_in and nmi: none; miller_madow: Miller–Madow, for independent tokens".to_owned();
+    "plug_in and nmi: none; miller_madow: Miller–Madow, for independent tokens"
+        .clone_into(&mut found.protocol.bias_correction);
     found.check()?;
     Ok(vec![found])
 }

@@ -265,8 +265,8 @@ fn protocol(
     protocol.level = has_intervals.then_some(request.level);
     let method = IntervalMethod::BiasCorrected { range: (0.0, 0.0) };
     protocol.interval_method = interval_words(selection, request, method, &all);
-    protocol.bias_correction =
-        "observed: none, compare with _same_n; miller_madow: Miller–Madow".to_owned();
+    "observed: none, compare with _same_n; miller_madow: Miller–Madow"
+        .clone_into(&mut protocol.bias_correction);
     let layers = selection.layers.len();
     let worst = found.iter().map(|label| label.alone).fold(0.0, f64::max);
     protocol.notes.push(format!(

@@ -39,17 +39,6 @@ impl PathModel {
         }
     }
 
-    /// Adds the paths of another model.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        let add = |sums: &mut Vec<f64>, more: &[f64]| {
-            for (sum, more) in sums.iter_mut().zip(more) {
-                *sum += more;
-            }
-        };
-        add(&mut self.marginals, &other.marginals);
-        add(&mut self.transitions, &other.transitions);
-    }
-
     fn layer(&self, layer: usize) -> &[f64] {
         &self.marginals[layer * self.experts..(layer + 1) * self.experts]
     }

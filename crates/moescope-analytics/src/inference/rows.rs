@@ -42,6 +42,10 @@ pub(crate) struct Measured {
 }
 
 /// Measures a quantity of a pooled selection, or its difference under a contrast.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table from sums to protocol, in the order in which it comes about"
+)]
 pub(crate) fn measure_rows(
     selection: &Selection,
     request: &MeasureRequest,

@@ -42,6 +42,10 @@ fn contrast(sums: &[f64], out: &mut [f64]) {
 }
 
 /// Measures the contrast at every layer.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table from sums to protocol, in the order in which it comes about"
+)]
 pub(crate) fn measure_sense_contrast(
     data: &TraceData,
     request: &MeasureRequest,
@@ -118,7 +122,7 @@ pub(crate) fn measure_sense_contrast(
     family.add(&table, &tested, progress)?;
     let mut protocol = selection.protocol(&everything);
     protocol.level = has_intervals.then_some(request.level);
-    protocol.resample_by = "pair".to_owned();
+    "pair".clone_into(&mut protocol.resample_by);
     protocol.interval_method = interval_words(&selection, request, METHOD, &resampled).replace(
         "over groups within label",
         "over pairs within same and different",

@@ -79,7 +79,7 @@ impl Metric for TopPaths {
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut protocol = selection.protocol(request);
-        protocol.interval_method = "none: a list of the largest shares".to_owned();
+        "none: a list of the largest shares".clone_into(&mut protocol.interval_method);
         let measurement = Measurement {
             metric: about.name.to_owned(),
             title: about.title.to_owned(),

@@ -86,7 +86,7 @@ impl Metric for TopTokens {
             .collect();
         let pieces = data.pieces(&ids, progress)?;
         let mut protocol = selection.protocol(request);
-        protocol.interval_method = "none: a list of the largest shares".to_owned();
+        "none: a list of the largest shares".clone_into(&mut protocol.interval_method);
         let layers = selection.layer_axis().labels;
         let expert_names = expert_axis(AxisKind::Expert, experts).labels;
         let mut found = Vec::new();

@@ -177,9 +177,8 @@ impl Tables {
         table.values = found.mappings.iter().map(|m| m.score).collect();
         table.nulls.clone_from(&found.nulls);
         table.protocol.null_method.clone_from(&found.null_method);
-        table.protocol.interval_method =
-            "none: the mapping is chosen to maximise the score; compare it with its null"
-                .to_owned();
+        "none: the mapping is chosen to maximise the score; compare it with its null"
+            .clone_into(&mut table.protocol.interval_method);
         table.check()?;
         Ok(table)
     }
@@ -190,9 +189,8 @@ impl Tables {
         let title = "Assignments shared after relabelling experts";
         let mut best = self.measurement(title, unit, vec![axis("co_selection")]);
         best.values = found.mappings.iter().map(|m| m.score).collect();
-        best.protocol.interval_method =
-            "none: the mapping is chosen to maximise the score; held_out is without that excess"
-                .to_owned();
+        "none: the mapping is chosen to maximise the score; held_out is without that excess"
+            .clone_into(&mut best.protocol.interval_method);
         let mut tables = vec![best];
         if let Some(held_out) = &found.held_out {
             let title = "Assignments shared after relabelling experts by other texts";

@@ -168,7 +168,7 @@ fn expected(
     ];
     let title = words("What unrelated choices with the same loads would share");
     let mut measurement = counts_of(title, axes, values, tables.protocol());
-    measurement.protocol.interval_method = "none: what the loads come to".to_owned();
+    "none: what the loads come to".clone_into(&mut measurement.protocol.interval_method);
     measurement.check()?;
     Ok(measurement)
 }

@@ -1,6 +1,6 @@
 //! Sets of exactly k of E things with given inclusion probabilities, and otherwise as random as can be.
 //!
-//! The distribution of largest entropy is conditional Poisson sampling: a set S has a probability proportional to Π_{i ∈ S} w_i
+//! The distribution of largest entropy is conditional Poisson sampling: a set S has a probability proportional to `Π_{i ∈ S} w_i`
 //! (Hájek 1964; Chen, Dempster & Liu 1994, Biometrika 81, 457).
 
 /// Rounds of fitting the odds; each halves the error at least where k is small beside E.

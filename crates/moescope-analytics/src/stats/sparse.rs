@@ -141,13 +141,6 @@ impl SparseTable {
         })
     }
 
-    /// A row by its name.
-    pub(crate) fn row<'a>(&'a self, row: u64, sums: &'a [f64]) -> Option<SparseRow<'a>> {
-        let place = self.rows.binary_search(&row).ok()?;
-        let slots = self.starts[place]..self.starts[place + 1];
-        Some((row, &self.columns[slots.clone()], &sums[slots]))
-    }
-
     /// A statistic's values as observed.
     pub(crate) fn values(&self, len: usize, statistic: &SparseStatistic<'_>) -> Vec<f64> {
         let mut values = vec![0.0; len];
@@ -242,8 +235,6 @@ mod tests {
         let mut twice = Vec::new();
         table.sum_into(&mut twice, |block| [0, 2][block]);
         assert_eq!(twice, [2.0, 8.0, 0.0]);
-        assert_eq!(table.row(3, &sums), Some((3, &[0][..], &[1.0][..])));
-        assert_eq!(table.row(4, &sums), None);
     }
 
     #[test]

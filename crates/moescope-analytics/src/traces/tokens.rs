@@ -133,8 +133,6 @@ fn overlaps(other: &[Covered], reference: &[Covered]) -> Vec<TokenMatch> {
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::Phase;
-
     use super::*;
 
     struct Tokens {
@@ -142,7 +140,6 @@ mod tests {
         ids: Vec<u32>,
         byte_ranges: Vec<(u32, u32)>,
         counted: Vec<bool>,
-        phase: Vec<Phase>,
     }
 
     /// Tokens as `(id, first byte, one past the last)`; id 0 does not count.
@@ -152,7 +149,6 @@ mod tests {
             ids: tokens.iter().map(|(id, ..)| *id).collect(),
             byte_ranges: tokens.iter().map(|(_, from, to)| (*from, *to)).collect(),
             counted: tokens.iter().map(|(id, ..)| *id > 0).collect(),
-            phase: vec![Phase::Prefill; tokens.len()],
         }
     }
 
@@ -160,7 +156,6 @@ mod tests {
         DocumentTokens {
             position: &tokens.position,
             counted: &tokens.counted,
-            phase: &tokens.phase,
             ids: &tokens.ids,
             byte_ranges: &tokens.byte_ranges,
             surprisal: &[],

@@ -120,6 +120,20 @@ const OF_SIZE: &[&str] = &[
     "profile_identification",
 ];
 
+/// Metrics whose null is that tokens do not matter, which is wrong where all traces but those of [`Simulation::NO_TOKENS`] come from.
+const OF_TOKENS: &[&str] = &[
+    "path_purity",
+    "token_dependence",
+    "vocabulary_specialization",
+];
+
+/// Where neither labels nor tokens matter.
+const NO_TOKENS: &[Special] = &[
+    ("path_purity", "", |_| {}, ""),
+    ("token_dependence", "", |_| {}, ""),
+    ("vocabulary_specialization", "", |_| {}, ""),
+];
+
 /// Maps take long and have neither intervals nor nulls.
 const LEFT_OUT: &[&str] = &["fingerprint_map"];
 
@@ -152,6 +166,12 @@ pub(crate) const PLANS: &[Plan] = &[
         simulation: Simulation::NULL,
         specials: NULL,
         has_catalogue: true,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::NO_TOKENS,
+        specials: NO_TOKENS,
+        has_catalogue: false,
         looks_at: LooksAt::Nulls,
     },
     Plan {
@@ -233,6 +253,7 @@ impl Plan {
         let names = catalogue().iter().map(|metric| metric.about().name);
         let of_catalogue = names
             .filter(|name| self.has_catalogue && !LEFT_OUT.contains(name))
+            .filter(|name| self.looks_at != LooksAt::Nulls || !OF_TOKENS.contains(name))
             // Quadratic in documents, and their truth is found otherwise.
             .filter(|name| data.documents().len() < 1000 || !OF_SIZE.contains(name))
             .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));

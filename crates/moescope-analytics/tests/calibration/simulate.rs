@@ -25,7 +25,9 @@ pub(crate) struct Simulation {
     pub(crate) groups: usize,
     /// How much the label raises the logit of its favourite expert.
     pub(crate) effect: f32,
-    /// Whether labels differ in their words, by which tokens are routed in every simulation.
+    /// How much a token's id raises the logit of its own expert.
+    pub(crate) by_token: f32,
+    /// Whether labels differ in their words.
     pub(crate) has_own_words: bool,
     /// Whether labels differ in their genres, and genres in their routing.
     pub(crate) has_own_genres: bool,
@@ -37,8 +39,14 @@ impl Simulation {
         labels: 2,
         groups: 8,
         effect: 0.0,
+        by_token: 1.0,
         has_own_words: false,
         has_own_genres: false,
+    };
+    /// Nothing depends on the label, and nothing on the token.
+    pub(crate) const NO_TOKENS: Self = Self {
+        by_token: 0.0,
+        ..Self::NULL
     };
     /// Only the words depend on the label.
     pub(crate) const WORDS: Self = Self {
@@ -173,7 +181,7 @@ impl Simulation {
                     .map(|slot| {
                         noise[slot] = KEPT * noise[slot] + NOISE * normal(rng);
                         let is_own = slot - start == id as usize % experts;
-                        preferences[slot] + noise[slot] + if is_own { 1.0 } else { 0.0 }
+                        preferences[slot] + noise[slot] + if is_own { self.by_token } else { 0.0 }
                     })
                     .collect();
                 choose(&mut batch, position, place, &logits, &model);

@@ -112,6 +112,14 @@ impl Default for Synthetic {
     }
 }
 
+/// Metrics that need more than synthetic traces hold: generated tokens, the model's weights, pairs of samples.
+pub(crate) const NEED_MORE: [&str; 4] = [
+    "expert_weight_similarity",
+    "phase_shift",
+    "router_similarity",
+    "sense_contrast",
+];
+
 pub(crate) const NAMES: [&str; 15] = moescope_core::STANDARD_DISCIPLINES;
 
 impl Synthetic {

@@ -62,7 +62,11 @@ impl FigureKind for VocabularyTable {
         options: &FigureOptions,
     ) -> Result<String, FigureError> {
         let measurement = &tables[index];
-        let options = &with_variant(measurement, options);
+        let mut options = with_variant(measurement, options);
+        if options.title.is_none() {
+            options.title = shared_title(&alike(tables, measurement));
+        }
+        let options = &options;
         let (mut blocks, subtitle) = if measurement.axis(AxisKind::Expert).is_some() {
             blocks_of_experts(tables, measurement, options)?
         } else {
@@ -123,23 +127,47 @@ fn with_variant(measurement: &Measurement, options: &FigureOptions) -> FigureOpt
     options
 }
 
+/// The tables of the same metric and axes as the first one.
+fn alike<'m>(tables: &'m [Measurement], first: &Measurement) -> Vec<&'m Measurement> {
+    let kinds = |table: &Measurement| table.axes.iter().map(|a| a.kind).collect::<Vec<_>>();
+    let is_alike =
+        |table: &&Measurement| table.metric == first.metric && kinds(table) == kinds(first);
+    tables.iter().filter(is_alike).collect()
+}
+
+/// What the titles of several tables of single experts have in common, up to a colon.
+fn shared_title(tables: &[&Measurement]) -> Option<String> {
+    if tables.len() < 2 {
+        return None;
+    }
+    let common = |a: &str, b: &str| {
+        let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+        same.map(|(c, _)| c).collect::<String>()
+    };
+    let shared = tables[1..]
+        .iter()
+        .fold(tables[0].title.clone(), |shared, table| {
+            common(&shared, &table.title)
+        });
+    let title = shared
+        .split_once(':')
+        .map_or(shared.as_str(), |(title, _)| title);
+    (!title.trim().is_empty()).then(|| title.trim().to_owned())
+}
+
 /// A block for each pair of layer and expert of all tables that are like the first one.
 fn blocks_of_experts(
     tables: &[Measurement],
     first: &Measurement,
     options: &FigureOptions,
 ) -> Result<(Vec<Block>, Vec<String>), FigureError> {
-    let kinds = |table: &Measurement| table.axes.iter().map(|a| a.kind).collect::<Vec<_>>();
-    let is_alike =
-        |table: &&Measurement| table.metric == first.metric && kinds(table) == kinds(first);
-    let alike: Vec<&Measurement> = tables.iter().filter(is_alike).collect();
     let everything = FigureOptions {
         layer: None,
         ..options.clone()
     };
     let mut found: Vec<(String, String, Block)> = Vec::new();
     let mut subtitle = Vec::new();
-    for table in alike {
+    for table in alike(tables, first) {
         let needed = [AxisKind::Layer, AxisKind::Expert, AxisKind::Token];
         let cells = slice(NEEDS, table, needed, &everything)?;
         let [layers, experts, tokens] = cells.axes;

@@ -45,7 +45,7 @@ pub(crate) fn figures() -> Vec<Shown> {
     vec![
         shown(
             "co_activation_matrix",
-            "--layer 3",
+            "--layer 0",
             structures::co_activation(1, 24),
             FigureOptions {
                 width_mm: 120.0,
@@ -64,13 +64,13 @@ pub(crate) fn figures() -> Vec<Shown> {
         ),
         shown(
             "group_expert_heatmap",
-            "--layer 3",
+            "--layer 0",
             super::shares(1, 15, 16),
             plain(),
         ),
         shown(
             "group_matrix",
-            "--layer 3",
+            "--layer 0",
             structures::with_nulls(super::pairs(1, 10)),
             FigureOptions {
                 width_mm: 140.0,
@@ -79,7 +79,7 @@ pub(crate) fn figures() -> Vec<Shown> {
         ),
         shown(
             "lag_profile",
-            "--layer 3",
+            "--layer 0",
             structures::lags(1, 3, 16),
             FigureOptions {
                 width_mm: 140.0,
@@ -148,7 +148,7 @@ pub(crate) fn figures() -> Vec<Shown> {
         ),
         shown(
             "position_profile",
-            "--layer 3",
+            "--layer 0",
             structures::positions(1, 8, 16),
             plain(),
         ),
@@ -177,7 +177,7 @@ pub(crate) fn figures() -> Vec<Shown> {
         ),
         shown(
             "vocabulary_table",
-            "--layer 3 --top 6",
+            "--layer 0 --top 6",
             structures::tokens(1, 8, 16),
             FigureOptions {
                 top: Some(6),

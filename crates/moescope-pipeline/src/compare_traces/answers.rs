@@ -56,8 +56,9 @@ fn made(traces: &TraceSet, origins: &[OriginDifference]) -> Finding {
                     abouts.push(difference.about);
                 }
             }
+            let fields = if own.len() == 1 { "field" } else { "fields" };
             format!(
-                "{name} differs from {reference} in {} ({} fields of the manifest).",
+                "{name} differs from {reference} in {} ({} {fields} of the manifest).",
                 listed(&abouts),
                 own.len()
             )
@@ -90,7 +91,7 @@ fn agreement(pooled: &Measurement, by_margin: Option<&Measurement>) -> Finding {
         if let Some(by_margin) = by_margin {
             part.push_str(&margins(by_margin, place, names.len()));
         }
-        parts.push(sentence(&part));
+        parts.push(ended(&part));
     }
     Finding {
         question: "How often are the same experts chosen for the same tokens?".to_owned(),
@@ -150,7 +151,7 @@ fn saturation(by_layer: &Measurement, expected: Option<&Measurement>) -> Finding
                 layers[layer]
             )
         };
-        parts.push(sentence(&format!(
+        parts.push(ended(&format!(
             "{name} shares least of the reference's experts, {}, and most, {}",
             cell(low),
             cell(high)
@@ -277,7 +278,7 @@ fn limits(measurements: &[Measurement], refusals: &[String]) -> Finding {
             told.push(note);
         }
     }
-    parts.extend(told.into_iter().map(sentence));
+    parts.extend(told.into_iter().map(ended));
     parts.extend(refusals.iter().map(|refusal| sentence(refusal)));
     parts.push(
         "Every layer reads what the layers before it made, so differences compound with depth."
@@ -304,6 +305,12 @@ fn extremes(
     let finite = || (0..layers).filter(|layer| value(*layer).is_finite());
     let by_value = |a: &usize, b: &usize| value(*a).total_cmp(&value(*b));
     Some((finite().min_by(by_value)?, finite().max_by(by_value)?))
+}
+
+/// A full stop at the end; a trace's name at the beginning stays as it is.
+fn ended(text: &str) -> String {
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{text}{stop}")
 }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -27,9 +27,15 @@ pub(super) fn labels(studies: &mut Studies<'_>) -> Result<Finding, PipelineError
         parts.push(one(studies, &study, &format!("Given the {control}"))?);
     }
     let names: Vec<String> = together.iter().map(ToString::to_string).collect();
-    let jointly = Study::given(together);
+    let jointly = Study::given(together.clone());
     let words = format!("Given {} together", names.join(", "));
     parts.push(one(studies, &jointly, &words)?);
+    let matched = Study::matched("mutual_information", together);
+    let words = format!(
+        "With documents weighted so that {} are distributed alike under every {by}",
+        names.join(", ")
+    );
+    parts.push(one(studies, &matched, &words)?);
     let all = Study::of("variance_partition");
     parts.push(match studies.tables(&all)? {
         Ok(tables) => tables

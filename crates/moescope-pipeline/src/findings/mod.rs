@@ -50,6 +50,9 @@ impl Findings {
     }
 }
 
+/// Answers a question.
+type Answer = fn(&mut Studies<'_>) -> Result<Finding, PipelineError>;
+
 /// Measures what is needed and answers.
 ///
 /// A question that this trace cannot answer, since it lacks a column or a second label, says so; the others are answered.
@@ -62,7 +65,7 @@ pub fn findings(
     progress: &dyn Progress,
 ) -> Result<Findings, PipelineError> {
     let mut studies = Studies::new(data, request, progress)?;
-    let questions: [fn(&mut Studies<'_>) -> Result<Finding, PipelineError>; 10] = [
+    let questions: [Answer; 10] = [
         dependence::whether,
         beyond::labels,
         dependence::where_,

@@ -6,6 +6,9 @@ use moescope_core::{Cancelled, Measurement, Progress};
 use super::Finding;
 use crate::error::PipelineError;
 
+/// Permutations within equal tokens take long, and p of 0.005 is small enough for an answer in words.
+const MOST_CONDITIONAL_PERMUTATIONS: u32 = 199;
+
 /// What the questions are asked of, and what was measured for them so far.
 pub(super) struct Studies<'a> {
     data: &'a TraceData,
@@ -14,8 +17,11 @@ pub(super) struct Studies<'a> {
     /// The questions' number, and how many there are.
     place: (u64, u64),
     /// Metric, what it was conditioned on or matched by, and its tables or why there is none.
-    made: Vec<(Study, Result<Vec<Measurement>, String>)>,
+    made: Vec<(Study, Tables)>,
 }
+
+/// What a metric gave, or why this trace has none of it.
+pub(super) type Tables = Result<Vec<Measurement>, String>;
 
 /// A metric under a control.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,17 +63,17 @@ impl Study {
             let names: Vec<String> = controls.iter().map(ToString::to_string).collect();
             names.join(",")
         };
-        let mut command = format!("measure TRACE {}", self.metric);
+        let mut command = vec![format!("measure TRACE {}", self.metric)];
         if !self.given.is_empty() {
-            command.push_str(&format!(" --given {}", list(&self.given)));
+            command.push(format!("--given {}", list(&self.given)));
         }
         if !self.matched.is_empty() {
-            command.push_str(&format!(" --match {}", list(&self.matched)));
+            command.push(format!("--match {}", list(&self.matched)));
         }
         if by != "discipline" {
-            command.push_str(&format!(" --by {by}"));
+            command.push(format!("--by {by}"));
         }
-        command
+        command.join(" ")
     }
 }
 
@@ -107,16 +113,14 @@ impl<'a> Studies<'a> {
     }
 
     /// The tables of a study, or why this trace has none.
-    pub(super) fn tables(
-        &mut self,
-        study: &Study,
-    ) -> Result<Result<Vec<Measurement>, String>, PipelineError> {
+    pub(super) fn tables(&mut self, study: &Study) -> Result<Tables, PipelineError> {
         if let Some((_, made)) = self.made.iter().find(|(known, _)| known == study) {
             return Ok(made.clone());
         }
         let mut request = self.request.clone();
         if !study.given.is_empty() {
             request.given.clone_from(&study.given);
+            request.permutations = request.permutations.min(MOST_CONDITIONAL_PERMUTATIONS);
         }
         request.match_on.extend(study.matched.iter().cloned());
         let progress = Quiet {

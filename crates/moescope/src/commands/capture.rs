@@ -81,8 +81,8 @@ struct RecordingArgs {
     no_surprisal: bool,
     /// Tokens that go through the model together [default: 2048 on the CPU, 512 on a GPU]
     ///
-    /// Whole texts are taken together up to this many tokens, and up to four times as many with what is generated after
-    /// them. Results do not depend on it.
+    /// Whole texts are taken together up to this many tokens. With --generate, as many grow at a time as four times as
+    /// many tokens hold, and where one ends, the next begins. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_tokens: Option<u32>,
     /// Cut a file of the trace after the batch that gives it this many decisions [default: 2000000]

@@ -138,10 +138,10 @@ fn place_of_reference(named: &[NamedTrace], wanted: Option<&str>) -> anyhow::Res
     };
     let is_it = |trace: &NamedTrace| trace.name == wanted || trace.path.as_os_str() == wanted;
     named.iter().position(is_it).with_context(|| {
-        let names: Vec<&str> = named.iter().map(|trace| trace.name.as_str()).collect();
+        let known: Vec<&str> = named.iter().map(|trace| trace.name.as_str()).collect();
         format!(
             "no trace is called '{wanted}'; --reference takes one of {}",
-            names.join(", ")
+            known.join(", ")
         )
     })
 }

@@ -211,6 +211,7 @@ fn draw_one(args: &FigureArgs, trace: &Path, name: &str, console: &Console) -> a
 fn draw_file(args: &FigureArgs, file: &Path, console: &Console) -> anyhow::Result<()> {
     // What the file does not say, nobody shall believe to have said beside it.
     let has_options = args.metric.is_some()
+        || args.request.no_cache
         || args.request.request()? != MeasureRequest::default()
         || args.look.options()? != FigureOptions::default();
     if has_options {

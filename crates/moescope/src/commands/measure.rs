@@ -87,7 +87,7 @@ pub(crate) struct RequestArgs {
     seed: u64,
     /// Neither read nor write the cache beside a large trace (`.moescope-cache` in its folder)
     #[arg(long)]
-    no_cache: bool,
+    pub(crate) no_cache: bool,
     /// Weight documents (tokens, for `position`) so that these are distributed alike under every label: `genre`, `length`,
     /// `position`, or any label column
     #[arg(long = "match", value_delimiter = ',', value_name = "VARIABLES")]

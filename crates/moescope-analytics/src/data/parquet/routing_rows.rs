@@ -270,9 +270,10 @@ impl<'a> RoutingColumns<'a> {
     }
 }
 
-impl<'a> RowSlices<'a> {
+impl RowSlices<'_> {
     /// Takes the first rows off.
     fn cut(&mut self, rows: usize, top_k: usize, experts: usize) -> Self {
+        #[expect(clippy::mut_mut, reason = "the rest of a column, which gets shorter")]
         fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
             // A column that is not needed has no rows.
             let len = len.min(rest.len());

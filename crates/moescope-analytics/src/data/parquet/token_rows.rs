@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use moescope_core::Phase;
 use moescope_trace::{Number as _, TableReader, schema};
 
 use super::{
@@ -67,10 +66,6 @@ impl TokenRows {
         let mut columns = TokenColumns {
             position: vec![0; len],
             counted,
-            phase: phases
-                .into_iter()
-                .map(|phase| phase.unwrap_or(Phase::Prefill))
-                .collect(),
             ..TokenColumns::default()
         };
         rows.numbers(schema::POSITION, &mut columns.position)?;

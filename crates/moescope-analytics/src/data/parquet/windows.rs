@@ -4,6 +4,8 @@
 //! columns, and the rows of a document that goes on behind the window's end become the beginning of the next window.
 //! While one window is looked at the next one is decoded and the files after it are compared with their checksums.
 
+mod queue;
+
 use std::{
     collections::VecDeque,
     ops::{Range, RangeInclusive},
@@ -17,7 +19,7 @@ use super::{
     ParquetTrace, malformed, missing_column,
     places::find_places,
     routing_rows::{RoutingColumns, Run},
-    token_rows::{TokenRows, check_known, groups_of},
+    token_rows::{TokenRows, groups_of},
 };
 use crate::{
     AnalyticsError,
@@ -28,8 +30,6 @@ use crate::{
 const WINDOW_BYTES: usize = 32 << 20;
 /// More of it for each thread: about four row groups of expert ids.
 const BYTES_PER_THREAD: usize = 16 << 20;
-/// Shards that are opened ahead: enough for a window where each is tiny.
-const SHARDS_AHEAD: usize = 64;
 
 /// Reads `routing` and `tokens` once, in order.
 pub(super) struct Windows<'a> {
@@ -150,46 +150,6 @@ impl<'a> Windows<'a> {
         self.assemble(shard, &found)?;
         window.begun = begun;
         Ok(Some(window))
-    }
-
-    /// The row groups that come next, as many as a window may hold; none at the end.
-    fn plan(&mut self) -> Result<Vec<Job>, AnalyticsError> {
-        let most = self.most_rows;
-        loop {
-            if self.open.is_empty() {
-                let opened = self.open_more()?;
-                if opened.is_empty() {
-                    return Ok(Vec::new());
-                }
-                self.next_shard += opened.len();
-                self.open.extend(opened);
-            }
-            let mut jobs = Vec::new();
-            let mut rows = 0;
-            for (place, shard) in self.open.iter_mut().enumerate() {
-                while shard.next_group < shard.routing.num_row_groups() {
-                    let group = shard.next_group;
-                    self.columns.check_lists(&shard.routing, group)?;
-                    let rows_of_group = shard.routing.rows(group);
-                    rows += rows_of_group;
-                    if rows > most && !jobs.is_empty() {
-                        return Ok(jobs);
-                    }
-                    shard.next_group += 1;
-                    jobs.push(Job {
-                        open: place,
-                        group,
-                        rows: rows_of_group,
-                        ends_shard: shard.next_group == shard.routing.num_row_groups(),
-                    });
-                }
-            }
-            if !jobs.is_empty() {
-                return Ok(jobs);
-            }
-            // Shards without a row.
-            self.open.clear();
-        }
     }
 
     /// Decodes row groups into a window from row `first` on, reads the tokens that go with them, and opens the next shards
@@ -370,52 +330,6 @@ impl<'a> Windows<'a> {
         let last = found.last().map(|document| document.sample);
         self.tokens.retain(|tokens| tokens.last_sample() > last);
         Ok(())
-    }
-
-    /// Rows of open shards that are in no window yet.
-    fn rows_ahead(&self) -> usize {
-        let rows = |shard: &OpenShard| -> usize {
-            let groups = shard.next_group..shard.routing.num_row_groups();
-            groups.map(|group| shard.routing.rows(group)).sum()
-        };
-        self.open.iter().map(rows).sum()
-    }
-
-    /// Compares the checksums of the next shards and opens them: enough for a window.
-    fn open_more(&self) -> Result<Vec<OpenShard>, AnalyticsError> {
-        let rows = self.most_rows;
-        let shards = &self.files.trace.manifest().shards[self.next_shard..];
-        let mut ahead = 0_u64;
-        let count = shards
-            .iter()
-            .take(SHARDS_AHEAD)
-            .take_while(|shard| {
-                let is_enough = ahead >= rows as u64;
-                ahead += shard.tables[Table::Routing.name()].rows;
-                !is_enough
-            })
-            .count();
-        (self.next_shard..self.next_shard + count)
-            .into_par_iter()
-            .map(|index| {
-                let open = |table| {
-                    self.files
-                        .open_checked(index, table, &|| self.steps.check(self.progress))
-                };
-                let (routing, tokens) =
-                    rayon::join(|| open(Table::Routing), || open(Table::Tokens));
-                let (routing, tokens) = (routing?, tokens?);
-                check_known(&tokens, self.needs, self.metric)?;
-                Ok(OpenShard {
-                    index,
-                    routing,
-                    tokens,
-                    next_group: 0,
-                })
-            })
-            .collect::<Vec<Result<OpenShard, AnalyticsError>>>()
-            .into_iter()
-            .collect()
     }
 }
 

@@ -276,12 +276,11 @@ impl Counts {
     /// The best mapping of a layer, by one fold or by both.
     fn map(&self, layer: usize, fold: Option<usize>) -> Mapping {
         let counts = &self.layers[layer];
-        let joint: Vec<f64> = match fold {
-            Some(fold) => counts.joint[fold].clone(),
-            None => {
-                let [a, b] = &counts.joint;
-                a.iter().zip(b).map(|(a, b)| a + b).collect()
-            }
+        let joint: Vec<f64> = if let Some(fold) = fold {
+            counts.joint[fold].clone()
+        } else {
+            let [a, b] = &counts.joint;
+            a.iter().zip(b).map(|(a, b)| a + b).collect()
         };
         let mut mapping = Mapping::best(&joint, &counts.chosen);
         mapping.score /= counts.assignments;

@@ -154,7 +154,7 @@ fn joint(sums: &[f64], experts: usize, labels: &[usize]) -> Vec<f64> {
     joint
 }
 
-/// Σ_d min(p(e, d), p'(e', d)) of every pair, `[reference experts, other experts]`.
+/// `Σ_d min(p(e, d), p'(e', d))` of every pair, `[reference experts, other experts]`.
 fn similarity(reference: &[f64], other: &[f64], labels: usize) -> Vec<f64> {
     let of_other = || other.chunks_exact(labels);
     reference

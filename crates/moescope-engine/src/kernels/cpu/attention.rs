@@ -164,27 +164,12 @@ impl SimdTask for Block<'_> {
             out,
         } = self;
         let AttentionShape {
-            heads,
-            kv_heads,
             head_dim,
             value_dim,
             scale,
+            ..
         } = shape;
-        let group = heads / kv_heads;
-        let rows: Vec<Row> = ranges
-            .iter()
-            .enumerate()
-            .flat_map(|(token, range)| {
-                (0..group).map(move |number| {
-                    let head = kv_head * group + number;
-                    Row {
-                        query: (first_token + token) * heads + head,
-                        head,
-                        range: *range,
-                    }
-                })
-            })
-            .collect();
+        let rows = rows_of(ranges, first_token, kv_head, shape);
         // Ranges begin and end no earlier than those before.
         let all = KeyRange {
             first: ranges[0].first,
@@ -258,6 +243,26 @@ impl SimdTask for Block<'_> {
             out.copy_from_slice(mixed);
         }
     }
+}
+
+/// The heads of one kv head for every query, query by query.
+fn rows_of(
+    ranges: &[KeyRange],
+    first_token: usize,
+    kv_head: usize,
+    shape: AttentionShape,
+) -> Vec<Row> {
+    let group = shape.heads / shape.kv_heads;
+    let tokens = (first_token..).zip(ranges);
+    tokens
+        .flat_map(|(token, range)| {
+            (kv_head * group..(kv_head + 1) * group).map(move |head| Row {
+                query: token * shape.heads + head,
+                head,
+                range: *range,
+            })
+        })
+        .collect()
 }
 
 /// Floats from one row of scores to the next: whole lines, an odd number of them, so that the same keys of different rows

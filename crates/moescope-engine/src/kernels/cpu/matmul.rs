@@ -93,7 +93,7 @@ pub(super) fn round_to(compute: ComputeType, values: &mut [f32]) {
 #[inline]
 fn to_bf16(value: f32) -> f32 {
     let bits = value.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     // What is no number must not become infinite.
     let kept = if value.is_nan() {
         bits | 0x0040_0000

@@ -18,6 +18,7 @@ mod matmul;
 mod memory;
 mod norms;
 mod output;
+mod rotary;
 mod router;
 mod rows;
 mod simd;
@@ -39,7 +40,7 @@ use self::{
 use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
 use crate::{
     blocks::BlockType,
-    config::{ExpertFunction, RopeLayout, RouterConfig},
+    config::{ExpertFunction, RouterConfig},
     decoder::{ExpertWeights, GluWeights},
     matrix::{Kept, Matrix, flex},
     precision::ComputeType,
@@ -206,32 +207,16 @@ impl Kernels for CpuKernels {
 
     fn rotate(&self, x: Tensor<2>, heads: usize, angles: &RotaryAngles) -> Tensor<2> {
         let [tokens, width] = x.dims();
-        let (head_dim, half) = (width / heads, angles.cos.dims()[1]);
+        let head_dim = width / heads;
         let (cos, sin) = (Storage::of(&angles.cos), Storage::of(&angles.sin));
         let mut out = Storage::of(&x).f32().to_vec();
-        for (token, row) in out.chunks_mut(width).enumerate() {
-            let cos = &cos.f32()[token * half..(token + 1) * half];
-            let sin = &sin.f32()[token * half..(token + 1) * half];
-            for head in row.chunks_mut(head_dim) {
-                match angles.layout {
-                    RopeLayout::Half => {
-                        let (left, right) = head.split_at_mut(half);
-                        for i in 0..half {
-                            let (l, r) = (left[i], right[i]);
-                            left[i] = l * cos[i] - r * sin[i];
-                            right[i] = r * cos[i] + l * sin[i];
-                        }
-                    }
-                    RopeLayout::Pairs => {
-                        for (i, pair) in head[..2 * half].chunks_exact_mut(2).enumerate() {
-                            let (l, r) = (pair[0], pair[1]);
-                            pair[0] = l * cos[i] - r * sin[i];
-                            pair[1] = r * cos[i] + l * sin[i];
-                        }
-                    }
-                }
-            }
-        }
+        rotary::rotate(
+            &mut out,
+            width,
+            head_dim,
+            (cos.f32(), sin.f32()),
+            angles.layout,
+        );
         Self::tensor(out, [tokens, width])
     }
 

@@ -36,13 +36,12 @@ pub(super) fn inside(path: &Path) -> Result<PathBuf, PipelineError> {
 /// When a folder does not exist.
 pub(super) fn relative_to(folder: &Path, path: &Path) -> Result<PathBuf, PipelineError> {
     let folder = resolved(folder)?;
-    let path = match path.canonicalize() {
-        Ok(path) => path,
-        Err(_) => {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-            let parent = resolved(parent.unwrap_or(Path::new(".")))?;
-            parent.join(path.file_name().unwrap_or_default())
-        }
+    let path = if let Ok(path) = path.canonicalize() {
+        path
+    } else {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let parent = resolved(parent.unwrap_or(Path::new(".")))?;
+        parent.join(path.file_name().unwrap_or_default())
     };
     let shared = folder
         .components()

@@ -45,12 +45,12 @@ impl<'a> Cached<'a> {
         }
         let moved = |values: &[f32], width: usize| {
             let stride = width * shape.kv_heads;
-            let used = &values[first * stride..end * stride];
-            let mut out = Lines::zeros(used.len());
+            let taken = &values[first * stride..end * stride];
+            let mut out = Lines::zeros(taken.len());
             out.par_chunks_mut(rows * width)
                 .enumerate()
                 .for_each(|(head, out)| {
-                    for (to, from) in out.chunks_mut(width).zip(used.chunks(stride)) {
+                    for (to, from) in out.chunks_mut(width).zip(taken.chunks(stride)) {
                         to.copy_from_slice(&from[head * width..(head + 1) * width]);
                     }
                 });

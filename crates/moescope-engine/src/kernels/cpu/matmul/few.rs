@@ -89,12 +89,19 @@ impl FewRows<'_> {
         unsafe {
             let x = values.as_ptr();
             let mut sums = [[S::zero(); NR]; MR];
+            let mut rows = [weights.row(column); NR];
+            for (c, row) in rows.iter_mut().enumerate() {
+                *row = weights.row(column + c);
+            }
             let mut at = 0;
             while at + 2 * LANES <= k {
-                for c in 0..NR {
-                    // The rows that come next; at the end of the matrix, beyond it.
-                    S::fetch(weights.address(column + NR + c, at));
-                    let [first, second] = weights.pair::<S>(column + c, at);
+                for (c, row) in rows.iter_mut().enumerate() {
+                    if W::FETCHES {
+                        // The rows that come next; at the end of the matrix, beyond it.
+                        S::fetch(row.wrapping_add(NR * weights.row_bytes()));
+                    }
+                    let [first, second] = W::pair::<S>(*row);
+                    *row = row.add(W::PAIR);
                     for (r, sums) in sums.iter_mut().enumerate() {
                         let x = x.add(r * stride + at);
                         sums[c] = S::fma(S::load(x), first, sums[c]);
@@ -105,8 +112,9 @@ impl FewRows<'_> {
             }
             while at < k {
                 let rest = LANES.min(k - at);
-                for c in 0..NR {
-                    let w = weights.rest::<S>(column + c, at, rest);
+                for (c, row) in rows.iter_mut().enumerate() {
+                    let w = W::rest::<S>(*row, rest);
+                    *row = row.wrapping_add(W::PAIR / 2);
                     for (r, sums) in sums.iter_mut().enumerate() {
                         let x = part_or_whole::<S>(x.add(r * stride + at), rest);
                         sums[c] = S::fma(x, w, sums[c]);

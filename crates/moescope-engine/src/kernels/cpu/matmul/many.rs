@@ -14,6 +14,7 @@ use super::{
     inputs::{TILE_ROWS, chunk_len},
     source::{Source, SourceTask, with_source},
 };
+use crate::blocks::BLOCK;
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
@@ -145,19 +146,24 @@ impl ManyRows<'_> {
         let step = NR * (LANES / S::PARTS);
         let part = chunk.len() / LANES * step;
         let end = chunk.end.min(self.0.k);
+        let mut from = weights
+            .row(column)
+            .wrapping_add(chunk.start / BLOCK * W::PAIR);
         let (mut at, mut to) = (chunk.start, to);
         unsafe {
             while at + 2 * LANES <= end {
-                let [first, second] = weights.pair::<S>(column, at);
+                let [first, second] = W::pair::<S>(from);
                 S::store_parts(to, part, first);
                 S::store_parts(to.add(step), part, second);
+                from = from.add(W::PAIR);
                 to = to.add(2 * step);
                 at += 2 * LANES;
             }
             while at < end {
                 let rest = LANES.min(end - at);
-                S::store_parts(to, part, weights.rest::<S>(column, at, rest));
-                to = to.add(step);
+                S::store_parts(to, part, W::rest::<S>(from, rest));
+                from = from.wrapping_add(W::PAIR / 2);
+                to = to.wrapping_add(step);
                 at += rest;
             }
         }
@@ -177,9 +183,12 @@ impl ManyRows<'_> {
         } else {
             (self.0.columns.end, 0)
         };
-        let bytes = weights.bytes(chunk_len::<S>(self.0.x.stride).min(self.0.k - at));
+        let len = chunk_len::<S>(self.0.x.stride).min(self.0.k - at);
+        let bytes = len.div_ceil(BLOCK) * W::PAIR;
         for number in tile * count / tiles..(tile + 1) * count / tiles {
-            let start = weights.address(column + number, at);
+            let start = weights
+                .row(column + number)
+                .wrapping_add(at / BLOCK * W::PAIR);
             for line in (0..bytes).step_by(LINE) {
                 // SAFETY: an address to fetch need not exist.
                 unsafe { S::fetch_far(start.wrapping_add(line)) };

@@ -10,23 +10,28 @@ use crate::blocks::{BLOCK, BlockType, SCALE_BYTES};
 
 /// Rows of weights in one type.
 pub(super) trait Source: Copy {
-    /// Where a row's weights from `at` lie; the place need not exist.
-    fn address(self, row: usize, at: usize) -> *const u8;
+    /// Bytes of a pair: 32 weights, a block where there are blocks.
+    const PAIR: usize;
+    /// Whether a few rows of inputs are multiplied faster where the rows of weights that come next are asked for.
+    const FETCHES: bool;
 
-    /// Bytes of `len` weights.
-    fn bytes(self, len: usize) -> usize;
+    /// Where a row begins; it need not exist.
+    fn row(self, row: usize) -> *const u8;
 
-    /// 32 weights of a row from `at`.
+    /// Bytes of a row.
+    fn row_bytes(self) -> usize;
+
+    /// 32 weights.
     ///
     /// # Safety
-    /// The row has that many weights from there, whole blocks where there are blocks, and the machine has `S`.
-    unsafe fn pair<S: Simd>(self, row: usize, at: usize) -> [S::V; 2];
+    /// `p` is the place of a pair, and the machine has `S`.
+    unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2];
 
-    /// `n` weights of a row from `at`, at most sixteen, and zeros after them.
+    /// `n` weights, at most sixteen, and zeros after them.
     ///
     /// # Safety
-    /// The row has that many weights from there, and the machine has `S`.
-    unsafe fn rest<S: Simd>(self, row: usize, at: usize, n: usize) -> S::V;
+    /// `p` is the place of that many weights, and the machine has `S`.
+    unsafe fn rest<S: Simd>(p: *const u8, n: usize) -> S::V;
 }
 
 /// Work over rows of weights of any type.
@@ -46,63 +51,50 @@ pub(super) trait SourceTask {
 pub(super) unsafe fn with_source<S: Simd>(weight: Rows<'_>, k: usize, task: impl SourceTask) {
     // SAFETY (all): by the contract.
     match weight {
-        Rows::F32(w) => unsafe {
-            task.run::<S, _>(F32Rows {
-                start: w.as_ptr(),
-                k,
-            });
-        },
-        Rows::Bf16(w) => unsafe {
-            task.run::<S, _>(Bf16Rows {
-                start: w.as_ptr(),
-                k,
-            });
-        },
+        Rows::F32(w) => unsafe { task.run::<S, _>(F32Rows(w.as_ptr(), k)) },
+        Rows::Bf16(w) => unsafe { task.run::<S, _>(Bf16Rows(w.as_ptr(), k)) },
         Rows::Blocks(BlockType::Q8, w) => unsafe {
-            task.run::<S, _>(Q8Rows {
-                start: w.as_ptr(),
-                row_bytes: BlockType::Q8.row_bytes(k),
-            });
+            task.run::<S, _>(Q8Rows(w.as_ptr(), BlockType::Q8.row_bytes(k)));
         },
         Rows::Blocks(BlockType::Q4, w) => unsafe {
-            task.run::<S, _>(Q4Rows {
-                start: w.as_ptr(),
-                row_bytes: BlockType::Q4.row_bytes(k),
-            });
+            task.run::<S, _>(Q4Rows(w.as_ptr(), BlockType::Q4.row_bytes(k)));
         },
     }
 }
 
+/// The first weight, and weights per row.
 #[derive(Clone, Copy)]
-struct F32Rows {
-    start: *const f32,
-    k: usize,
-}
+struct F32Rows(*const f32, usize);
 
 impl Source for F32Rows {
+    const PAIR: usize = 32 * size_of::<f32>();
+    const FETCHES: bool = false;
+
     #[inline(always)]
-    fn address(self, row: usize, at: usize) -> *const u8 {
-        self.start.wrapping_add(row * self.k + at).cast()
+    fn row(self, row: usize) -> *const u8 {
+        self.0.wrapping_add(row * self.1).cast()
     }
 
     #[inline(always)]
-    fn bytes(self, len: usize) -> usize {
-        len * size_of::<f32>()
+    fn row_bytes(self) -> usize {
+        self.1 * size_of::<f32>()
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>(self, row: usize, at: usize) -> [S::V; 2] {
+    unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2] {
         // SAFETY: by the contract.
         unsafe {
-            let p = self.start.add(row * self.k + at);
-            [S::load(p), S::load(p.add(LANES))]
+            [
+                S::load(p.cast()),
+                S::load(p.add(LANES * size_of::<f32>()).cast()),
+            ]
         }
     }
 
     #[inline(always)]
-    unsafe fn rest<S: Simd>(self, row: usize, at: usize, n: usize) -> S::V {
+    unsafe fn rest<S: Simd>(p: *const u8, n: usize) -> S::V {
         // SAFETY: by the contract.
-        unsafe { part_or_whole::<S>(self.start.add(row * self.k + at), n) }
+        unsafe { part_or_whole::<S>(p.cast(), n) }
     }
 }
 
@@ -122,70 +114,70 @@ pub(super) unsafe fn part_or_whole<S: Simd>(p: *const f32, n: usize) -> S::V {
     }
 }
 
+/// The first weight, and weights per row.
 #[derive(Clone, Copy)]
-struct Bf16Rows {
-    start: *const bf16,
-    k: usize,
-}
+struct Bf16Rows(*const bf16, usize);
 
 impl Source for Bf16Rows {
+    const PAIR: usize = 32 * size_of::<bf16>();
+    const FETCHES: bool = false;
+
     #[inline(always)]
-    fn address(self, row: usize, at: usize) -> *const u8 {
-        self.start.wrapping_add(row * self.k + at).cast()
+    fn row(self, row: usize) -> *const u8 {
+        self.0.wrapping_add(row * self.1).cast()
     }
 
     #[inline(always)]
-    fn bytes(self, len: usize) -> usize {
-        len * size_of::<bf16>()
+    fn row_bytes(self) -> usize {
+        self.1 * size_of::<bf16>()
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>(self, row: usize, at: usize) -> [S::V; 2] {
+    unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2] {
         // SAFETY: by the contract.
         unsafe {
-            let p = self.start.add(row * self.k + at);
-            [S::load_bf16(p), S::load_bf16(p.add(LANES))]
+            [
+                S::load_bf16(p.cast()),
+                S::load_bf16(p.add(LANES * size_of::<bf16>()).cast()),
+            ]
         }
     }
 
     #[inline(always)]
-    unsafe fn rest<S: Simd>(self, row: usize, at: usize, n: usize) -> S::V {
+    unsafe fn rest<S: Simd>(p: *const u8, n: usize) -> S::V {
         let mut lanes = [bf16::ZERO; LANES];
         // SAFETY: by the contract; `lanes` has room for sixteen.
         unsafe {
-            let p = self.start.add(row * self.k + at);
-            std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+            std::ptr::copy_nonoverlapping(p.cast(), lanes.as_mut_ptr(), n);
             S::load_bf16(lanes.as_ptr())
         }
     }
 }
 
-/// Weights are scale · integer, which f32 holds exactly.
+/// The first block, and bytes per row. Weights are scale · integer, which f32 holds exactly.
 #[derive(Clone, Copy)]
-struct Q8Rows {
-    start: *const u8,
-    row_bytes: usize,
-}
+struct Q8Rows(*const u8, usize);
 
 impl Source for Q8Rows {
+    const PAIR: usize = BlockType::Q8.bytes();
+    const FETCHES: bool = true;
+
     #[inline(always)]
-    fn address(self, row: usize, at: usize) -> *const u8 {
-        self.start
-            .wrapping_add(row * self.row_bytes + BlockType::Q8.row_bytes(at))
+    fn row(self, row: usize) -> *const u8 {
+        self.0.wrapping_add(row * self.1)
     }
 
     #[inline(always)]
-    fn bytes(self, len: usize) -> usize {
-        BlockType::Q8.row_bytes(len)
+    fn row_bytes(self) -> usize {
+        self.1
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>(self, row: usize, at: usize) -> [S::V; 2] {
-        let block = self.address(row, at);
+    unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2] {
         // SAFETY: the contract gives a whole block.
         unsafe {
-            let scale = S::splat_f16(block);
-            let integers = block.add(SCALE_BYTES);
+            let scale = S::splat_f16(p);
+            let integers = p.add(SCALE_BYTES);
             [
                 S::mul(S::load_i8(integers), scale),
                 S::mul(S::load_i8(integers.add(LANES)), scale),
@@ -194,38 +186,37 @@ impl Source for Q8Rows {
     }
 
     #[inline(always)]
-    unsafe fn rest<S: Simd>(self, _: usize, _: usize, _: usize) -> S::V {
+    unsafe fn rest<S: Simd>(_: *const u8, _: usize) -> S::V {
         unreachable!("rows of blocks are multiples of {BLOCK} wide")
     }
 }
 
+/// As [`Q8Rows`].
 #[derive(Clone, Copy)]
-struct Q4Rows {
-    start: *const u8,
-    row_bytes: usize,
-}
+struct Q4Rows(*const u8, usize);
 
 impl Source for Q4Rows {
+    const PAIR: usize = BlockType::Q4.bytes();
+    const FETCHES: bool = true;
+
     #[inline(always)]
-    fn address(self, row: usize, at: usize) -> *const u8 {
-        self.start
-            .wrapping_add(row * self.row_bytes + BlockType::Q4.row_bytes(at))
+    fn row(self, row: usize) -> *const u8 {
+        self.0.wrapping_add(row * self.1)
     }
 
     #[inline(always)]
-    fn bytes(self, len: usize) -> usize {
-        BlockType::Q4.row_bytes(len)
+    fn row_bytes(self) -> usize {
+        self.1
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>(self, row: usize, at: usize) -> [S::V; 2] {
-        let block = self.address(row, at);
+    unsafe fn pair<S: Simd>(p: *const u8) -> [S::V; 2] {
         // SAFETY: the contract gives a whole block.
-        unsafe { S::scaled_i4(block.add(SCALE_BYTES), S::splat_f16(block)) }
+        unsafe { S::scaled_i4(p.add(SCALE_BYTES), S::splat_f16(p)) }
     }
 
     #[inline(always)]
-    unsafe fn rest<S: Simd>(self, _: usize, _: usize, _: usize) -> S::V {
+    unsafe fn rest<S: Simd>(_: *const u8, _: usize) -> S::V {
         unreachable!("rows of blocks are multiples of {BLOCK} wide")
     }
 }
