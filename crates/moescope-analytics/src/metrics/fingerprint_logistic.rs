@@ -23,13 +23,14 @@ pub(super) struct FingerprintLogistic;
 const FOLDS: usize = 5;
 const CONFIG: LogisticConfig = LogisticConfig {
     c: 1.0,
-    tolerance: 1e-5,
+    tolerance: 1e-4,
     most_steps: 300,
 };
 const MOST_DOCUMENTS: usize = 50_000;
-/// Label shuffles fit everything again: their number keeps below about so many multiplications, but is at least `FEWEST_SHUFFLES`.
+/// Label shuffles fit everything again: their number keeps below about so many multiplications, within these bounds.
 const MOST_WORK: f64 = 4e11;
 const FEWEST_SHUFFLES: usize = 19;
+const MOST_SHUFFLES: usize = 39;
 
 impl Metric for FingerprintLogistic {
     fn about(&self) -> About {
@@ -39,7 +40,7 @@ impl Metric for FingerprintLogistic {
             formula: "Share of documents whose label a multinomial logistic regression tells that was fitted on other groups: five folds of whole groups, minimising ½ Σ w² + Σ −ln p(label) (C = 1, intercepts free). Variants: `fingerprint` (kinds as of `fingerprint_map`), every number standardised by the documents of training; `bag_of_tokens` token-id counts of unit length; `length_only` ln n, standardised; `label_shuffle` mean accuracy of the fingerprint with labels permuted over groups and everything fitted again; `majority` share of the most frequent label; `fingerprint_minus_bag_of_tokens` paired difference",
             unit: "share of documents",
             range: "0 to 1 (the difference from −1 to 1); an indifferent guess gives 1 / number of labels",
-            edge_cases: "All variants use the same documents, folds and classifier. Every label has its own weights, also where there are two: two labels at C = 1 are scikit-learn's binary regression at C = 2. Label shuffles are costly, so there are at most as many as permutations asked for, and fewer (at least 19) on large traces; the protocol says how many. A fit that does not converge in 300 steps is used as it is and a note says so. Without token ids, both token variants are NaN. Under a contrast: the two labels only. For an untrained router as baseline, run the same on a trace of the same text captured with one.",
+            edge_cases: "All variants use the same documents, folds and classifier. Every label has its own weights, also where there are two: two labels at C = 1 are scikit-learn's binary regression at C = 2. Label shuffles are costly, so there are at most 39, and fewer (at least 19) on large traces; the protocol says how many. A fit that does not converge in 300 steps is used as it is and a note says so. Without token ids, both token variants are NaN. Under a contrast: the two labels only. For an untrained router as baseline, run the same on a trace of the same text captured with one.",
             uncertainty: "Wilson where every group is one document; else percentile bootstrap over groups, predictions fixed. Paired bootstrap for the difference. Null: labels permuted over groups, one-sided, not corrected over variants.",
             citation: "Logistic regression on routing signatures: arXiv 2603.11114 (4-way); the objective is scikit-learn's `LogisticRegression`.",
             inputs: &[Input::Profiles, Input::Tokens],
@@ -212,6 +213,6 @@ fn number_of_shuffles(selection: &Selection, columns: usize, request: &MeasureRe
     )]
     let affordable = (MOST_WORK / work) as usize;
     affordable
-        .max(FEWEST_SHUFFLES)
+        .clamp(FEWEST_SHUFFLES, MOST_SHUFFLES)
         .min(request.permutations as usize)
 }
