@@ -54,19 +54,18 @@ impl Entry {
 }
 
 pub(crate) fn run(args: &MetricsArgs) -> anyhow::Result<Outcome> {
-    let chosen: Vec<Entry> = match &args.name {
-        Some(name) => vec![if let Ok(metric) = find_comparison(name) {
+    let chosen: Vec<Entry> = if let Some(name) = &args.name {
+        vec![if let Ok(metric) = find_comparison(name) {
             Entry::of_traces(metric.about())
         } else {
             Entry::of_trace(find(name)?.about())
-        }],
-        None => {
-            let of_trace = catalogue().iter().map(|m| Entry::of_trace(m.about()));
-            let of_traces = catalogue_of_traces()
-                .iter()
-                .map(|m| Entry::of_traces(m.about()));
-            of_trace.chain(of_traces).collect()
-        }
+        }]
+    } else {
+        let of_trace = catalogue().iter().map(|m| Entry::of_trace(m.about()));
+        let of_traces = catalogue_of_traces()
+            .iter()
+            .map(|m| Entry::of_traces(m.about()));
+        of_trace.chain(of_traces).collect()
     };
     if args.json {
         for entry in &chosen {
