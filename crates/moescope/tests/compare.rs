@@ -95,8 +95,9 @@ fn agreement_is_what_the_traces_say_decision_by_decision() {
         let equal = own.iter().filter(|(_, a, b)| a == b);
         let [equal, all] = [equal.count(), own.len()].map(|n| f64::from(u32::try_from(n).unwrap()));
         let expected = equal / all;
+        let name = layer.to_string();
         let row = rows.iter().find(|row| {
-            row["variant"] == "equal_sets" && row["layer"] == layer && row["bin"].is_null()
+            row["variant"] == "equal_sets" && row["layer"] == name.as_str() && row["bin"].is_null()
         });
         let found = row.unwrap()["value"].as_f64().unwrap();
         assert!(
