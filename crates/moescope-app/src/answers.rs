@@ -7,6 +7,7 @@ use moescope_analytics::{
     expert_profile, find, find_comparison,
 };
 use moescope_core::{Measurement, Progress};
+use moescope_trace::RoutingTrace;
 
 use crate::{
     choices::Cell,
@@ -31,6 +32,8 @@ pub enum Question {
     Expert(ExpertQuestion),
     /// A metric on two traces, or what it differs by.
     Compare(CompareQuestion),
+    /// A document's text.
+    Document(DocumentQuestion),
 }
 
 /// A metric on a trace.
@@ -68,6 +71,24 @@ pub struct CompareQuestion {
     pub request: MeasureRequest,
 }
 
+/// A document's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentQuestion {
+    /// The trace's folder.
+    pub trace: PathBuf,
+    /// The document's id.
+    pub id: String,
+}
+
+/// A document as it can be read.
+#[derive(Debug)]
+pub(crate) struct ReadDocument {
+    /// How long it is and what it is labelled with.
+    pub(crate) about: String,
+    /// Its text, as far as the trace keeps it.
+    pub(crate) text: String,
+}
+
 /// What a metric gave.
 pub(crate) type Measured = Arc<Vec<Measurement>>;
 
@@ -77,6 +98,7 @@ pub struct Answers {
     measured: Results<MeasureQuestion, Measured>,
     experts: Results<ExpertQuestion, Arc<ExpertProfile>>,
     compared: Results<CompareQuestion, Measured>,
+    documents: Results<DocumentQuestion, Arc<ReadDocument>>,
 }
 
 impl Answers {
@@ -95,12 +117,18 @@ impl Answers {
         self.compared.get(question)
     }
 
+    /// A document's text, if it was asked for.
+    pub(crate) fn document(&self, question: &DocumentQuestion) -> Option<&Job<Arc<ReadDocument>>> {
+        self.documents.get(question)
+    }
+
     /// Notes a question.
     pub(crate) fn ask(&mut self, question: Question) {
         match question {
             Question::Measure(question) => self.measured.ask(question),
             Question::Expert(question) => self.experts.ask(question),
             Question::Compare(question) => self.compared.ask(question),
+            Question::Document(question) => self.documents.ask(question),
         }
     }
 
@@ -110,6 +138,7 @@ impl Answers {
             Question::Measure(question) => self.measured.forget_failure(question),
             Question::Expert(question) => self.experts.forget_failure(question),
             Question::Compare(question) => self.compared.forget_failure(question),
+            Question::Document(question) => self.documents.forget_failure(question),
         }
         self.ask(question);
     }
@@ -142,11 +171,20 @@ impl Answers {
                 compare(&question, p)
             });
         });
+        self.documents.advance(|question, job| {
+            let question = question.clone();
+            job.start(&format!("reading {}", question.id), ctx, move |_| {
+                read_document(&question)
+            });
+        });
     }
 
     /// Whether nothing runs or waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.measured.is_idle() && self.experts.is_idle() && self.compared.is_idle()
+        self.measured.is_idle()
+            && self.experts.is_idle()
+            && self.compared.is_idle()
+            && self.documents.is_idle()
     }
 
     /// The progress of all that runs.
@@ -213,6 +251,32 @@ fn compare(question: &CompareQuestion, progress: &Arc<JobProgress>) -> Result<Me
             .and_then(|metric| difference_of_traces(&set, metric, &question.request, progress)),
     };
     found.map(Arc::new).map_err(told)
+}
+
+fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, String> {
+    let trace = RoutingTrace::open(&question.trace).map_err(|error| error.to_string())?;
+    let document = trace
+        .document(&question.id)
+        .map_err(|error| error.to_string())?;
+    let meta = &document.sample.meta;
+    let labels = [
+        meta.discipline
+            .as_ref()
+            .map(moescope_core::Discipline::as_str),
+        meta.genre.as_deref(),
+        meta.group.as_deref(),
+        meta.source.as_deref(),
+    ];
+    let mut about = vec![format!("{} tokens", document.sample.num_tokens)];
+    about.extend(labels.into_iter().flatten().map(str::to_owned));
+    let pieces = document.tokens.iter().map(|token| token.text.as_deref());
+    let text: Option<String> = pieces.collect();
+    Ok(Arc::new(ReadDocument {
+        about: about.join(", "),
+        text: text.unwrap_or_else(|| {
+            "The trace keeps no texts; capture it again with texts to read them here".to_owned()
+        }),
+    }))
 }
 
 /// The names of two folders, with their parents where they are alike.

@@ -11,13 +11,14 @@ use std::{
 
 use egui::{Context, Ui};
 use moescope_analytics::TraceData;
-use moescope_trace::Manifest;
+use moescope_figures::Format;
 
 use crate::{
     actions,
     captures::{CaptureEnd, CaptureEvent},
     command::{Command, Commands, ZoomStep},
     error::AppError,
+    export::ExportRequest,
     fonts,
     history::History,
     notices::Notice,
@@ -26,7 +27,7 @@ use crate::{
     shell::{Shell, layout::Layout, pick},
     state::State,
     theme::{Theme, ThemeChoice},
-    traces::TraceId,
+    traces::{TraceAbout, TraceId},
     view::{View, ViewContext},
     views::VIEWS,
 };
@@ -185,8 +186,8 @@ impl App {
     }
 
     /// Puts a trace that is in memory among the open ones, as if it had been read from `path`.
-    pub fn insert_trace(&mut self, path: PathBuf, manifest: Manifest, data: TraceData) -> TraceId {
-        self.state.traces.insert(path, manifest, data)
+    pub fn insert_trace(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
+        self.state.traces.insert(path, about, data)
     }
 
     /// Whether nothing is being opened, measured, captured, painted or written.
@@ -330,6 +331,7 @@ impl App {
                 self.shell.export.open(view);
             }
             Command::Export(request) => self.state.exports.start(*request, ctx),
+            Command::ExportView(view, stem) => self.export_view(view, stem, ctx, now),
             Command::OpenView(view) => self.layout.show(view),
             Command::CloseView(view) => self.layout.hide(view),
             Command::ResetLayout => self.layout = Layout::default(),
@@ -380,6 +382,32 @@ impl App {
                 )),
                 now,
             );
+        }
+    }
+
+    /// Writes what a view shows, with everything that belongs to it.
+    fn export_view(&mut self, view: &str, stem: PathBuf, ctx: &Context, now: Instant) {
+        let context = ViewContext {
+            state: &self.state,
+            theme: &self.theme,
+            commands: &self.commands,
+        };
+        let offer = self.views.get(view).and_then(|view| view.figure(&context));
+        match offer {
+            Some(offer) => {
+                let request = ExportRequest {
+                    offer,
+                    stem,
+                    formats: vec![Format::Svg, Format::Pdf],
+                    has_spec: true,
+                    has_data: true,
+                };
+                self.state.exports.start(request, ctx);
+            }
+            None => self.notify(
+                Notice::failed(format!("the view '{view}' shows no figure yet")),
+                now,
+            ),
         }
     }
 

@@ -64,6 +64,8 @@ pub enum Command {
     Copy(String),
     OpenExport(&'static str),
     Export(Box<ExportRequest>),
+    /// Writes the figure of a view as SVG and PDF, with numbers and specification.
+    ExportView(&'static str, PathBuf),
 
     // The window.
     OpenView(&'static str),

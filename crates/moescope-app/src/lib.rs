@@ -44,7 +44,7 @@ mod script;
 mod settings;
 mod theme;
 
-pub use app::{App, AppConfig};
+pub use app::{App, AppConfig, SettingsPlace};
 pub use choices::{CaptureChoice, Cell, Choices, CompareChoice, DisciplinesChoice, DisciplinesTab};
 pub use command::{Command, Commands};
 pub use error::AppError;
@@ -53,6 +53,6 @@ pub use launch::{WindowConfig, run};
 pub use script::{Script, ScriptConfig, Step};
 pub use state::State;
 pub use theme::{Theme, ThemeChoice, paint};
-pub use traces::{OpenTrace, TraceId, Traces};
+pub use traces::{OpenTrace, TraceAbout, TraceId, Traces};
 pub use view::{View, ViewAbout, ViewContext};
 pub use views::VIEWS;

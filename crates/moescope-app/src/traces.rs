@@ -9,7 +9,7 @@ use std::{
 use moescope_analytics::TraceData;
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::demo::kept_trace;
-use moescope_trace::{Manifest, RoutingTrace};
+use moescope_trace::{Counts, RoutingTrace};
 
 use crate::job::{Job, JobProgress};
 
@@ -26,19 +26,28 @@ pub struct OpenTrace {
     pub path: PathBuf,
     /// What it is called on the screen.
     pub name: String,
-    /// Where it came from.
-    pub manifest: Arc<Manifest>,
+    /// What its manifest says for people.
+    pub about: TraceAbout,
     /// Its documents and decisions.
     pub data: Arc<TraceData>,
     /// Whether it is the embedded model's own trace.
     pub is_demo: bool,
 }
 
+/// What a trace's manifest says for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceAbout {
+    /// What it holds.
+    pub counts: Counts,
+    /// How routing was changed while it was made.
+    pub interventions: Vec<String>,
+}
+
 /// What was read of a trace's folder.
 #[derive(Debug)]
 pub(crate) struct ReadTrace {
     path: PathBuf,
-    manifest: Manifest,
+    about: TraceAbout,
     data: TraceData,
     is_demo: bool,
 }
@@ -150,10 +159,10 @@ impl Traces {
     }
 
     /// Puts a trace that is in memory among the open ones and shows it.
-    pub(crate) fn insert(&mut self, path: PathBuf, manifest: Manifest, data: TraceData) -> TraceId {
+    pub(crate) fn insert(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
         self.add(ReadTrace {
             path,
-            manifest,
+            about,
             data,
             is_demo: false,
         })
@@ -194,7 +203,7 @@ impl Traces {
             id,
             name,
             path: read.path,
-            manifest: Arc::new(read.manifest),
+            about: read.about,
             data: Arc::new(read.data),
             is_demo: read.is_demo,
         });
@@ -223,8 +232,12 @@ impl Traces {
 fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
     let trace = RoutingTrace::open(&path).map_err(|error| error.to_string())?;
     let data = TraceData::from_trace(&trace).map_err(|error| error.to_string())?;
+    let manifest = trace.manifest();
     Ok(ReadTrace {
-        manifest: trace.manifest().clone(),
+        about: TraceAbout {
+            counts: manifest.counts.clone(),
+            interventions: manifest.interventions.clone(),
+        },
         path,
         data,
         is_demo,

@@ -6,7 +6,10 @@ use egui::Ui;
 use moescope_analytics::{ExpertProfile, MeasureRequest};
 
 use crate::{
-    answers::{CompareQuestion, ExpertQuestion, MeasureQuestion, Measured, Question},
+    answers::{
+        CompareQuestion, DocumentQuestion, ExpertQuestion, MeasureQuestion, Measured, Question,
+        ReadDocument,
+    },
     choices::Cell,
     command::{Command, Commands},
     export::FigureOffer,
@@ -120,6 +123,19 @@ impl<'a> ViewContext<'a> {
             self.send(Command::Ask(Box::new(Question::Expert(question.clone()))));
         }
         (question, job)
+    }
+
+    /// A document's text; asked for if it was not yet.
+    pub(crate) fn document(
+        &self,
+        question: &DocumentQuestion,
+    ) -> Option<&'a Job<Arc<ReadDocument>>> {
+        let job = self.state.answers.document(question);
+        if job.is_none() {
+            let question = Question::Document(question.clone());
+            self.send(Command::Ask(Box::new(question)));
+        }
+        job
     }
 
     /// A comparison; asked for if it was not yet.

@@ -59,7 +59,7 @@ impl Default for Layout {
         row.shares.set_share(right, 1.0 - MAIN_SHARE);
         let root = tiles.insert_container(Container::Linear(row));
         Self {
-            tree: Tree::new(egui::Id::new("views"), root, tiles),
+            tree: Tree::new(egui::Id::unique("views"), root, tiles),
         }
     }
 }

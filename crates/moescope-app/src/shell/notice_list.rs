@@ -16,7 +16,7 @@ pub(crate) fn ui(ctx: &Context, context: &ViewContext<'_>) {
     if notices.is_empty() {
         return;
     }
-    Area::new("notices".into())
+    Area::new(egui::Id::unique("notices"))
         .order(Order::Foreground)
         .anchor(Align2::RIGHT_BOTTOM, vec2(-14.0, -44.0))
         .show(ctx, |ui| {

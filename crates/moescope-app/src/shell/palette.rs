@@ -37,7 +37,7 @@ impl Palette {
         let found: Vec<Action> = found(actions::all(context.state), &self.typed);
         let has_chosen = self.take_keys(ctx, found.len());
         let mut clicked = None;
-        let area = Area::new("palette".into())
+        let area = Area::new(egui::Id::unique("palette"))
             .order(Order::Foreground)
             .anchor(Align2::CENTER_TOP, vec2(0.0, 70.0))
             .show(ctx, |ui| {
