@@ -2,7 +2,12 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use crate::{command::{Command, ZoomStep}, state::State, traces::folder_name, views::VIEWS};
+use crate::{
+    command::{Command, ZoomStep},
+    state::State,
+    traces::folder_name,
+    views::VIEWS,
+};
 
 /// Something that can be done.
 #[derive(Clone, Debug)]
@@ -69,7 +74,12 @@ pub(crate) fn file_actions() -> Vec<Action> {
             None,
             Command::OpenDemo,
         ),
-        action("Quit", "close the window", Some((CTRL, Key::Q)), Command::Quit),
+        action(
+            "Quit",
+            "close the window",
+            Some((CTRL, Key::Q)),
+            Command::Quit,
+        ),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Context, Ui};
+use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
 use moescope_analytics::TraceData;
 use moescope_figures::Format;
 
@@ -31,6 +31,9 @@ use crate::{
     view::{View, ViewContext},
     views::VIEWS,
 };
+
+/// Settings are kept this often, so that little is lost when the process is killed.
+const BETWEEN_SAVES: Duration = Duration::from_secs(20);
 
 /// How the app starts.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +96,7 @@ pub struct App {
     /// Where an error of a script goes when the window closes.
     report: Rc<RefCell<Option<AppError>>>,
     window_size: Option<[f32; 2]>,
+    saved_at: Instant,
     is_closing: bool,
 }
 
@@ -112,6 +116,8 @@ impl App {
         let choice = config.theme.unwrap_or(settings.theme);
         let theme = Theme::load(choice)?;
         theme.apply(ctx);
+        // The size of everything is a command like any other, so that it is kept.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
         if let Some(zoom) = settings.zoom {
             ctx.set_zoom_factor(zoom);
         }
@@ -169,6 +175,7 @@ impl App {
             script,
             report: Rc::default(),
             window_size: None,
+            saved_at: Instant::now(),
             is_closing: false,
         })
     }
@@ -228,6 +235,12 @@ impl App {
         let size = ctx.content_rect().size() * ctx.zoom_factor();
         if size.min_elem() > 0.0 {
             self.window_size = Some([size.x, size.y]);
+        }
+        if now.duration_since(self.saved_at) > BETWEEN_SAVES {
+            self.saved_at = now;
+            if let Err(error) = self.save() {
+                self.notify(Notice::failed(error.to_string()), now);
+            }
         }
     }
 
@@ -442,13 +455,19 @@ impl App {
         // Undo in a field of text is the field's own.
         let is_typing = ctx.text_edit_focused();
         for action in actions::all(&self.state) {
-            let is_fields_own = is_typing && matches!(action.command, Command::Undo | Command::Redo);
+            let is_fields_own =
+                is_typing && matches!(action.command, Command::Undo | Command::Redo);
             if let Some(shortcut) = action.shortcut
                 && !is_fields_own
                 && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
             {
                 self.commands.send(action.command);
             }
+        }
+        // Where plus is shift and equals, nobody presses shift.
+        let equals = KeyboardShortcut::new(Modifiers::COMMAND, Key::Equals);
+        if ctx.input_mut(|input| input.consume_shortcut(&equals)) {
+            self.commands.send(Command::Zoom(ZoomStep::Larger));
         }
     }
 

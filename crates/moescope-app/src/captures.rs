@@ -100,10 +100,8 @@ impl Captures {
 
     /// Asks a capture to stop in good order; what it recorded stays.
     pub(crate) fn cancel(&self) {
-        for progress in [self.plan.progress(), self.run.progress()] {
-            if let Some(progress) = progress {
-                progress.cancel();
-            }
+        for progress in self.running() {
+            progress.cancel();
         }
     }
 

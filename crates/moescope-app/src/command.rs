@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use moescope_analytics::MeasureRequest;
+
 use crate::{
     answers::Question,
     choices::{CaptureChoice, Cell, CompareChoice, DisciplinesChoice},
@@ -17,7 +19,6 @@ use crate::{
     theme::ThemeChoice,
     traces::TraceId,
 };
-use moescope_analytics::MeasureRequest;
 
 /// A change of state that someone asks for.
 #[derive(Clone, Debug)]

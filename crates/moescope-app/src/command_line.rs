@@ -215,7 +215,12 @@ mod tests {
             expert: 5,
         };
         assert_eq!(
-            expert(Path::new("t"), cell, &MeasureRequest::default(), [12, 12, 12]),
+            expert(
+                Path::new("t"),
+                cell,
+                &MeasureRequest::default(),
+                [12, 12, 12]
+            ),
             "moescope expert t 3:5 --top 12 --contexts 12 --window 12"
         );
     }

@@ -181,7 +181,8 @@ impl JobProgress {
             clippy::cast_precision_loss,
             reason = "a progress bar has some hundred pixels"
         )]
-        (total > 0).then(|| (done as f32 / total as f32).min(1.0))
+        let share = done as f32 / total as f32;
+        (total > 0).then(|| share.min(1.0))
     }
 
     /// What is being done just now.

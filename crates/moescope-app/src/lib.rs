@@ -34,8 +34,8 @@ mod views;
 mod widgets;
 
 mod command_line;
-mod export;
 mod error;
+mod export;
 mod fonts;
 mod launch;
 mod process_memory;

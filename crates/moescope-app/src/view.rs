@@ -69,6 +69,23 @@ pub struct ViewContext<'a> {
     pub commands: &'a Commands,
 }
 
+/// What is known so far of a question.
+pub(crate) struct Answer<'a> {
+    /// What was asked.
+    pub(crate) question: MeasureQuestion,
+    /// The whole answer.
+    pub(crate) job: Option<&'a Job<Measured>>,
+    /// The values alone, which are there sooner.
+    pub(crate) values: Option<&'a Measured>,
+}
+
+impl<'a> Answer<'a> {
+    /// The best that there is.
+    pub(crate) fn best(&self) -> Option<&'a Measured> {
+        self.job.and_then(Job::value).or(self.values)
+    }
+}
+
 impl<'a> ViewContext<'a> {
     /// The trace that views show.
     #[must_use]
@@ -104,6 +121,36 @@ impl<'a> ViewContext<'a> {
             self.send(Command::Ask(Box::new(Question::Measure(question.clone()))));
         }
         (question, job)
+    }
+
+    /// A metric on a trace, its values first and what takes longer after them.
+    pub(crate) fn measured_soon(
+        &self,
+        trace: &OpenTrace,
+        metric: &str,
+        request: &MeasureRequest,
+    ) -> Answer<'a> {
+        let quick = MeasureRequest {
+            resamples: 0,
+            permutations: 0,
+            ..request.clone()
+        };
+        let (question, job) = self.measured(trace, metric, &quick);
+        // What both need is read once, so the second waits for the first.
+        if *request == quick || job.and_then(Job::value).is_none() {
+            return Answer {
+                question,
+                job,
+                values: None,
+            };
+        }
+        let values = job.and_then(Job::value);
+        let (question, job) = self.measured(trace, metric, request);
+        Answer {
+            question,
+            job,
+            values,
+        }
     }
 
     /// What is known of an expert; asked for if it was not yet.

@@ -186,7 +186,7 @@ impl Behavior<Pane> for Painter<'_, '_> {
         if let Some(pane) = tiles.get_pane(&tile_id)
             && let Some((name, _)) = self.views.get_key_value(pane.0.as_str())
         {
-            self.context.send(Command::CloseView(name));
+            self.context.send(Command::CloseView(*name));
         }
         // The app closes it, as it does everything.
         false

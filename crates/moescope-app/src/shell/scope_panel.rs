@@ -12,9 +12,12 @@ use crate::{
     view::ViewContext,
     widgets::{
         empty::no_trace,
-        text::{heading, soft},
+        text::{field_label, heading, soft},
     },
 };
+
+/// Width of the names of fields.
+const LABEL: f32 = 92.0;
 
 /// Paints the panel.
 pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>) {
@@ -63,20 +66,12 @@ fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
     }
 }
 
-fn scope(
-    ui: &mut Ui,
-    context: &ViewContext<'_>,
-    trace: &OpenTrace,
-    request: &mut MeasureRequest,
-) {
+fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
     heading(ui, "Scope");
     let columns = trace.data.label_columns();
     combo(ui, "Label by", &request.by.clone(), |ui| {
         for column in columns.iter().filter(|column| *column != "id") {
-            if ui
-                .selectable_label(request.by == *column, column)
-                .clicked()
-            {
+            if ui.selectable_label(request.by == *column, column).clicked() {
                 request.by.clone_from(column);
                 request.scope.labels.clear();
             }
@@ -166,7 +161,7 @@ fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &m
         .data(|data| data.get_temp(id))
         .unwrap_or_else(|| current.clone());
     ui.horizontal(|ui| {
-        let label = ui.add_sized([86.0, 20.0], egui::Label::new("Layers"));
+        let label = field_label(ui, "Layers", LABEL);
         let field = ui
             .add(TextEdit::singleline(&mut text).desired_width(f32::INFINITY))
             .labelled_by(label.id)
@@ -186,7 +181,12 @@ fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &m
     let told = match text.parse::<LayerSelection>() {
         Err(_) => Some("Write all, or layers such as 0,5-8".to_owned()),
         Ok(layers) if !trace.data.layers().iter().any(|l| layers.contains(*l)) => {
-            let known: Vec<String> = trace.data.layers().iter().map(ToString::to_string).collect();
+            let known: Vec<String> = trace
+                .data
+                .layers()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             Some(format!("The trace has layers {}", known.join(",")))
         }
         Ok(_) => None,
@@ -250,7 +250,7 @@ fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut
 
 fn row(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
     ui.horizontal(|ui| {
-        let label = ui.add_sized([86.0, 20.0], egui::Label::new(label));
+        let label = field_label(ui, label, LABEL);
         add(ui).labelled_by(label.id)
     })
     .inner
@@ -258,7 +258,7 @@ fn row(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui) -> egui::Response) ->
 
 fn combo(ui: &mut Ui, label: &str, shown: &str, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
-        ui.add_sized([86.0, 20.0], egui::Label::new(label));
+        field_label(ui, label, LABEL);
         let response = ComboBox::from_id_salt(label)
             .width(ui.available_width() - 8.0)
             .truncate()

@@ -10,7 +10,6 @@ use crate::{
     choices::Cell,
     command::Command,
     command_line,
-    export::FigureOffer,
     traces::OpenTrace,
     view::{View, ViewAbout, ViewContext},
     widgets::{
@@ -45,10 +44,7 @@ impl View for Expert {
                 ctx,
                 "No expert is chosen",
                 "Click a cell of a heat map or a row of the ranking, or write LAYER:EXPERT above",
-                &[(
-                    "Choose the first expert",
-                    Command::ChooseCell(first(trace)),
-                )],
+                &[("Choose the first expert", Command::ChooseCell(first(trace)))],
             );
         };
         let (question, job) = ctx.expert(trace, cell, ctx.request());
@@ -84,11 +80,6 @@ impl View for Expert {
             [EXPERT_TOP, EXPERT_CONTEXTS, EXPERT_WINDOW],
         ))
     }
-
-    fn figure(&self, _ctx: &ViewContext<'_>) -> Option<FigureOffer> {
-        // An expert is words and short lists; each of its numbers is in a figure of its metric.
-        None
-    }
 }
 
 impl Expert {
@@ -117,7 +108,12 @@ impl Expert {
             for (label, hint, layers, experts) in [
                 ("◀", "The expert before", 0, -1),
                 ("▶", "The expert after", 0, 1),
-                ("▲", "The same expert one layer up, in the list of layers", -1, 0),
+                (
+                    "▲",
+                    "The same expert one layer up, in the list of layers",
+                    -1,
+                    0,
+                ),
                 ("▼", "The same expert one layer down", 1, 0),
             ] {
                 let next = cell.and_then(|cell| step(trace, cell, layers, experts));

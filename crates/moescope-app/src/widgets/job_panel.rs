@@ -6,11 +6,11 @@ use egui::{ProgressBar, RichText, Ui};
 
 use super::text::soft;
 use crate::{
-    answers::Question,
+    answers::{Measured, Question},
     command::Command,
     fonts,
     job::{Job, JobProgress},
-    view::ViewContext,
+    view::{Answer, ViewContext},
 };
 
 /// Shows a job's value with `show`; above it what goes on or went wrong, in its place where there is no value yet.
@@ -41,6 +41,43 @@ pub(crate) fn job_panel<T, R>(
         (Some(Job::Ready(_)), _) => {}
     }
     value.map(|value| show(ui, value))
+}
+
+/// As [`job_panel`], with the values alone until intervals and tests are there.
+pub(crate) fn answer_panel<R>(
+    ui: &mut Ui,
+    context: &ViewContext<'_>,
+    answer: Answer<'_>,
+    show: impl FnOnce(&mut Ui, &Measured) -> R,
+) -> Option<R> {
+    let whole = answer.job.and_then(Job::value);
+    let (None, Some(values)) = (whole, answer.values) else {
+        let question = answer.question;
+        let ask = || Question::Measure(question);
+        return job_panel(ui, context, answer.job, ask, show);
+    };
+    match answer.job {
+        Some(Job::Failed { error, .. }) => {
+            ui.colored_label(
+                context.theme.error,
+                format!("⚠ Values without intervals: {error}"),
+            );
+        }
+        job => {
+            ui.horizontal(|ui| {
+                ui.spinner();
+                ui.label(soft(
+                    "Values are exact; intervals and tests are being computed",
+                    context.theme,
+                ));
+                if let Some(share) = job.and_then(Job::progress).and_then(|p| p.share()) {
+                    let bar = ProgressBar::new(share).desired_width(120.0);
+                    ui.add(bar.desired_height(6.0));
+                }
+            });
+        }
+    }
+    Some(show(ui, values))
 }
 
 /// How far work is, with a way to stop it.

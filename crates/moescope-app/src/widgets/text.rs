@@ -1,6 +1,6 @@
 //! Writing: headings, side words, numbers with their intervals.
 
-use egui::{RichText, Ui};
+use egui::{Align, Layout, Response, RichText, Ui, vec2};
 use moescope_core::Interval;
 use moescope_figures::short_number;
 
@@ -9,6 +9,16 @@ use crate::{fonts, theme::Theme};
 /// A heading of a part.
 pub(crate) fn heading(ui: &mut Ui, text: &str) {
     ui.label(RichText::new(text).family(fonts::bold()).size(14.0));
+}
+
+/// The name of a field, as wide as those above and below it.
+pub(crate) fn field_label(ui: &mut Ui, text: &str, width: f32) -> Response {
+    let size = vec2(width, ui.spacing().interact_size.y);
+    ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+        ui.set_min_width(width);
+        ui.label(text)
+    })
+    .inner
 }
 
 /// Words of the second rank.

@@ -24,9 +24,7 @@ impl Pair {
         let mut labels = trace.data.labels(&request.by).unwrap_or_default();
         let only = &request.scope.labels;
         labels.retain(|label| only.is_empty() || only.contains(label));
-        let known = |wanted: &Option<String>| {
-            wanted.clone().filter(|label| labels.contains(label))
-        };
+        let known = |wanted: &Option<String>| wanted.clone().filter(|label| labels.contains(label));
         let group = known(&choice.group).or_else(|| labels.first().cloned());
         let minus = known(&choice.minus).filter(|minus| Some(minus) != group.as_ref());
         Self {
@@ -129,12 +127,12 @@ pub(in crate::views) fn metric_combo(
         .collect();
     let shown = offered
         .iter()
-        .find(|about| about.name == chosen)
+        .find(|about| about.name == chosen.as_str())
         .map_or(chosen.clone(), |about| about.title.to_owned());
     named_combo(ui, "Metric", &shown, 190.0, |ui| {
         ui.set_min_width(320.0);
         for about in offered {
-            let label = ui.selectable_label(about.name == chosen, about.title);
+            let label = ui.selectable_label(about.name == chosen.as_str(), about.title);
             if label
                 .on_hover_ui(|ui| {
                     ui.set_max_width(420.0);

@@ -7,16 +7,14 @@ use moescope_pipeline::FigureJob;
 
 use super::choice_row::{Pair, first_with, metric_combo, named_combo};
 use crate::{
-    answers::Question,
     choices::{Cell, DisciplinesChoice},
     command::Command,
     export::FigureOffer,
-    job::Job,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
         heatmap::{HeatmapState, Overlay, Table, TableSource},
-        job_panel::job_panel,
+        job_panel::answer_panel,
         text::heading,
     },
 };
@@ -44,39 +42,33 @@ impl HeatPage {
                 .on_hover_text("A dot where a permutation test, corrected for all cells, sets a value apart from its null");
         });
         let request = pair.request(ctx.request());
-        let (question, job) = ctx.measured(trace, &choice.metric, &request);
-        job_panel(
-            ui,
-            ctx,
-            job,
-            || Question::Measure(question),
-            |ui, measured| {
-                let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
-                    ui.label("This metric gives no table of layers and experts; choose another");
-                    return;
-                };
-                let source = TableSource {
-                    measured: measured.clone(),
-                    index,
-                    rows: AxisKind::Layer,
-                    columns: AxisKind::Expert,
-                    fixed: pair.fixed(),
-                    scale: choice.scale,
-                    limits: None,
-                    has_marks: choice.marks,
-                };
-                heading(ui, &format!("{}: {}", measured[index].title, pair.title()));
-                self.heatmap.prepare(ui.ctx(), source);
-                let overlay = Overlay {
-                    chosen: chosen_in(self.heatmap.table(), ctx.state.choices.cell),
-                    linked: None,
-                };
-                let output = self.heatmap.ui(ui, ctx, "Layers by experts", overlay);
-                if let Some(cell) = output.chosen {
-                    choose(ctx, self.heatmap.table(), cell);
-                }
-            },
-        );
+        let answer = ctx.measured_soon(trace, &choice.metric, &request);
+        answer_panel(ui, ctx, answer, |ui, measured| {
+            let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
+                ui.label("This metric gives no table of layers and experts; choose another");
+                return;
+            };
+            let source = TableSource {
+                measured: measured.clone(),
+                index,
+                rows: AxisKind::Layer,
+                columns: AxisKind::Expert,
+                fixed: pair.fixed(),
+                scale: choice.scale,
+                limits: None,
+                has_marks: choice.marks,
+            };
+            heading(ui, &format!("{}: {}", measured[index].title, pair.title()));
+            self.heatmap.prepare(ui.ctx(), source);
+            let overlay = Overlay {
+                chosen: chosen_in(self.heatmap.table(), ctx.state.choices.cell),
+                linked: None,
+            };
+            let output = self.heatmap.ui(ui, ctx, "Layers by experts", overlay);
+            if let Some(cell) = output.chosen {
+                choose(ctx, self.heatmap.table(), cell);
+            }
+        });
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -116,10 +108,7 @@ pub(in crate::views) fn scale_combo(ui: &mut Ui, scale: &mut ColorScale) {
 }
 
 /// Where an expert is in a table of layers and experts.
-pub(in crate::views) fn chosen_in(
-    table: Option<&Table>,
-    cell: Option<Cell>,
-) -> Option<[usize; 2]> {
+pub(in crate::views) fn chosen_in(table: Option<&Table>, cell: Option<Cell>) -> Option<[usize; 2]> {
     let (table, cell) = (table?, cell?);
     let place = |labels: &[String], wanted: String| labels.iter().position(|l| *l == wanted);
     Some([
@@ -152,8 +141,7 @@ pub(super) fn figure(
 ) -> Option<FigureOffer> {
     let pair = Pair::of(trace, ctx.request(), choice);
     let request = pair.request(ctx.request());
-    let (_, job) = ctx.measured(trace, &choice.metric, &request);
-    let measured = job.and_then(Job::value)?;
+    let measured = ctx.measured_soon(trace, &choice.metric, &request).best()?;
     let options = FigureOptions {
         group: pair.group.clone().filter(|_| pair.minus.is_none()),
         scale: choice.scale,

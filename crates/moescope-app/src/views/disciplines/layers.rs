@@ -60,12 +60,9 @@ pub(super) fn ui(
 /// Whether a metric is one value, or one a label or variant, at each layer.
 fn is_along_layers(axes: &[AxisKind]) -> bool {
     axes.contains(&AxisKind::Layer)
-        && axes.iter().all(|kind| {
-            matches!(
-                kind,
-                AxisKind::Layer | AxisKind::Group | AxisKind::Variant
-            )
-        })
+        && axes
+            .iter()
+            .all(|kind| matches!(kind, AxisKind::Layer | AxisKind::Group | AxisKind::Variant))
 }
 
 /// A line along the layers.
@@ -133,11 +130,10 @@ fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
     let has_intervals = measurement.intervals.is_some();
     // Bands of many lines cover each other; then the lines alone are shown, and the numbers under the pointer.
     let has_bands = has_intervals && all.len() <= 4;
-    let unit = measurement.unit.clone();
     let response = Plot::new(("layers", &measurement.metric))
         .legend(Legend::default().follow_insertion_order(true))
         .x_axis_label("Layer")
-        .y_axis_label(unit.clone())
+        .y_axis_label(measurement.unit.clone())
         .show(ui, |plot| {
             for (series, look) in all.iter().zip(&looks) {
                 let color = paint(look.color);
@@ -231,7 +227,13 @@ mod tests {
         };
         let found = series(&measurement);
         assert_eq!(found[0].name, "math");
-        assert_eq!((found[0].layers.as_slice(), found[0].values.as_slice()), ([1.0, 4.0].as_slice(), [0.1, 0.3].as_slice()));
-        assert_eq!((found[1].layers.as_slice(), found[1].values.as_slice()), ([1.0].as_slice(), [0.2].as_slice()));
+        assert_eq!(
+            (found[0].layers.as_slice(), found[0].values.as_slice()),
+            ([1.0, 4.0].as_slice(), [0.1, 0.3].as_slice())
+        );
+        assert_eq!(
+            (found[1].layers.as_slice(), found[1].values.as_slice()),
+            ([1.0].as_slice(), [0.2].as_slice())
+        );
     }
 }

@@ -10,17 +10,15 @@ use super::{
     heat::is_of_experts,
 };
 use crate::{
-    answers::Question,
     choices::{Cell, DisciplinesChoice},
     command::Command,
     export::FigureOffer,
     fonts,
-    job::Job,
     theme::paint,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
-        job_panel::job_panel,
+        job_panel::answer_panel,
         text::{heading, probability, soft, with_interval},
     },
 };
@@ -39,30 +37,24 @@ pub(super) fn ui(
         pair.ui(ui, choice);
     });
     let request = pair.request(ctx.request());
-    let (question, job) = ctx.measured(trace, &choice.metric, &request);
-    job_panel(
-        ui,
-        ctx,
-        job,
-        || Question::Measure(question),
-        |ui, measured| {
-            let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
-                ui.label("This metric gives no table of layers and experts; choose another");
-                return;
-            };
-            let measurement = &measured[index];
-            heading(ui, &format!("{}: {}", measurement.title, pair.title()));
-            let rows = ranked(measurement, &pair);
-            let range = Range::of(&rows, measurement.reference);
-            let significance = Significance::of(measurement);
-            header(ui, ctx, measurement, significance);
-            ScrollArea::vertical().show_rows(ui, ROW, rows.len(), |ui, shown| {
-                for place in shown {
-                    row(ui, ctx, place, &rows[place], range, significance);
-                }
-            });
-        },
-    );
+    let answer = ctx.measured_soon(trace, &choice.metric, &request);
+    answer_panel(ui, ctx, answer, |ui, measured| {
+        let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
+            ui.label("This metric gives no table of layers and experts; choose another");
+            return;
+        };
+        let measurement = &measured[index];
+        heading(ui, &format!("{}: {}", measurement.title, pair.title()));
+        let rows = ranked(measurement, &pair);
+        let range = Range::of(&rows, measurement.reference);
+        let significance = Significance::of(measurement);
+        header(ui, ctx, measurement, significance);
+        ScrollArea::vertical().show_rows(ui, ROW, rows.len(), |ui, shown| {
+            for place in shown {
+                row(ui, ctx, place, &rows[place], range, significance);
+            }
+        });
+    });
 }
 
 /// An expert with its value.
@@ -113,7 +105,13 @@ fn ranked(measurement: &Measurement, pair: &Pair) -> Vec<Ranked> {
     }
     rows.retain(|row| row.value.is_finite());
     let is_difference = pair.minus.is_some();
-    let size = |row: &Ranked| if is_difference { row.value.abs() } else { row.value };
+    let size = |row: &Ranked| {
+        if is_difference {
+            row.value.abs()
+        } else {
+            row.value
+        }
+    };
     rows.sort_by(|a, b| size(b).total_cmp(&size(a)));
     rows
 }
@@ -196,8 +194,7 @@ fn row(
     significance: Option<Significance>,
 ) {
     let theme = ctx.theme;
-    let (rect, response) =
-        ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
     let is_chosen = ctx.state.choices.cell == Some(ranked.cell);
     if is_chosen {
         ui.painter().rect_filled(rect, 3, theme.accent_ground);
@@ -215,7 +212,9 @@ fn row(
     let write = |x: f32, text: RichText, ui: &mut Ui| {
         let room = rect.with_min_x(rect.left() + x);
         ui.put(room, |ui: &mut Ui| {
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| ui.label(text))
+            // What could be marked with the mouse would take the row's clicks.
+            let label = egui::Label::new(text).selectable(false);
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| ui.add(label))
                 .inner
         });
     };
@@ -267,8 +266,7 @@ pub(super) fn figure(
 ) -> Option<FigureOffer> {
     let pair = Pair::of(trace, ctx.request(), choice);
     let request = pair.request(ctx.request());
-    let (_, job) = ctx.measured(trace, &choice.metric, &request);
-    let measured = job.and_then(Job::value)?;
+    let measured = ctx.measured_soon(trace, &choice.metric, &request).best()?;
     let options = FigureOptions {
         group: pair.group.clone().filter(|_| pair.minus.is_none()),
         ..FigureOptions::default()

@@ -217,7 +217,10 @@ impl Grid {
     /// Where a cell is, row first; it may lie outside.
     fn cell_rect(&self, [row, column]: [usize; 2]) -> Rect {
         let size = self.cell_size();
-        #[expect(clippy::cast_precision_loss, reason = "tables have at most 65536 cells a side")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "tables have at most 65536 cells a side"
+        )]
         let corner = vec2(
             column as f32 - self.shown.left(),
             row as f32 - self.shown.top(),
@@ -240,7 +243,8 @@ impl Grid {
             clippy::cast_sign_loss,
             reason = "within the table, which has no negative cells"
         )]
-        Some([place.y.max(0.0) as usize, place.x.max(0.0) as usize])
+        let index = |along: f32| along.max(0.0) as usize;
+        Some([index(place.y), index(place.x)])
     }
 
     /// The rows and columns that can be seen, as ranges.
