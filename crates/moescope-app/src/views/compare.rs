@@ -34,6 +34,8 @@ const TABLE: [AxisKind; 2] = [AxisKind::Layer, AxisKind::Expert];
 pub(crate) struct Compare {
     sides: [HeatmapState; 2],
     difference: HeatmapState,
+    /// The scale of both sides, and what it was made for.
+    limits: Option<([TableSource; 2], Option<[f64; 2]>)>,
     /// The cell under the pointer in any of the maps.
     pointed: Option<[usize; 2]>,
 }
@@ -131,10 +133,7 @@ impl Compare {
     ) -> HeatmapOutput {
         let trace = pair.traces[side];
         let sources = [0, 1].map(|side| side_source(ctx, pair, choice, side));
-        let limits = match &sources {
-            [Some(a), Some(b)] => shared_limits(&[a, b]),
-            _ => None,
-        };
+        let limits = self.limits_of(&sources);
         heading(ui, &trace.name);
         let (question, job) = ctx.measured(trace, &choice.metric, &pair.request);
         let heatmap = &mut self.sides[side];
@@ -165,6 +164,19 @@ impl Compare {
             },
         )
         .unwrap_or_default()
+    }
+
+    /// The scale that both sides share, once both are there.
+    fn limits_of(&mut self, sources: &[Option<TableSource>; 2]) -> Option<[f64; 2]> {
+        let [Some(first), Some(second)] = sources else {
+            return None;
+        };
+        let both = [first.clone(), second.clone()];
+        if self.limits.as_ref().is_none_or(|(known, _)| *known != both) {
+            let limits = shared_limits(&[first, second]);
+            self.limits = Some((both, limits));
+        }
+        self.limits.as_ref().and_then(|(_, limits)| *limits)
     }
 
     fn difference_ui(

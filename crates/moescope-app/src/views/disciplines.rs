@@ -31,6 +31,7 @@ pub(in crate::views) mod shared {
 #[derive(Debug, Default)]
 pub(crate) struct Disciplines {
     heat: heat::HeatPage,
+    ranking: ranking::RankingPage,
     distances: distances::DistancesPage,
     map: map::MapPage,
 }
@@ -57,7 +58,7 @@ impl View for Disciplines {
         ui.separator();
         match choice.tab {
             DisciplinesTab::Heatmap => self.heat.ui(ui, ctx, trace, &mut choice),
-            DisciplinesTab::Ranking => ranking::ui(ui, ctx, trace, &mut choice),
+            DisciplinesTab::Ranking => self.ranking.ui(ui, ctx, trace, &mut choice),
             DisciplinesTab::Distances => self.distances.ui(ui, ctx, trace, &mut choice),
             DisciplinesTab::Map => self.map.ui(ui, ctx, trace, &mut choice),
             DisciplinesTab::Layers => layers::ui(ui, ctx, trace, &mut choice),

@@ -39,7 +39,7 @@ impl HeatPage {
             pair.ui(ui, choice);
             scale_combo(ui, &mut choice.scale);
             ui.checkbox(&mut choice.marks, "Mark significance")
-                .on_hover_text("A dot where a permutation test, corrected for all cells, sets a value apart from its null");
+                .on_hover_text("A diamond where a permutation test, corrected for all cells, sets a value apart from its null");
         });
         let request = pair.request(ctx.request());
         let answer = ctx.measured_soon(trace, &choice.metric, &request);

@@ -1,6 +1,6 @@
 //! Documents as points: near ones are routed alike.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use egui::{ScrollArea, Ui};
 use egui_plot::{Legend, MarkerShape, Plot, PlotPoint, Points};
@@ -13,7 +13,7 @@ use moescope_pipeline::FigureJob;
 
 use super::choice_row::named_combo;
 use crate::{
-    answers::{DocumentQuestion, Question},
+    answers::{DocumentQuestion, Measured, Question},
     choices::DisciplinesChoice,
     export::FigureOffer,
     job::Job,
@@ -35,6 +35,8 @@ const TEXT_HEIGHT: f32 = 150.0;
 pub(super) struct MapPage {
     /// The document that was clicked.
     document: Option<String>,
+    /// Where documents stand, and on which map.
+    places: Option<(Measured, usize, Vec<Place>)>,
 }
 
 /// A document on the map.
@@ -78,7 +80,14 @@ impl MapPage {
                     ui.label("There is no map of this name; choose another");
                     return;
                 };
-                let places = places(&measured[index]);
+                let is_known = |known: &(Measured, usize, Vec<Place>)| {
+                    Arc::ptr_eq(&known.0, measured) && known.1 == index
+                };
+                let (_, _, places) = self
+                    .places
+                    .take()
+                    .filter(is_known)
+                    .unwrap_or_else(|| (Arc::clone(measured), index, places(&measured[index])));
                 heading(ui, &measured[index].title);
                 let room = if self.document.is_some() {
                     ui.available_height() - TEXT_HEIGHT - 30.0
@@ -87,6 +96,7 @@ impl MapPage {
                 };
                 self.plot(ui, ctx, &places, room.max(120.0));
                 self.document_ui(ui, ctx, trace);
+                self.places = Some((Arc::clone(measured), index, places));
             },
         );
     }

@@ -1,5 +1,7 @@
 //! The experts that a label uses most differently, with intervals.
 
+use std::sync::Arc;
+
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
 use moescope_figures::{FigureOptions, Significance};
@@ -10,6 +12,7 @@ use super::{
     heat::is_of_experts,
 };
 use crate::{
+    answers::Measured,
     choices::{Cell, DisciplinesChoice},
     command::Command,
     export::FigureOffer,
@@ -25,36 +28,70 @@ use crate::{
 
 const ROW: f32 = 24.0;
 
-pub(super) fn ui(
-    ui: &mut Ui,
-    ctx: &ViewContext<'_>,
-    trace: &OpenTrace,
-    choice: &mut DisciplinesChoice,
-) {
-    let pair = Pair::of(trace, ctx.request(), choice);
-    ui.horizontal_wrapped(|ui| {
-        metric_combo(ui, &mut choice.metric, is_of_experts);
-        pair.ui(ui, choice);
-    });
-    let request = pair.request(ctx.request());
-    let answer = ctx.measured_soon(trace, &choice.metric, &request);
-    answer_panel(ui, ctx, answer, |ui, measured| {
-        let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
-            ui.label("This metric gives no table of layers and experts; choose another");
-            return;
-        };
-        let measurement = &measured[index];
-        heading(ui, &format!("{}: {}", measurement.title, pair.title()));
-        let rows = ranked(measurement, &pair);
-        let range = Range::of(&rows, measurement.reference);
-        let significance = Significance::of(measurement);
-        header(ui, ctx, measurement, significance);
-        ScrollArea::vertical().show_rows(ui, ROW, rows.len(), |ui, shown| {
-            for place in shown {
-                row(ui, ctx, place, &rows[place], range, significance);
-            }
+/// What the page keeps: the order, which takes longer than a frame has.
+#[derive(Debug, Default)]
+pub(super) struct RankingPage {
+    order: Option<Order>,
+}
+
+/// Experts in their order, and what they were ordered for.
+#[derive(Debug)]
+struct Order {
+    measured: Measured,
+    pair: Pair,
+    rows: Vec<Ranked>,
+    range: Range,
+}
+
+impl RankingPage {
+    pub(super) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        trace: &OpenTrace,
+        choice: &mut DisciplinesChoice,
+    ) {
+        let pair = Pair::of(trace, ctx.request(), choice);
+        ui.horizontal_wrapped(|ui| {
+            metric_combo(ui, &mut choice.metric, is_of_experts);
+            pair.ui(ui, choice);
         });
-    });
+        let request = pair.request(ctx.request());
+        let answer = ctx.measured_soon(trace, &choice.metric, &request);
+        answer_panel(ui, ctx, answer, |ui, measured| {
+            let Some(index) = first_with(measured, &[AxisKind::Layer, AxisKind::Expert]) else {
+                ui.label("This metric gives no table of layers and experts; choose another");
+                return;
+            };
+            let measurement = &measured[index];
+            heading(ui, &format!("{}: {}", measurement.title, pair.title()));
+            let significance = Significance::of(measurement);
+            header(ui, ctx, measurement, significance);
+            let order = self.order(measured, index, &pair);
+            ScrollArea::vertical().show_rows(ui, ROW, order.rows.len(), |ui, shown| {
+                for place in shown {
+                    let ranked = &order.rows[place];
+                    row(ui, ctx, place, ranked, order.range, significance);
+                }
+            });
+        });
+    }
+
+    /// The order of a measurement, made once.
+    fn order(&mut self, measured: &Measured, index: usize, pair: &Pair) -> &Order {
+        let is_known =
+            |order: &Order| Arc::ptr_eq(&order.measured, measured) && order.pair == *pair;
+        let known = self.order.take().filter(is_known);
+        self.order.insert(known.unwrap_or_else(|| {
+            let rows = ranked(&measured[index], pair);
+            Order {
+                measured: Arc::clone(measured),
+                pair: pair.clone(),
+                range: Range::of(&rows, measured[index].reference),
+                rows,
+            }
+        }))
+    }
 }
 
 /// An expert with its value.

@@ -154,7 +154,17 @@ fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: Sign) {
             ));
         }
         Sign::Mark => {
-            painter.circle_filled(middle, 3.0, context.theme.text);
+            let points = vec![
+                middle + vec2(0.0, -4.0),
+                middle + vec2(4.0, 0.0),
+                middle + vec2(0.0, 4.0),
+                middle + vec2(-4.0, 0.0),
+            ];
+            painter.add(Shape::convex_polygon(
+                points,
+                context.theme.text,
+                Stroke::NONE,
+            ));
         }
     }
 }

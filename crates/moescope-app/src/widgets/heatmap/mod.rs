@@ -10,8 +10,8 @@ mod table;
 mod zoom;
 
 use egui::{
-    CornerRadius, Event, EventFilter, FontId, Key, Modifiers, Pos2, Rect, Response, Role, Sense,
-    Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Color32, CornerRadius, Event, EventFilter, FontId, Key, Mesh, Modifiers, Pos2, Rect, Response,
+    Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::{job::Job, theme::paint, view::ViewContext};
@@ -22,8 +22,10 @@ use zoom::Zoom;
 
 /// Cells at least this wide and high show their values.
 const CELL_WITH_VALUE: Vec2 = vec2(40.0, 17.0);
+/// At most so many cells show their values: more of them nobody reads, and each costs time in every frame.
+const MOST_VALUES: usize = 2500;
 /// Cells at least this large show their marks.
-const CELL_WITH_MARK: f32 = 5.0;
+const CELL_WITH_MARK: f32 = 4.0;
 
 /// What a heat map keeps from frame to frame.
 #[derive(Debug, Default)]
@@ -363,15 +365,16 @@ fn copy_cell(ui: &Ui, response: &Response, cell: Option<[usize; 2]>, table: &Tab
     }
 }
 
+/// Marks are diamonds in one mesh: thousands of circles would cost more than all else in a frame.
 fn paint_marks(ui: &Ui, grid: &Grid, painted: &Painted) {
     let size = grid.cell_size();
     let table = &painted.table;
     if table.marks.is_empty() || size.min_elem() < CELL_WITH_MARK {
         return;
     }
-    let painter = ui.painter().with_clip_rect(grid.rect);
-    let radius = (size.min_elem() * 0.14).clamp(1.2, 3.2);
-    let has_values = shows_values(size);
+    let radius = (size.min_elem() * 0.18).clamp(1.2, 3.6);
+    let has_values = shows_values(grid);
+    let mut mesh = Mesh::default();
     let [rows, columns] = grid.visible();
     for row in rows {
         for column in columns.clone() {
@@ -379,23 +382,38 @@ fn paint_marks(ui: &Ui, grid: &Grid, painted: &Painted) {
             if flat.is_some_and(|flat| table.marks[flat]) {
                 let cell = grid.cell_rect([row, column]);
                 let at = if has_values {
-                    cell.right_top() + vec2(-6.0, 6.0)
+                    cell.right_top() + vec2(-7.0, 7.0)
                 } else {
                     cell.center()
                 };
-                let color = painted.color_of([row, column]).ink();
-                painter.circle_filled(at, radius, paint(color));
+                let ink = paint(painted.color_of([row, column]).ink());
+                add_diamond(&mut mesh, at, radius, ink);
             }
         }
     }
+    let painter = ui.painter().with_clip_rect(grid.rect);
+    painter.add(Shape::mesh(mesh));
 }
 
-fn shows_values(cell: Vec2) -> bool {
-    cell.x >= CELL_WITH_VALUE.x && cell.y >= CELL_WITH_VALUE.y
+fn add_diamond(mesh: &mut Mesh, at: Pos2, radius: f32, color: Color32) {
+    let first = mesh.next_vertex_index();
+    for (x, y) in [(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)] {
+        mesh.colored_vertex(at + radius * vec2(x, y), color);
+    }
+    mesh.add_triangle(first, first + 1, first + 2);
+    mesh.add_triangle(first, first + 2, first + 3);
+}
+
+fn shows_values(grid: &Grid) -> bool {
+    let cell = grid.cell_size();
+    let [rows, columns] = grid.visible();
+    cell.x >= CELL_WITH_VALUE.x
+        && cell.y >= CELL_WITH_VALUE.y
+        && rows.len() * columns.len() <= MOST_VALUES
 }
 
 fn paint_values(ui: &Ui, grid: &Grid, painted: &Painted) {
-    if !shows_values(grid.cell_size()) {
+    if !shows_values(grid) {
         return;
     }
     let painter = ui.painter().with_clip_rect(grid.rect);
