@@ -114,7 +114,7 @@ fn frame(ctx: &Context, app: &mut App, clock: &mut f64, events: Vec<Event>) -> D
 fn trace() -> Result<TraceData, Failure> {
     let model = ModelSpec {
         family: "synthetic".into(),
-        num_layers: u32::from(LAYERS),
+        num_layers: LAYERS,
         moe_layers: (0..LAYERS).map(LayerId).collect(),
         num_experts: EXPERTS,
         top_k: 8,

@@ -11,6 +11,7 @@ use std::{
 
 use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
 use moescope_analytics::TraceData;
+use moescope_engine::DeviceChoice;
 use moescope_figures::Format;
 
 use crate::{
@@ -42,6 +43,8 @@ pub struct AppConfig {
     pub traces: Vec<PathBuf>,
     /// The model to choose for captures.
     pub model: Option<String>,
+    /// Where models run.
+    pub device: DeviceChoice,
     /// The theme; that of the last run where it is not given.
     pub theme: Option<ThemeChoice>,
     /// Where settings are kept.
@@ -126,6 +129,7 @@ impl App {
             choices: settings.choices.clone(),
             recent: settings.recent.clone(),
             theme: choice,
+            device_choice: config.device,
             ..State::default()
         };
         if let Some(told) = broken {
@@ -281,7 +285,7 @@ impl App {
     fn apply(&mut self, command: Command, ctx: &Context, now: Instant) {
         match command {
             Command::OpenTrace(path) => self.state.traces.open(absolute(path), ctx),
-            Command::OpenDemo => self.state.traces.open_demo(ctx),
+            Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
             Command::CloseTrace(id) => {
                 self.state.traces.close(id);
                 self.state.answers.forget_trace(id);
@@ -327,12 +331,16 @@ impl App {
             Command::Cancel(progress) => progress.cancel(),
             Command::EstimateCapture => {
                 let choice = &self.state.choices.capture;
-                self.state.captures.estimate(choice, ctx);
+                self.state
+                    .captures
+                    .estimate(choice, self.state.device_choice, ctx);
             }
             Command::StartCapture => {
                 let choice = &self.state.choices.capture;
                 self.state.recent.note_model(&choice.model);
-                self.state.captures.start(choice, ctx);
+                self.state
+                    .captures
+                    .start(choice, self.state.device_choice, ctx);
             }
             Command::CancelCapture => self.state.captures.cancel(),
             Command::Copy(text) => {

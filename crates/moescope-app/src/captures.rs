@@ -77,24 +77,34 @@ pub(crate) enum CaptureEvent {
 
 impl Captures {
     /// Reads the data and the model and says what the capture will cost.
-    pub(crate) fn estimate(&mut self, choice: &CaptureChoice, ctx: &egui::Context) {
+    pub(crate) fn estimate(
+        &mut self,
+        choice: &CaptureChoice,
+        device: DeviceChoice,
+        ctx: &egui::Context,
+    ) {
         let choice = choice.clone();
         self.plan = Job::Idle;
         self.plan
             .start("planning the capture", ctx, move |progress| {
-                plan(choice, progress).map_err(|error| error.to_string())
+                plan(choice, device, progress).map_err(|error| error.to_string())
             });
     }
 
     /// Runs what was planned, or plans and runs.
-    pub(crate) fn start(&mut self, choice: &CaptureChoice, ctx: &egui::Context) {
+    pub(crate) fn start(
+        &mut self,
+        choice: &CaptureChoice,
+        device: DeviceChoice,
+        ctx: &egui::Context,
+    ) {
         let planned = match std::mem::take(&mut self.plan) {
             Job::Ready(planned) if planned.choice == *choice => Some(planned),
             _ => None,
         };
         let choice = choice.clone();
         self.run.start("capturing", ctx, move |progress| {
-            run(planned, choice, progress).map_err(|error| error.to_string())
+            run(planned, choice, device, progress).map_err(|error| error.to_string())
         });
     }
 
@@ -137,10 +147,14 @@ impl Captures {
     }
 }
 
-fn plan(choice: CaptureChoice, progress: &Arc<JobProgress>) -> Result<Planned, PipelineError> {
+fn plan(
+    choice: CaptureChoice,
+    device: DeviceChoice,
+    progress: &Arc<JobProgress>,
+) -> Result<Planned, PipelineError> {
     let progress = progress.as_ref();
     let files = ModelFiles::open(ModelFolder::find(&choice.model, None)?)?;
-    let device = ComputeDevice::open(DeviceChoice::Auto)?;
+    let device = ComputeDevice::open(device)?;
     let plan = CapturePlan::new(config(&choice)?, &files, device.kind, progress)?;
     let mut notes = plan.prompt_notes().to_vec();
     if !plan.touched().is_empty() {
@@ -173,9 +187,10 @@ fn plan(choice: CaptureChoice, progress: &Arc<JobProgress>) -> Result<Planned, P
 fn run(
     planned: Option<Planned>,
     choice: CaptureChoice,
+    device: DeviceChoice,
     progress: &Arc<JobProgress>,
 ) -> Result<CaptureEnd, PipelineError> {
-    let planned = planned.map_or_else(|| plan(choice, progress), Ok)?;
+    let planned = planned.map_or_else(|| plan(choice, device, progress), Ok)?;
     match planned.plan.run(&planned.loaded, progress.as_ref()) {
         Ok(outcome) => Ok(CaptureEnd::Complete(Captured {
             path: outcome.path,

@@ -1,5 +1,7 @@
 //! Everything that views can see.
 
+use moescope_engine::DeviceChoice;
+
 use crate::{
     answers::Answers, captures::Captures, choices::Choices, export::Exports, notices::Notices,
     recent::Recent, theme::ThemeChoice, traces::Traces,
@@ -24,6 +26,8 @@ pub struct State {
     pub theme: ThemeChoice,
     /// Messages.
     pub notices: Notices,
+    /// Where models shall run.
+    pub device_choice: DeviceChoice,
     /// The device that computes, and why; known once something was computed.
     pub device: Option<String>,
 }

@@ -138,14 +138,13 @@ impl Traces {
     }
 
     /// Opens the embedded model's trace, which is captured first where it is not kept yet.
-    pub(crate) fn open_demo(&mut self, ctx: &egui::Context) {
+    pub(crate) fn open_demo(&mut self, device: DeviceChoice, ctx: &egui::Context) {
         if let Some(known) = self.open.iter().find(|t| t.is_demo) {
             self.active = Some(known.id);
             return;
         }
-        self.start(Source::Demo, ctx, |progress| {
-            let path = kept_trace(DeviceChoice::Auto, progress.as_ref())
-                .map_err(|error| error.to_string())?;
+        self.start(Source::Demo, ctx, move |progress| {
+            let path = kept_trace(device, progress.as_ref()).map_err(|error| error.to_string())?;
             read(path, true)
         });
     }

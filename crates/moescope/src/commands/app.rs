@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use moescope_app::{AppConfig, Script, ScriptConfig, ThemeChoice, WindowConfig};
 
-use crate::exit::Outcome;
+use crate::{cli::GlobalArgs, exit::Outcome};
 
 /// Open the desktop app
 ///
@@ -50,7 +50,7 @@ enum ThemeArg {
     Light,
 }
 
-pub(crate) fn run(args: &AppArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &AppArgs, global: &GlobalArgs) -> anyhow::Result<Outcome> {
     let (traces, model) = split(&args.open)?;
     let script = args
         .script
@@ -65,6 +65,7 @@ pub(crate) fn run(args: &AppArgs) -> anyhow::Result<Outcome> {
     let config = AppConfig {
         traces,
         model,
+        device: global.device.parse()?,
         theme: args.theme.map(|theme| match theme {
             ThemeArg::Dark => ThemeChoice::Dark,
             ThemeArg::Light => ThemeChoice::Light,

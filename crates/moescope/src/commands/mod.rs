@@ -61,7 +61,7 @@ impl Command {
     /// Runs the verb.
     pub(crate) fn run(self, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
         match self {
-            Self::App(args) => app::run(&args),
+            Self::App(args) => app::run(&args, global),
             Self::Inspect(args) => inspect::run(&args, global, console),
             Self::Generate(args) => generate::run(&args, global, console),
             Self::Capture(args) => capture::run(&args, global, console),

@@ -290,5 +290,7 @@ fn part(ui: &mut Ui, title: &str) {
 
 /// A piece of text whose spaces and line ends can be seen.
 fn visible(text: &str) -> String {
-    text.replace(' ', "␣").replace('\n', "⏎").replace('\t', "⇥")
+    text.replace(' ', "·")
+        .replace('\n', "\\n")
+        .replace('\t', "\\t")
 }
