@@ -155,14 +155,14 @@ impl Answers {
             let question = question.clone();
             let data = data_of(traces, question.trace);
             job.start(&format!("measuring {}", question.metric), ctx, move |p| {
-                measure(&data?, &question, p)
+                measure(data?.as_ref(), &question, p)
             });
         });
         self.experts.advance(|question, job| {
             let question = question.clone();
             let data = data_of(traces, question.trace);
             job.start(&format!("expert {}", question.cell), ctx, move |p| {
-                describe(&data?, &question, p)
+                describe(data?.as_ref(), &question, p)
             });
         });
         self.compared.advance(|question, job| {

@@ -351,6 +351,7 @@ impl App {
                 self.layout.show(view);
                 self.shell.export.open(view);
             }
+            Command::ChooseExportStem(stem) => self.shell.export.set_stem(&stem),
             Command::Export(request) => self.state.exports.start(*request, ctx),
             Command::ExportView(view, stem) => self.export_view(view, stem, ctx, now),
             Command::OpenView(view) => self.layout.show(view),

@@ -64,6 +64,8 @@ pub enum Command {
     // What leaves the window.
     Copy(String),
     OpenExport(&'static str),
+    /// Where the figure of the export window goes, without an ending.
+    ChooseExportStem(PathBuf),
     Export(Box<ExportRequest>),
     /// Writes the figure of a view as SVG and PDF, with numbers and specification.
     ExportView(&'static str, PathBuf),

@@ -11,7 +11,7 @@ const ONE_STEP: Duration = Duration::from_millis(700);
 
 /// Past and undone choices.
 #[derive(Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     past: Vec<Choices>,
     future: Vec<Choices>,
     last: Option<(&'static str, Instant)>,
@@ -19,7 +19,7 @@ pub struct History {
 
 impl History {
     /// Notes what was chosen before a change of some kind.
-    pub fn note(&mut self, before: Choices, kind: &'static str, now: Instant) {
+    pub(crate) fn note(&mut self, before: Choices, kind: &'static str, now: Instant) {
         let is_same_step = self
             .last
             .is_some_and(|(last, at)| last == kind && now.duration_since(at) < ONE_STEP);
@@ -35,7 +35,7 @@ impl History {
     }
 
     /// The choices before the last step; `now` can be redone.
-    pub fn undo(&mut self, now: &Choices) -> Option<Choices> {
+    pub(crate) fn undo(&mut self, now: &Choices) -> Option<Choices> {
         let before = self.past.pop()?;
         self.future.push(now.clone());
         self.last = None;
@@ -43,7 +43,7 @@ impl History {
     }
 
     /// The choices that were undone last.
-    pub fn redo(&mut self, now: &Choices) -> Option<Choices> {
+    pub(crate) fn redo(&mut self, now: &Choices) -> Option<Choices> {
         let after = self.future.pop()?;
         self.past.push(now.clone());
         self.last = None;

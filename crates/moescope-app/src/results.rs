@@ -9,7 +9,7 @@ const MOST_KEPT: usize = 96;
 
 /// Results that were asked for, with what each answers.
 #[derive(Debug)]
-pub struct Results<K, T> {
+pub(crate) struct Results<K, T> {
     entries: Vec<Entry<K, T>>,
 }
 
@@ -31,7 +31,7 @@ impl<K, T> Default for Results<K, T> {
 
 impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     /// The job that answers, if it was asked for.
-    pub fn get(&self, key: &K) -> Option<&Job<T>> {
+    pub(crate) fn get(&self, key: &K) -> Option<&Job<T>> {
         self.entries
             .iter()
             .find(|entry| entry.key == *key)
@@ -39,7 +39,7 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     }
 
     /// Notes that an answer is wanted; nothing happens when it is there or on its way.
-    pub fn ask(&mut self, key: K) {
+    pub(crate) fn ask(&mut self, key: K) {
         if let Some(place) = self.entries.iter().position(|entry| entry.key == key) {
             // What is asked for again is kept longest.
             let entry = self.entries.remove(place);
@@ -57,13 +57,13 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     }
 
     /// Forgets what failed, so that it can be asked for again.
-    pub fn forget_failure(&mut self, key: &K) {
+    pub(crate) fn forget_failure(&mut self, key: &K) {
         self.entries
             .retain(|entry| entry.key != *key || entry.job.error().is_none());
     }
 
     /// Forgets what `is_gone` says; work on it is cancelled.
-    pub fn forget(&mut self, is_gone: impl Fn(&K) -> bool) {
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&K) -> bool) {
         self.entries.retain(|entry| {
             let goes = is_gone(&entry.key);
             if goes && let Some(progress) = entry.job.progress() {
@@ -74,7 +74,7 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     }
 
     /// Takes what has come and starts what waits, the latest question first.
-    pub fn advance(&mut self, mut start: impl FnMut(&K, &mut Job<T>)) {
+    pub(crate) fn advance(&mut self, mut start: impl FnMut(&K, &mut Job<T>)) {
         for entry in &mut self.entries {
             entry.job.poll();
         }
@@ -91,12 +91,12 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     }
 
     /// All jobs, for the status bar.
-    pub fn jobs(&self) -> impl Iterator<Item = &Job<T>> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job<T>> {
         self.entries.iter().map(|entry| &entry.job)
     }
 
     /// Whether nothing runs or waits.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self
             .entries
             .iter()

@@ -51,6 +51,11 @@ impl ExportWindow {
         }
     }
 
+    /// Sets where the figure goes.
+    pub(crate) fn set_stem(&mut self, stem: &std::path::Path) {
+        self.stem = stem.display().to_string();
+    }
+
     pub(crate) fn ui(
         &mut self,
         ctx: &Context,
@@ -97,8 +102,14 @@ impl ExportWindow {
         ));
         ui.horizontal(|ui| {
             let label = ui.label("File without ending");
-            ui.add(TextEdit::singleline(&mut self.stem).desired_width(f32::INFINITY))
+            ui.add(TextEdit::singleline(&mut self.stem).desired_width(250.0))
                 .labelled_by(label.id);
+            if ui.button("Choose…").clicked() {
+                let name = crate::traces::folder_name(self.stem.as_ref());
+                super::pick::save(context.commands, name, |path| {
+                    Command::ChooseExportStem(path.with_extension(""))
+                });
+            }
         });
         ui.horizontal(|ui| {
             let label = ui.label("Title");

@@ -115,7 +115,8 @@ impl Layout {
     }
 
     /// The views that are in front.
-    pub(crate) fn visible(&self) -> Vec<String> {
+    #[cfg(test)]
+    fn visible(&self) -> Vec<String> {
         self.tree
             .active_tiles()
             .into_iter()

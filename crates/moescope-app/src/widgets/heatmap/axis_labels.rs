@@ -99,7 +99,7 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, grid: &Grid, table: &Table,
 /// Every which label has room: 1, 2, 5, 10, 20, …
 fn stride_for(needed: f32, cell: f32) -> usize {
     let least = needed / cell.max(1e-3);
-    let mut stride = 1;
+    let mut stride: usize = 1;
     for factor in [2, 5, 10].into_iter().cycle() {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let is_enough = stride as f32 >= least;

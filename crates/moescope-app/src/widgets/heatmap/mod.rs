@@ -396,7 +396,9 @@ fn paint_marks(ui: &Ui, grid: &Grid, painted: &Painted) {
 }
 
 fn add_diamond(mesh: &mut Mesh, at: Pos2, radius: f32, color: Color32) {
-    let first = mesh.next_vertex_index();
+    let Ok(first) = u32::try_from(mesh.vertices.len()) else {
+        return;
+    };
     for (x, y) in [(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)] {
         mesh.colored_vertex(at + radius * vec2(x, y), color);
     }
