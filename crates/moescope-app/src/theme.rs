@@ -125,6 +125,23 @@ impl Theme {
         });
     }
 
+    /// A colour of the figures' palettes, which are made for white paper, as it reads on the theme's ground.
+    #[must_use]
+    pub fn on_ground(&self, color: Rgb) -> Color32 {
+        // Below this luminance a line is lost on a dark ground.
+        const LEAST: f64 = 0.16;
+        let mut color = color;
+        while self.is_dark && color.luminance() < LEAST {
+            let lighter = |c: u8| c + (255 - c) / 8 + 1;
+            color = Rgb {
+                r: lighter(color.r),
+                g: lighter(color.g),
+                b: lighter(color.b),
+            };
+        }
+        paint(color)
+    }
+
     fn visuals(&self) -> Visuals {
         let mut visuals = if self.is_dark {
             Visuals::dark()

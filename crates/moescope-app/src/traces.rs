@@ -196,7 +196,7 @@ impl Traces {
         let name = if read.is_demo {
             "Demo: scidfm-mini on 15 disciplines".to_owned()
         } else {
-            folder_name(&read.path)
+            name_of(&read.path)
         };
         self.open.push(OpenTrace {
             id,
@@ -240,6 +240,15 @@ fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
         data,
         is_demo,
     })
+}
+
+/// What a trace is called: its folder, with the one above where many are called alike.
+fn name_of(path: &Path) -> String {
+    let name = folder_name(path);
+    match path.parent().map(folder_name) {
+        Some(above) if name == "trace" => format!("{above}/{name}"),
+        _ => name,
+    }
 }
 
 /// The last part of a path, or the path where it has none.

@@ -127,10 +127,17 @@ fn texts(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
             ));
         }
     }
-    row(ui, "At most", |ui| {
+    row(ui, "Take", |ui| {
         ui.add(
             DragValue::new(&mut choice.limit)
                 .range(0..=1_000_000)
+                .custom_formatter(|number, _| {
+                    if number < 1.0 {
+                        "all".to_owned()
+                    } else {
+                        format!("{number:.0}")
+                    }
+                })
                 .suffix(" documents of each discipline"),
         )
         .on_hover_text("0 takes all")

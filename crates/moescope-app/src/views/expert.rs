@@ -93,8 +93,8 @@ impl Expert {
             let field = ui
                 .add(
                     egui::TextEdit::singleline(&mut text)
-                        .hint_text("LAYER:EXPERT")
-                        .desired_width(90.0),
+                        .hint_text("3:5")
+                        .desired_width(56.0),
                 )
                 .labelled_by(label.id);
             if field.changed() {
@@ -106,23 +106,15 @@ impl Expert {
                 self.typed = None;
             }
             for (label, hint, layers, experts) in [
-                ("◀", "The expert before", 0, -1),
-                ("▶", "The expert after", 0, 1),
-                (
-                    "▲",
-                    "The same expert one layer up, in the list of layers",
-                    -1,
-                    0,
-                ),
-                ("▼", "The same expert one layer down", 1, 0),
+                ("Layer −", "The same expert in the layer before", -1, 0),
+                ("Layer +", "The same expert in the next layer", 1, 0),
+                ("Expert −", "The expert before", 0, -1),
+                ("Expert +", "The next expert", 0, 1),
             ] {
                 let next = cell.and_then(|cell| step(trace, cell, layers, experts));
                 let button = ui
-                    .add_enabled(next.is_some(), egui::Button::new(label))
+                    .add_enabled(next.is_some(), egui::Button::new(label).small())
                     .on_hover_text(hint);
-                button.widget_info(|| {
-                    egui::WidgetInfo::labeled(egui::Role::Button, next.is_some(), hint)
-                });
                 if button.clicked() {
                     ctx.send(Command::ChooseCell(next));
                 }

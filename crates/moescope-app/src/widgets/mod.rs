@@ -3,4 +3,5 @@
 pub(crate) mod empty;
 pub(crate) mod heatmap;
 pub(crate) mod job_panel;
+pub(crate) mod legend;
 pub(crate) mod text;

@@ -54,12 +54,11 @@ impl Pair {
         }
     }
 
-    /// What is shown, in words.
-    pub(super) fn title(&self) -> String {
+    /// What is shown, in words; the title of a difference names its two sides already.
+    pub(super) fn heading(&self, title: &str) -> String {
         match (&self.group, &self.minus) {
-            (Some(a), Some(b)) => format!("{a} minus {b}"),
-            (Some(a), None) => a.clone(),
-            _ => "all documents".to_owned(),
+            (Some(group), None) => format!("{title}: {group}"),
+            _ => title.to_owned(),
         }
     }
 

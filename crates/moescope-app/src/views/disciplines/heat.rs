@@ -58,7 +58,7 @@ impl HeatPage {
                 limits: None,
                 has_marks: choice.marks,
             };
-            heading(ui, &format!("{}: {}", measured[index].title, pair.title()));
+            heading(ui, &pair.heading(&measured[index].title));
             self.heatmap.prepare(ui.ctx(), source);
             let overlay = Overlay {
                 chosen: chosen_in(self.heatmap.table(), ctx.state.choices.cell),

@@ -1,7 +1,7 @@
 //! A quantity along the layers, with intervals.
 
 use egui::Ui;
-use egui_plot::{FilledArea, Legend, Line, MarkerShape, Plot, Points};
+use egui_plot::{FilledArea, Line, Plot, Points};
 use moescope_core::{AxisKind, Measurement};
 use moescope_figures::{FigureOptions, palette, short_number};
 use moescope_pipeline::FigureJob;
@@ -12,11 +12,11 @@ use crate::{
     choices::DisciplinesChoice,
     export::FigureOffer,
     job::Job,
-    theme::paint,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
         job_panel::job_panel,
+        legend::{legend, plot_shape},
         text::{heading, soft},
     },
 };
@@ -130,13 +130,20 @@ fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
     let has_intervals = measurement.intervals.is_some();
     // Bands of many lines cover each other; then the lines alone are shown, and the numbers under the pointer.
     let has_bands = has_intervals && all.len() <= 4;
+    legend(
+        ui,
+        ctx.theme,
+        names.iter().copied().zip(looks.iter().copied()),
+    );
     let response = Plot::new(("layers", &measurement.metric))
-        .legend(Legend::default().follow_insertion_order(true))
+        .show_background(false)
+        .grid_color(ctx.theme.strong_line)
         .x_axis_label("Layer")
         .y_axis_label(measurement.unit.clone())
         .show(ui, |plot| {
             for (series, look) in all.iter().zip(&looks) {
-                let color = paint(look.color);
+                let color = ctx.theme.on_ground(look.color);
+                let (shape, is_filled) = plot_shape(look.marker);
                 if has_bands && !series.layers.is_empty() {
                     plot.add(
                         FilledArea::new(
@@ -158,8 +165,9 @@ fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
                 plot.line(Line::new(series.name.clone(), points.clone()).color(color));
                 plot.points(
                     Points::new(series.name.clone(), points)
-                        .shape(MarkerShape::Circle)
-                        .radius(3.0)
+                        .shape(shape)
+                        .filled(is_filled)
+                        .radius(4.0)
                         .color(color),
                 );
             }

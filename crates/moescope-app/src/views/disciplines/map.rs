@@ -3,12 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use egui::{ScrollArea, Ui};
-use egui_plot::{Legend, MarkerShape, Plot, PlotPoint, Points};
+use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
-use moescope_figures::{
-    FigureOptions,
-    palette::{self, Marker},
-};
+use moescope_figures::{FigureOptions, palette};
 use moescope_pipeline::FigureJob;
 
 use super::choice_row::named_combo;
@@ -17,11 +14,11 @@ use crate::{
     choices::DisciplinesChoice,
     export::FigureOffer,
     job::Job,
-    theme::paint,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
         job_panel::job_panel,
+        legend::{legend, plot_shape},
         text::{heading, soft},
     },
 };
@@ -66,7 +63,7 @@ impl MapPage {
                 }
             });
             ui.label(soft(
-                "Near points are documents that are routed alike; distances between clusters of a t-SNE map mean little",
+                "Near points are documents that are routed alike",
                 ctx.theme,
             ));
         });
@@ -109,6 +106,13 @@ impl MapPage {
         let mut labels: Vec<&str> = classes.keys().copied().collect();
         labels.sort_by(|a, b| Discipline::display_order(a).cmp(&Discipline::display_order(b)));
         let looks = palette::categories(&labels);
+        let before = ui.cursor().top();
+        legend(
+            ui,
+            ctx.theme,
+            labels.iter().copied().zip(looks.iter().copied()),
+        );
+        let height = (height - (ui.cursor().top() - before)).max(120.0);
         let chosen = places
             .iter()
             .find(|place| Some(&place.document) == self.document.as_ref());
@@ -117,18 +121,18 @@ impl MapPage {
             .data_aspect(1.0)
             .show_axes(false)
             .show_grid(false)
-            .legend(Legend::default().follow_insertion_order(true))
+            .show_background(false)
             .show(ui, |plot| {
                 for (label, look) in labels.iter().zip(looks) {
                     let points: Vec<[f64; 2]> =
                         classes[label].iter().map(|place| place.at).collect();
-                    let (shape, is_filled) = shape_of(look.marker);
+                    let (shape, is_filled) = plot_shape(look.marker);
                     plot.points(
                         Points::new(*label, points)
                             .shape(shape)
                             .filled(is_filled)
                             .radius(4.0)
-                            .color(paint(look.color)),
+                            .color(ctx.theme.on_ground(look.color)),
                     );
                 }
                 if let Some(place) = chosen {
@@ -212,23 +216,6 @@ fn nearest<'a>(
         .min_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(distance, _)| *distance <= REACH)
         .map(|(_, place)| place)
-}
-
-fn shape_of(marker: Marker) -> (MarkerShape, bool) {
-    match marker {
-        Marker::Circle => (MarkerShape::Circle, true),
-        Marker::Square => (MarkerShape::Square, true),
-        Marker::TriangleUp => (MarkerShape::Up, true),
-        Marker::Diamond => (MarkerShape::Diamond, true),
-        Marker::Plus => (MarkerShape::Plus, true),
-        Marker::TriangleDown => (MarkerShape::Down, true),
-        Marker::Star => (MarkerShape::Asterisk, true),
-        Marker::Cross => (MarkerShape::Cross, true),
-        Marker::OpenCircle => (MarkerShape::Circle, false),
-        Marker::OpenSquare => (MarkerShape::Square, false),
-        Marker::OpenTriangleUp => (MarkerShape::Up, false),
-        Marker::OpenDiamond => (MarkerShape::Diamond, false),
-    }
 }
 
 /// The names of the maps, which stand in parentheses at the end of their titles.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
-use moescope_figures::{FigureOptions, Significance};
+use moescope_figures::{FigureOptions, Significance, palette};
 use moescope_pipeline::FigureJob;
 
 use super::{
@@ -17,11 +17,11 @@ use crate::{
     command::Command,
     export::FigureOffer,
     fonts,
-    theme::paint,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
         job_panel::answer_panel,
+        legend::diamond,
         text::{heading, probability, soft, with_interval},
     },
 };
@@ -64,7 +64,7 @@ impl RankingPage {
                 return;
             };
             let measurement = &measured[index];
-            heading(ui, &format!("{}: {}", measurement.title, pair.title()));
+            heading(ui, &pair.heading(&measurement.title));
             let significance = Significance::of(measurement);
             header(ui, ctx, measurement, significance);
             let order = self.order(measured, index, &pair);
@@ -204,7 +204,7 @@ fn header(
         (4.0, "Rank"),
         (at[0], "Expert"),
         (at[1], measurement.unit.as_str()),
-        (at[3], test.as_str()),
+        (at[3] + 16.0, test.as_str()),
     ];
     for (x, text) in words {
         let room = Rect::from_min_max(
@@ -244,7 +244,7 @@ fn row(
     let is_set_apart = significance.is_some_and(|s| s.holds(ranked.null));
     let test = ranked.null.map_or_else(String::new, |null| {
         let p = null.p_corrected.unwrap_or(null.p);
-        format!("{}{}", if is_set_apart { "● " } else { "" }, probability(p))
+        probability(p)
     });
     let write = |x: f32, text: RichText, ui: &mut Ui| {
         let room = rect.with_min_x(rect.left() + x);
@@ -258,7 +258,11 @@ fn row(
     write(4.0, soft((place + 1).to_string(), theme), ui);
     write(at[0], RichText::new(&name).family(fonts::bold()), ui);
     write(at[1], RichText::new(&value), ui);
-    write(at[3], soft(&test, theme), ui);
+    write(at[3] + 16.0, soft(&test, theme), ui);
+    if is_set_apart {
+        let mark = pos2(rect.left() + at[3] + 6.0, rect.center().y);
+        diamond(ui, mark, 4.0, theme.text);
+    }
     let line = Rect::from_min_max(
         pos2(rect.left() + at[2], rect.top()),
         pos2(rect.left() + at[3] - 16.0, rect.bottom()),
@@ -269,7 +273,10 @@ fn row(
             egui::Role::Button,
             true,
             is_chosen,
-            format!("{name}: {value} {test}"),
+            format!(
+                "{name}: {value} {test}{}",
+                if is_set_apart { ", set apart" } else { "" }
+            ),
         )
     });
     if response.clicked() {
@@ -282,7 +289,7 @@ fn paint_line(ui: &Ui, ctx: &ViewContext<'_>, rect: Rect, ranked: &Ranked, range
         return;
     }
     let painter = ui.painter();
-    let color = paint(moescope_figures::palette::category(0).color);
+    let color = ctx.theme.on_ground(palette::category(0).color);
     let y = rect.center().y;
     if let Some(reference) = range.reference {
         let x = range.place(reference, rect);

@@ -8,7 +8,6 @@ use moescope_figures::{palette, short_number};
 use crate::{
     choices::Cell,
     command::Command,
-    theme::paint,
     view::ViewContext,
     widgets::text::{heading, probability, soft, with_interval},
 };
@@ -51,21 +50,30 @@ pub(super) fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile
                 .map_or(label.share, |i| i.high.max(label.share))
         })
         .fold(profile.share, f64::max);
-    Grid::new("labels")
-        .num_columns(4)
+    // Where there is little room, lift and test are under the pointer.
+    let is_wide = ui.available_width() > 520.0;
+    Grid::new(("labels", is_wide))
+        .num_columns(if is_wide { 5 } else { 3 })
         .striped(true)
         .spacing([10.0, 3.0])
         .show(ui, |ui| {
-            for word in ["label", "share of tokens", "", "lift", "q"] {
-                ui.label(soft(word, ctx.theme));
+            let words = ["label", "", "share of tokens", "lift", "q"];
+            for word in words.iter().take(if is_wide { 5 } else { 3 }) {
+                ui.label(soft(*word, ctx.theme));
             }
             ui.end_row();
             for label in &profile.labels {
-                ui.label(&label.label);
-                ui.label(with_interval(label.share, label.interval));
+                let lift = with_interval(label.lift, label.lift_interval);
+                let q = label.q.map_or_else(String::new, probability);
+                let more = format!("lift {lift}, q {q}");
+                ui.label(&label.label).on_hover_text(&more);
                 bar(ui, ctx, [label.share, profile.share, most], label.interval);
-                ui.label(with_interval(label.lift, label.lift_interval));
-                ui.label(label.q.map_or_else(String::new, probability));
+                ui.label(with_interval(label.share, label.interval))
+                    .on_hover_text(&more);
+                if is_wide {
+                    ui.label(lift);
+                    ui.label(q);
+                }
                 ui.end_row();
             }
         });
@@ -88,13 +96,13 @@ fn bar(
     [share, all, most]: [f64; 3],
     interval: Option<Interval>,
 ) {
-    let (rect, _) = ui.allocate_exact_size(vec2(110.0, 14.0), egui::Sense::hover());
+    let (rect, _) = ui.allocate_exact_size(vec2(96.0, 14.0), egui::Sense::hover());
     let place = |value: f64| {
         #[expect(clippy::cast_possible_truncation, reason = "a place on the screen")]
         let part = (value / most.max(f64::MIN_POSITIVE)) as f32;
         rect.left() + part.clamp(0.0, 1.0) * rect.width()
     };
-    let color = paint(palette::category(0).color);
+    let color = ctx.theme.on_ground(palette::category(0).color);
     let painter = ui.painter();
     let filled = rect.with_max_x(place(share)).shrink2(vec2(0.0, 4.0));
     painter.rect_filled(filled, 0, color.gamma_multiply(0.55));

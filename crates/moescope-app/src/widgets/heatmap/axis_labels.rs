@@ -1,12 +1,16 @@
 //! The names of rows and columns, as many as have room.
 
-use egui::{Align2, FontId, Ui, pos2};
+use std::sync::Arc;
+
+use egui::{Align2, Color32, FontId, Galley, Pos2, Ui, epaint::TextShape, pos2};
 
 use super::{Grid, Table};
 use crate::view::ViewContext;
 
 const FONT: f32 = 11.5;
 const LONGEST: f32 = 150.0;
+/// More columns than these have no room for their names, however they stand.
+const MOST_UPRIGHT: usize = 60;
 
 /// Room for labels around the cells.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +20,8 @@ pub(super) struct Room {
     pub(super) bottom: f32,
     /// Widest label of a column.
     column: f32,
+    /// Whether columns have names, which stand upright where they are wider than a column.
+    are_columns_upright: bool,
 }
 
 impl Room {
@@ -27,11 +33,23 @@ impl Room {
             longest.map_or(0.0, |label| width(ui, label)).min(LONGEST)
         };
         let row = widest(&table.rows);
+        let column = widest(&table.columns);
+        let is_number = |label: &String| label.bytes().all(|b| b.is_ascii_digit());
+        #[expect(clippy::cast_precision_loss, reason = "as many as have room")]
+        let needed = (column + 8.0) * table.columns.len() as f32;
+        let are_columns_upright = table.columns.len() <= MOST_UPRIGHT
+            && !table.columns.iter().all(is_number)
+            && needed > ui.available_width() - row - 140.0;
         Self {
             left: row + 30.0,
             top: 4.0,
-            bottom: 38.0,
-            column: widest(&table.columns),
+            bottom: if are_columns_upright {
+                column + 30.0
+            } else {
+                38.0
+            },
+            column,
+            are_columns_upright,
         }
     }
 }
@@ -66,21 +84,39 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, grid: &Grid, table: &Table,
             );
         }
     }
-    let stride = stride_for(room.column + 8.0, size.x);
+    let needed = if room.are_columns_upright {
+        14.0
+    } else {
+        room.column + 8.0
+    };
+    let stride = stride_for(needed, size.x);
     for column in columns.filter(|column| column % stride == 0) {
         let x = grid.cell_rect([0, column]).center().x;
-        if let (Some(label), true) = (table.columns.get(column), grid.rect.x_range().contains(x)) {
+        let (Some(label), true) = (table.columns.get(column), grid.rect.x_range().contains(x))
+        else {
+            continue;
+        };
+        let label = shortened(label);
+        if room.are_columns_upright {
+            let text = painter.layout_no_wrap(label, font(), theme.soft_text);
+            let size = text.size();
+            let at = pos2(x - size.y / 2.0, grid.rect.bottom() + 6.0 + size.x);
+            turned(ui, at, text, theme.soft_text);
+        } else {
             painter.text(
                 pos2(x, grid.rect.bottom() + 5.0),
                 Align2::CENTER_TOP,
-                shortened(label),
+                label,
                 font(),
                 theme.soft_text,
             );
         }
     }
     painter.text(
-        pos2(grid.rect.center().x, grid.rect.bottom() + 21.0),
+        pos2(
+            grid.rect.center().x,
+            grid.rect.bottom() + room.bottom - 17.0,
+        ),
         Align2::CENTER_TOP,
         &table.column_title,
         font(),
@@ -91,9 +127,13 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, grid: &Grid, table: &Table,
         grid.rect.left() - room.left + 2.0,
         grid.rect.center().y + title.size().x / 2.0,
     );
-    let turned = egui::epaint::TextShape::new(at, title, theme.text)
-        .with_angle(-std::f32::consts::FRAC_PI_2);
-    painter.add(turned);
+    turned(ui, at, title, theme.text);
+}
+
+/// Paints words upwards from a place.
+fn turned(ui: &Ui, at: Pos2, words: Arc<Galley>, color: Color32) {
+    let shape = TextShape::new(at, words, color).with_angle(-std::f32::consts::FRAC_PI_2);
+    ui.painter().add(shape);
 }
 
 /// Every which label has room: 1, 2, 5, 10, 20, …

@@ -112,7 +112,7 @@ fn signs(painted: &Painted) -> Vec<(Sign, String)> {
     let table = &painted.table;
     let mut signs = Vec::new();
     if let Some(reference) = table.reference {
-        let words = format!("even: {}", short_number(reference));
+        let words = format!("reference {}", short_number(reference));
         signs.push((Sign::Reference, words));
     }
     if let Some(words) = table
