@@ -10,7 +10,7 @@ use std::{
 };
 
 use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
-use moescope_analytics::TraceData;
+use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_engine::DeviceChoice;
 use moescope_figures::Format;
 
@@ -290,7 +290,10 @@ impl App {
                 self.state.traces.close(id);
                 self.state.answers.forget_trace(id);
             }
-            Command::ChooseTrace(id) => self.state.traces.choose(id),
+            Command::ChooseTrace(id) => {
+                self.state.traces.choose(id);
+                self.fit_labels(now);
+            }
             Command::Open(path) => self.open_anything(path, ctx, now),
             Command::PickTrace => pick::trace(&self.commands),
             Command::PickModel => pick::model(&self.commands),
@@ -504,6 +507,7 @@ impl App {
                 self.state.recent.note_trace(path);
             }
             self.follow_opened();
+            self.fit_labels(now);
         }
         for told in failed {
             self.notify(Notice::failed(told), now);
@@ -520,6 +524,24 @@ impl App {
             }
             Some(Err(told)) => self.notify(Notice::failed(told), now),
         }
+    }
+
+    /// Labels by a column that the trace has, where it lacks the chosen one.
+    fn fit_labels(&mut self, now: Instant) {
+        let Some(trace) = self.state.traces.active() else {
+            return;
+        };
+        let columns = trace.data.label_columns();
+        let has = |column: &str| columns.iter().any(|known| known == column);
+        if has(&self.state.choices.request.by) {
+            return;
+        }
+        let usual = MeasureRequest::default().by;
+        let by = if has(&usual) { usual } else { "all".to_owned() };
+        self.choose("request", now, |choices| {
+            choices.request.by = by;
+            choices.request.scope.labels.clear();
+        });
     }
 
     /// Fills what a comparison lacks with traces that are open.

@@ -27,7 +27,9 @@ pub(crate) fn install(ctx: &egui::Context) {
         .unwrap_or_default();
     let with = |first: &str| {
         let first = std::iter::once(first.to_owned());
-        first.chain(fallbacks.iter().cloned()).collect()
+        // The letters of code know the most signs of mathematics.
+        let last = std::iter::once("Hack".to_owned());
+        first.chain(fallbacks.iter().cloned()).chain(last).collect()
     };
     fonts
         .families

@@ -34,7 +34,7 @@ pub(crate) struct Layout {
 }
 
 /// Share of the width that the main views have at first.
-const MAIN_SHARE: f32 = 0.66;
+const MAIN_SHARE: f32 = 0.62;
 /// Views that stand on the right at first.
 const RIGHT: [&str; 1] = ["expert"];
 

@@ -23,8 +23,8 @@ pub(crate) fn ui(ctx: &Context, context: &ViewContext<'_>) {
             ui.set_max_width(WIDTH);
             for notice in notices {
                 let (sign, color) = match notice.kind {
-                    NoticeKind::Done => ("✔", context.theme.good),
-                    NoticeKind::Failed => ("⚠", context.theme.error),
+                    NoticeKind::Done => ("Done", context.theme.good),
+                    NoticeKind::Failed => ("Failed", context.theme.error),
                 };
                 Frame::popup(ui.style())
                     .stroke(Stroke::new(1.0, color))

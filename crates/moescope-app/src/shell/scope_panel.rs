@@ -62,7 +62,7 @@ fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
         ui.add(egui::Label::new(soft(line, context.theme)).wrap());
     }
     for intervention in &trace.about.interventions {
-        ui.colored_label(context.theme.warning, format!("⚠ {intervention}"));
+        ui.colored_label(context.theme.warning, format!("Changed: {intervention}"));
     }
 }
 
@@ -192,7 +192,7 @@ fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &m
         Ok(_) => None,
     };
     if let Some(told) = told {
-        ui.colored_label(context.theme.warning, format!("⚠ {told}"));
+        ui.colored_label(context.theme.warning, format!("Note: {told}"));
     }
 }
 

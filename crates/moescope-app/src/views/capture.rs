@@ -191,7 +191,7 @@ fn out(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
     if !choice.out.as_os_str().is_empty() && choice.out.exists() && !choice.resumes {
         ui.colored_label(
             ctx.theme.warning,
-            "⚠ The folder is there already; continue it, or choose another",
+            "The folder is there already; continue it, or choose another",
         );
     }
 }
@@ -269,7 +269,9 @@ fn missing(choice: &CaptureChoice) -> Option<&'static str> {
 }
 
 fn problem(ui: &mut Ui, ctx: &ViewContext<'_>, error: &str) {
-    ui.add(egui::Label::new(RichText::new(format!("⚠ {error}")).color(ctx.theme.error)).wrap());
+    ui.add(
+        egui::Label::new(RichText::new(format!("Error: {error}")).color(ctx.theme.error)).wrap(),
+    );
 }
 
 fn cost(ui: &mut Ui, ctx: &ViewContext<'_>, planned: &Planned) {
@@ -315,7 +317,8 @@ fn cost(ui: &mut Ui, ctx: &ViewContext<'_>, planned: &Planned) {
         });
     for note in &planned.notes {
         ui.add(
-            egui::Label::new(RichText::new(format!("⚠ {note}")).color(ctx.theme.warning)).wrap(),
+            egui::Label::new(RichText::new(format!("Note: {note}")).color(ctx.theme.warning))
+                .wrap(),
         );
     }
 }

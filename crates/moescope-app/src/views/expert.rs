@@ -89,7 +89,7 @@ impl Expert {
         ui.horizontal_wrapped(|ui| {
             let shown = cell.map_or_else(String::new, |cell| cell.to_string());
             let mut text = self.typed.clone().unwrap_or(shown);
-            let label = ui.label("Expert");
+            let label = ui.label("Go to");
             let field = ui
                 .add(
                     egui::TextEdit::singleline(&mut text)
@@ -105,18 +105,35 @@ impl Expert {
             } else if !field.has_focus() {
                 self.typed = None;
             }
-            for (label, hint, layers, experts) in [
-                ("Layer −", "The same expert in the layer before", -1, 0),
-                ("Layer +", "The same expert in the next layer", 1, 0),
-                ("Expert −", "The expert before", 0, -1),
-                ("Expert +", "The next expert", 0, 1),
+            for (name, steps) in [
+                (
+                    "Layer",
+                    [
+                        ("−", "The same expert in the layer before", -1, 0),
+                        ("+", "The same expert in the next layer", 1, 0),
+                    ],
+                ),
+                (
+                    "Expert",
+                    [
+                        ("−", "The expert before", 0, -1),
+                        ("+", "The next expert", 0, 1),
+                    ],
+                ),
             ] {
-                let next = cell.and_then(|cell| step(trace, cell, layers, experts));
-                let button = ui
-                    .add_enabled(next.is_some(), egui::Button::new(label).small())
-                    .on_hover_text(hint);
-                if button.clicked() {
-                    ctx.send(Command::ChooseCell(next));
+                ui.label(name);
+                for (sign, hint, layers, experts) in steps {
+                    let next = cell.and_then(|cell| step(trace, cell, layers, experts));
+                    let is_there = next.is_some();
+                    let button = ui
+                        .add_enabled(is_there, egui::Button::new(sign).small())
+                        .on_hover_text(hint);
+                    button.widget_info(|| {
+                        egui::WidgetInfo::labeled(egui::Role::Button, is_there, hint)
+                    });
+                    if button.clicked() {
+                        ctx.send(Command::ChooseCell(next));
+                    }
                 }
             }
         });

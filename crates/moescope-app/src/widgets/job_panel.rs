@@ -36,7 +36,7 @@ pub(crate) fn job_panel<T, R>(
             ui.add(ProgressBar::new(work.progress.share().unwrap_or(0.0)).desired_height(3.0));
         }
         (Some(Job::Failed { error, .. }), Some(_)) => {
-            ui.colored_label(context.theme.error, format!("⚠ {error}"));
+            ui.colored_label(context.theme.error, format!("Error: {error}"));
         }
         (Some(Job::Ready(_)), _) => {}
     }
@@ -60,7 +60,7 @@ pub(crate) fn answer_panel<R>(
         Some(Job::Failed { error, .. }) => {
             ui.colored_label(
                 context.theme.error,
-                format!("⚠ Values without intervals: {error}"),
+                format!("Values without intervals: {error}"),
             );
         }
         job => {

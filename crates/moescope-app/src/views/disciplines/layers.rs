@@ -138,6 +138,7 @@ fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
     let response = Plot::new(("layers", &measurement.metric))
         .show_background(false)
         .grid_color(ctx.theme.strong_line)
+        .cursor_color(ctx.theme.strong_line)
         .x_axis_label("Layer")
         .y_axis_label(measurement.unit.clone())
         .show(ui, |plot| {

@@ -122,6 +122,7 @@ impl MapPage {
             .show_axes(false)
             .show_grid(false)
             .show_background(false)
+            .show_crosshair(false)
             .show(ui, |plot| {
                 for (label, look) in labels.iter().zip(looks) {
                     let points: Vec<[f64; 2]> =

@@ -96,7 +96,7 @@ impl HeatmapState {
     ) -> HeatmapOutput {
         let mut output = HeatmapOutput::default();
         if let Some(error) = self.painted.error() {
-            ui.colored_label(context.theme.error, format!("⚠ {error}"));
+            ui.colored_label(context.theme.error, format!("Error: {error}"));
             return output;
         }
         let Some(painted) = self.painted.value() else {
