@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The window.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct WindowConfig {
     /// Its size in points; what it was at the last run where it is not given.
     pub size: Option<[f32; 2]>,

@@ -43,7 +43,7 @@ pub enum Step {
 }
 
 /// How long a step waits that says nothing about it.
-const USUAL_WAIT: Duration = Duration::from_secs(180);
+const USUAL_WAIT: Duration = Duration::from_mins(3);
 
 const STEPS: &str = "view NAME, open PATH, click \"NAME\", hover \"NAME\", type \"TEXT\", key KEYS, cell LAYER:EXPERT, theme dark|light, wait idle [SECONDS], wait \"TEXT\" [SECONDS], wait 500ms, expect \"TEXT\", screenshot NAME, export VIEW PATH, close";
 

@@ -185,9 +185,9 @@ impl Behavior<Pane> for Painter<'_, '_> {
 
     fn on_tab_close(&mut self, tiles: &mut Tiles<Pane>, tile_id: TileId) -> bool {
         if let Some(pane) = tiles.get_pane(&tile_id)
-            && let Some((name, _)) = self.views.get_key_value(pane.0.as_str())
+            && let Some((&name, _)) = self.views.get_key_value(pane.0.as_str())
         {
-            self.context.send(Command::CloseView(*name));
+            self.context.send(Command::CloseView(name));
         }
         // The app closes it, as it does everything.
         false

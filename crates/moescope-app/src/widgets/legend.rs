@@ -8,6 +8,12 @@ use crate::theme::Theme;
 
 const SIZE: f32 = 4.0;
 
+// Corners of the shapes, in units of their size.
+const SQUARE: [(f32, f32); 4] = [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)];
+const UP: [(f32, f32); 3] = [(0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)];
+const DOWN: [(f32, f32); 3] = [(0.0, 1.0), (-1.0, -0.8), (1.0, -0.8)];
+const DIAMOND: [(f32, f32); 4] = [(0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)];
+
 /// Paints the names of classes with their markers.
 pub(crate) fn legend<'a>(
     ui: &mut Ui,
@@ -43,10 +49,6 @@ fn marker(marker: Marker, at: Pos2, stroke: Stroke) -> Vec<Shape> {
         let points = points.iter().map(|(x, y)| at + SIZE * vec2(*x, *y));
         vec![Shape::closed_line(points.collect(), stroke)]
     };
-    const SQUARE: [(f32, f32); 4] = [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)];
-    const UP: [(f32, f32); 3] = [(0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)];
-    const DOWN: [(f32, f32); 3] = [(0.0, 1.0), (-1.0, -0.8), (1.0, -0.8)];
-    const DIAMOND: [(f32, f32); 4] = [(0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)];
     match marker {
         Marker::Circle => vec![Shape::circle_filled(at, SIZE, color)],
         Marker::OpenCircle => vec![Shape::circle_stroke(at, SIZE, stroke)],

@@ -28,10 +28,10 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
             (room.bottom() - below).max(room.top() + 40.0),
         ),
     );
-    let painter = ui.painter();
-    painter.add(gradient(painted, bar));
+    let brush = ui.painter();
+    brush.add(gradient(painted, bar));
     let edge = Stroke::new(1.0, context.theme.strong_line);
-    painter.rect_stroke(bar, CornerRadius::ZERO, edge, StrokeKind::Outside);
+    brush.rect_stroke(bar, CornerRadius::ZERO, edge, StrokeKind::Outside);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -46,8 +46,8 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
     for tick in table.scale.ticks(wanted) {
         if let Some(share) = table.scale.place_on_bar(tick.value) {
             let y = place(share);
-            painter.hline(bar.right()..=bar.right() + 4.0, y, edge);
-            painter.text(
+            brush.hline(bar.right()..=bar.right() + 4.0, y, edge);
+            brush.text(
                 pos2(bar.right() + 7.0, y),
                 Align2::LEFT_CENTER,
                 tick.label,
@@ -62,7 +62,7 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
     {
         let at = pos2(bar.left() - 2.0, place(share));
         let triangle = vec![at, at + vec2(-6.0, -4.0), at + vec2(-6.0, 4.0)];
-        painter.add(Shape::convex_polygon(
+        brush.add(Shape::convex_polygon(
             triangle,
             context.theme.text,
             Stroke::NONE,
@@ -71,8 +71,8 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
     paint_unit(ui, context, room, bar, &table.unit);
     let mut at = bar.left_bottom() + vec2(0.0, 12.0);
     for (sign, words) in signs {
-        paint_sign(ui, context, at, sign);
-        painter.text(
+        paint_sign(ui, context, at, &sign);
+        brush.text(
             at + vec2(14.0, 0.0),
             Align2::LEFT_CENTER,
             words,
@@ -131,15 +131,15 @@ fn signs(painted: &Painted) -> Vec<(Sign, String)> {
     signs
 }
 
-fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: Sign) {
-    let painter = ui.painter();
+fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: &Sign) {
+    let brush = ui.painter();
     let middle = at + vec2(5.0, 0.0);
     match sign {
         Sign::Fill(color) => {
             let rect = Rect::from_center_size(middle, vec2(10.0, 10.0));
-            painter.rect_filled(rect, CornerRadius::ZERO, paint(color));
+            brush.rect_filled(rect, CornerRadius::ZERO, paint(*color));
             let edge = Stroke::new(1.0, context.theme.strong_line);
-            painter.rect_stroke(rect, CornerRadius::ZERO, edge, StrokeKind::Outside);
+            brush.rect_stroke(rect, CornerRadius::ZERO, edge, StrokeKind::Outside);
         }
         Sign::Reference => {
             let points = vec![
@@ -147,7 +147,7 @@ fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: Sign) {
                 middle + vec2(-3.0, -4.0),
                 middle + vec2(-3.0, 4.0),
             ];
-            painter.add(Shape::convex_polygon(
+            brush.add(Shape::convex_polygon(
                 points,
                 context.theme.text,
                 Stroke::NONE,
@@ -160,7 +160,7 @@ fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: Sign) {
                 middle + vec2(0.0, 4.0),
                 middle + vec2(-4.0, 0.0),
             ];
-            painter.add(Shape::convex_polygon(
+            brush.add(Shape::convex_polygon(
                 points,
                 context.theme.text,
                 Stroke::NONE,

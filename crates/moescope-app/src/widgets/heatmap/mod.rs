@@ -391,8 +391,8 @@ fn paint_marks(ui: &Ui, grid: &Grid, painted: &Painted) {
             }
         }
     }
-    let painter = ui.painter().with_clip_rect(grid.rect);
-    painter.add(Shape::mesh(mesh));
+    let brush = ui.painter().with_clip_rect(grid.rect);
+    brush.add(Shape::mesh(mesh));
 }
 
 fn add_diamond(mesh: &mut Mesh, at: Pos2, radius: f32, color: Color32) {
@@ -418,7 +418,7 @@ fn paint_values(ui: &Ui, grid: &Grid, painted: &Painted) {
     if !shows_values(grid) {
         return;
     }
-    let painter = ui.painter().with_clip_rect(grid.rect);
+    let brush = ui.painter().with_clip_rect(grid.rect);
     let [rows, columns] = grid.visible();
     for row in rows {
         for column in columns.clone() {
@@ -427,7 +427,7 @@ fn paint_values(ui: &Ui, grid: &Grid, painted: &Painted) {
             };
             let value = painted.table.values[flat];
             if value.is_finite() {
-                painter.text(
+                brush.text(
                     grid.cell_rect([row, column]).center(),
                     egui::Align2::CENTER_CENTER,
                     Table::short(value),

@@ -161,7 +161,7 @@ impl TableSource {
 /// Which flat indices of a measurement a table takes, row by row.
 struct Pick {
     flats: Vec<usize>,
-    axes: [usize; 2],
+    sides: [usize; 2],
 }
 
 impl Pick {
@@ -170,7 +170,7 @@ impl Pick {
         places: &[usize],
         kinds: [AxisKind; 2],
     ) -> Result<Self, String> {
-        let axis = |kind: AxisKind| {
+        let place_of = |kind: AxisKind| {
             measurement
                 .axis(kind)
                 .map(|(place, _)| place)
@@ -182,18 +182,18 @@ impl Pick {
                     )
                 })
         };
-        let axes = [axis(kinds[0])?, axis(kinds[1])?];
-        let [rows, columns] = axes.map(|axis| measurement.axes[axis].len());
+        let sides = [place_of(kinds[0])?, place_of(kinds[1])?];
+        let [rows, columns] = sides.map(|axis| measurement.axes[axis].len());
         let mut index = places.to_vec();
         let mut flats = Vec::with_capacity(rows * columns);
         for row in 0..rows {
-            index[axes[0]] = row;
+            index[sides[0]] = row;
             for column in 0..columns {
-                index[axes[1]] = column;
+                index[sides[1]] = column;
                 flats.push(measurement.flat_index(&index));
             }
         }
-        Ok(Self { flats, axes })
+        Ok(Self { flats, sides })
     }
 
     fn of<T: Copy>(&self, all: &[T]) -> Vec<T> {
@@ -201,7 +201,7 @@ impl Pick {
     }
 
     fn labels(&self, measurement: &Measurement, side: usize) -> Vec<String> {
-        measurement.axes[self.axes[side]].labels.clone()
+        measurement.axes[self.sides[side]].labels.clone()
     }
 }
 
