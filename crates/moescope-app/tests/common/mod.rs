@@ -13,7 +13,10 @@ use std::{
 };
 
 use egui::{Event, Modifiers, PointerButton, Pos2, Rect, vec2};
-use egui_kittest::{Harness, kittest::Queryable as _};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT as _, Queryable as _},
+};
 use moescope_app::{App, AppConfig, SettingsPlace, ThemeChoice};
 use moescope_core::NoProgress;
 use moescope_engine::{ComputeDevice, DeviceChoice, Intervention, LoadOptions};
