@@ -266,7 +266,7 @@ fn a_capture_says_its_cost_runs_and_opens() {
     window.send(Command::ChooseCapture(Box::new(choice)));
     window.click("Estimate");
     assert!(window.says("What it will cost"));
-    window.click("Capture");
+    window.send(Command::StartCapture);
     assert!(
         window
             .app()

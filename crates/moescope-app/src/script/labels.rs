@@ -1,8 +1,11 @@
 //! What the window says, as a screen reader would hear it, with the places of the widgets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use egui::{Context, FullOutput, Plugin, Rect, pos2};
+use egui::{Context, FullOutput, Plugin, Rect, Role, accesskit, pos2};
 
 /// A widget that says something.
 #[derive(Clone, Debug)]
@@ -48,11 +51,25 @@ impl Plugin for Hearing {
         let Some(update) = &output.platform_output.accesskit_update else {
             return;
         };
+        let own = |node: &accesskit::Node| {
+            let text = node.label().or_else(|| node.value());
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let names: HashMap<_, _> = update
+            .nodes
+            .iter()
+            .filter_map(|(id, node)| Some((*id, own(node)?)))
+            .collect();
+        // A field is called what the label beside it says, whatever was typed into it.
+        let said = |node: &accesskit::Node| {
+            let label = node.labelled_by().iter().find_map(|id| names.get(id));
+            label.cloned().or_else(|| own(node))
+        };
         let heard = update
             .nodes
             .iter()
             .filter_map(|(_, node)| {
-                let text = node.label().or_else(|| node.value())?;
+                let text = said(node)?;
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "places on a screen, which were f32 before"
@@ -64,9 +81,9 @@ impl Plugin for Hearing {
                     )
                 });
                 Some(Said {
-                    text: text.to_owned(),
+                    text,
                     rect,
-                    is_control: node.role() != egui::Role::Label,
+                    is_control: node.role() != Role::Label,
                 })
             })
             .collect();
