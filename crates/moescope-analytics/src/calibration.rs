@@ -18,7 +18,7 @@ const UNCALIBRATED: &[(&str, &str, &str)] = &[
         NEIGHBOURS,
     ),
     (
-        "compare-weights",
+        "next_token_kl",
         "coverage: compare-weights: next_token_kl",
         KL,
     ),

@@ -48,7 +48,9 @@ pub(crate) use co_activation::{CountedPairs, co_activation, count_pairs, measure
 pub(crate) use co_activation_lift::{LIFT_VARIANTS, co_activation_lift};
 pub(crate) use committee::{Committee, CommitteeRule};
 pub(crate) use conditional::measure_conditional_dependence;
-pub(crate) use dependence::{Association, Dependence, measure_association, measure_dependence};
+pub(crate) use dependence::{
+    Association, BiasScale, Dependence, measure_association, measure_dependence,
+};
 pub(crate) use excess::{Excess, measure_excess};
 pub(crate) use expert_sets::measure_expert_sets;
 pub(crate) use folds::deal_groups;

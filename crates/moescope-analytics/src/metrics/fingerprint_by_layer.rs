@@ -91,7 +91,7 @@ impl Metric for FingerprintByLayer {
             let silhouettes: Vec<f64> = family.deviations().into_iter().step_by(2).collect();
             protocol
                 .notes
-                .extend(power_above_null(&silhouettes, "of silhouette"));
+                .extend(power_above_null(&silhouettes, "of silhouette", |x| x));
         }
         protocol.notes.push(format!(
             "cosine distance of {}, one layer at a time",

@@ -150,9 +150,11 @@ impl Found {
             });
             protocol.null_method = null_words(&family, Tail::Greater, "values of both tables");
             protocol.notes.extend(family.note());
-            protocol
-                .notes
-                .extend(power_above_null(&family.deviations()[..1], "of silhouette"));
+            protocol.notes.extend(power_above_null(
+                &family.deviations()[..1],
+                "of silhouette",
+                |x| x,
+            ));
             let mut found = family.finish();
             for (place, null) in found.iter_mut().enumerate() {
                 if let Some(null) = null
