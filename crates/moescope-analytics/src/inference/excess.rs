@@ -30,6 +30,8 @@ pub(crate) struct Excess<'a> {
     pub(crate) reference: Option<f64>,
     /// What `observed` and `shuffled` are.
     pub(crate) note: &'a str,
+    /// Whether the values of each place are tested; `None` where all are.
+    pub(crate) is_tested: Option<&'a [bool]>,
 }
 
 /// Observed, shuffled, and their difference.
@@ -87,7 +89,12 @@ pub(crate) fn measure_excess(
                 for (sums, out) in labels.zip(out.chunks_exact_mut(width)) {
                     let values = of_halves(sums);
                     for (i, out) in out.iter_mut().enumerate() {
-                        *out = values[i] - values[width + i];
+                        let place = i / excess.quantities.len();
+                        *out = if excess.is_tested.is_none_or(|tested| tested[place]) {
+                            values[i] - values[width + i]
+                        } else {
+                            f64::NAN
+                        };
                     }
                 }
             },

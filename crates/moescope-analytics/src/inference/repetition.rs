@@ -91,6 +91,7 @@ pub(crate) fn measure_repetition(
             evaluate: &|sums, out| out[0] = sums[0] / sums[1],
             reference: Some(repetition.uniform_rate(model.num_experts, model.top_k)),
             note: "observed: pairs of neighbouring positions of one document; shuffled: random pairs of the same document, so with its own marginals; excess: observed minus shuffled; the reference is the rate of an indifferent router",
+            is_tested: None,
         },
         progress,
     )?;

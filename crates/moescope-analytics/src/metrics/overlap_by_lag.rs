@@ -18,6 +18,11 @@ pub(super) struct OverlapByLag;
 
 /// Sums per lag: shared experts over k, equal first choices, pairs.
 const PER_LAG: usize = 3;
+/// Pairs per group below which a lag is not tested.
+///
+/// What random order gives is an expectation, and an observed share of few pairs is skewed about it, so that exchanging both
+/// finds differences where none are.
+const FEWEST_PAIRS: f64 = 20.0;
 
 impl Metric for OverlapByLag {
     fn about(&self) -> About {
@@ -28,7 +33,7 @@ impl Metric for OverlapByLag {
             unit: "share of k, or of pairs; run lengths and half-lives in tokens",
             range: "0 to 1; an indifferent router gives an overlap of k/E and a first choice of 1/E at every lag, runs of E / (E − 1) tokens and no half-life",
             edge_cases: "Lags 1 to `--lags` (32). Pairs lie within one document, and a special or template token between two tokens parts them at every lag. Long documents weigh more at large lags. The half-life is NaN where the excess at lag 1 is not positive or does not fall to its half within the lags. Where the trace does not say which expert is the heaviest, first choices, runs and their half-life are left out and a note says so.",
-            uncertainty: "Percentile bootstrap over groups within label. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over the values of each table. No null for half-lives. Under a contrast: labels permuted over groups.",
+            uncertainty: "Percentile bootstrap over groups within label. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over the values of each table; lags with fewer than 20 pairs per group are not tested, since a share of few pairs is skewed about its expectation. No null for half-lives. Under a contrast: labels permuted over groups.",
             citation: "Lag 1 of Jiang et al., Mixtral of Experts, arXiv 2401.04088, section 5 and figure 10, continued to larger lags.",
             inputs: &[Input::Routing, Input::Tokens],
             axes: &[
@@ -76,6 +81,7 @@ impl Metric for OverlapByLag {
                 },
                 reference: Some(f64::from(model.top_k) / f64::from(model.num_experts)),
                 note: "observed: pairs of tokens of one document at a distance; shuffled: two random tokens of the same document; the reference is the overlap of an indifferent router",
+                is_tested: Some(&tables.has_enough_pairs),
             },
             progress,
         )?;
@@ -98,6 +104,7 @@ impl Metric for OverlapByLag {
                     evaluate: &|sums, out| out[0] = sums[0] / sums[1],
                     reference: Some(uniform_run(model.num_experts)),
                     note: "observed: runs of equal first choices; shuffled: expected of the same tokens in random order",
+                    is_tested: None,
                 },
                 progress,
             )?);
@@ -117,6 +124,8 @@ struct Tables {
     lags: UnitTable,
     /// `[observed | shuffled]`, each tokens and runs.
     runs: UnitTable,
+    /// Whether a lag has enough pairs per group to be tested.
+    has_enough_pairs: Vec<bool>,
 }
 
 impl Tables {
@@ -169,7 +178,23 @@ impl Tables {
                 row.copy_from_slice(&[tokens, runs, tokens, shuffled].map(|x| weight * x));
             }
         });
-        Ok(Self { lags: by_lag, runs })
+        let groups: usize = by_lag.of_label.iter().map(ExactSizeIterator::len).sum();
+        let rows = as_f64(groups * selection.layers.len());
+        let pairs = |lag: usize| -> f64 {
+            let documents = selection.documents.iter();
+            let cells = documents.flat_map(|document| {
+                let layers = selection.layers.iter();
+                layers.map(|layer| counts.row(*document, *layer)[lag * PER_LAG + 2])
+            });
+            cells.sum()
+        };
+        Ok(Self {
+            has_enough_pairs: (0..lags)
+                .map(|lag| pairs(lag) >= FEWEST_PAIRS * rows)
+                .collect(),
+            lags: by_lag,
+            runs,
+        })
     }
 }
 

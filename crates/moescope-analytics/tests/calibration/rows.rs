@@ -1,6 +1,6 @@
 //! What is tested on which simulation: every metric of the catalogue, and single rows for what needs a request of its own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use moescope_analytics::{
     AnalyticsError, Control, MeasureRequest, TraceSet, catalogue, catalogue_of_traces,
@@ -166,6 +166,13 @@ const NO_TOKENS: &[Special] = &[
 /// Maps take long and have neither intervals nor nulls.
 const LEFT_OUT: &[&str] = &["fingerprint_map"];
 
+/// The metric that alone is asked for.
+pub(crate) fn only() -> Option<&'static str> {
+    static ONLY: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("MOESCOPE_CALIBRATE_ONLY").ok());
+    ONLY.as_deref()
+}
+
 /// What one trace says: whether the null was rejected, or a value with its interval.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
@@ -330,6 +337,7 @@ impl Plan {
         }
         let data = &simulation.trace(seed);
         let names = catalogue().iter().map(|metric| metric.about().name);
+        let is_asked = |name: &str| only().is_none_or(|only| only == name);
         let of_catalogue = names
             .filter(|name| self.has_catalogue && !LEFT_OUT.contains(name))
             .filter(|name| {
@@ -341,6 +349,7 @@ impl Plan {
             .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));
         let mut all: Vec<(String, &str, &str, Vec<Measurement>)> = of_catalogue
             .chain(self.specials.iter().copied())
+            .filter(|(name, ..)| is_asked(name))
             .filter_map(|(metric, variant, change, name)| {
                 let mut request = request.clone();
                 change(&mut request);
@@ -356,7 +365,7 @@ impl Plan {
                 }
             })
             .collect();
-        if self.looks_at == LooksAt::Intervals {
+        if self.looks_at == LooksAt::Intervals && only().is_none() {
             all.extend(paired(simulation, seed, request));
         }
         all
@@ -372,14 +381,19 @@ fn compared(
         by: "all".into(),
         ..request.clone()
     };
+    let is_asked = |name: &str| only().is_none_or(|only| only == name);
     let differences = catalogue()
         .iter()
         .filter(|metric| !OF_SIZE.contains(&metric.about().name))
+        .filter(|metric| is_asked(metric.about().name))
         .map(|metric| {
             let found = difference_of_traces(traces, *metric, &request, &NoProgress);
             (metric.about().name, found)
         });
-    let others = catalogue_of_traces().iter().map(|metric| {
+    let others = catalogue_of_traces()
+        .iter()
+        .filter(|metric| is_asked(metric.about().name));
+    let others = others.map(|metric| {
         let found = metric.compare(traces, &request, &NoProgress);
         (metric.about().name, found)
     });

@@ -64,7 +64,8 @@ impl TraceSource {
     /// Opens the traces, whose paths are relative to `folder`.
     pub(super) fn open(&self, folder: &Path) -> Result<OpenSource, PipelineError> {
         if let Some(trace) = &self.trace {
-            return Ok(OpenSource::One(TraceData::open(&folder.join(trace))?));
+            let data = TraceData::open(&folder.join(trace))?;
+            return Ok(OpenSource::One(Box::new(data)));
         }
         let named = name_traces(&self.traces)?;
         let reference = place_of_reference(&named, self.reference.as_deref())?;
@@ -78,7 +79,7 @@ impl TraceSource {
 
 /// Traces that are open.
 pub(super) enum OpenSource {
-    One(TraceData),
+    One(Box<TraceData>),
     Several(TraceSet),
 }
 
