@@ -109,9 +109,15 @@ pub(crate) fn measure_excess(
         measurement.protocol.notes.extend(family.note());
         let found = family.finish();
         let triples = found.iter().zip(measurement.values.chunks_exact(3));
+        let is_tested = |cell: usize| {
+            let place = cell % width / excess.quantities.len();
+            excess.is_tested.is_none_or(|tested| tested[place])
+        };
         measurement.nulls = Some(
             triples
-                .flat_map(|(null, values)| {
+                .enumerate()
+                .flat_map(|(cell, (null, values))| {
+                    let null = null.filter(|_| is_tested(cell));
                     let at = |null_mean| null.map(|null| NullComparison { null_mean, ..null });
                     [at(values[1]), None, at(0.0)]
                 })
