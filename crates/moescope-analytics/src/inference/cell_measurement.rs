@@ -126,7 +126,7 @@ impl CellValues {
         })
     }
 
-    /// The comparisons of some values with shuffled tokens, corrected for all of them.
+    /// The tests of some values against shuffled tokens, one family.
     fn family(&self, places: &[usize], seed: u64) -> NullFamily {
         let shuffles = places
             .first()

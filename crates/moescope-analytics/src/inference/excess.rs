@@ -8,6 +8,7 @@ use crate::{
     data::Selection,
     stats::{
         interval::IntervalMethod,
+        number::as_f64,
         permutation::{NullFamily, Tail},
         statistic::{Sides, Statistic},
         units::UnitTable,
@@ -32,6 +33,16 @@ pub(crate) struct Excess<'a> {
     pub(crate) note: &'a str,
     /// Whether the values of each place are tested; `None` where all are.
     pub(crate) is_tested: Option<&'a [bool]>,
+}
+
+/// Pairs per group below which a share of pairs is not tested beside its expectation.
+///
+/// The share of few pairs is skewed about its expectation, so that exchanging both finds differences where none are.
+const FEWEST_PAIRS: f64 = 20.0;
+
+/// Whether that many pairs, over all groups and layers of a table, are enough for a test.
+pub(crate) fn has_enough_pairs(pairs: f64, table: &UnitTable) -> bool {
+    pairs >= FEWEST_PAIRS * as_f64(table.units() * table.layers)
 }
 
 /// Observed, shuffled, and their difference.
@@ -107,6 +118,15 @@ pub(crate) fn measure_excess(
             request.permutations
         );
         measurement.protocol.notes.extend(family.note());
+        if let Some(tested) = excess.is_tested {
+            let untested = tested.iter().filter(|is_tested| !**is_tested).count();
+            if untested > 0 {
+                measurement.protocol.notes.push(format!(
+                    "not tested: {untested} of {} places, where a group has fewer than {FEWEST_PAIRS} pairs on average",
+                    tested.len()
+                ));
+            }
+        }
         let found = family.finish();
         let triples = found.iter().zip(measurement.values.chunks_exact(3));
         let is_tested = |cell: usize| {

@@ -7,8 +7,8 @@ use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
     inference::{
-        Coincidence, Excess, PerLabel, measure_excess, measure_per_label, stretches,
-        weigh_blocks_alike,
+        Coincidence, Excess, PerLabel, has_enough_pairs, measure_excess, measure_per_label,
+        stretches, weigh_blocks_alike,
     },
     stats::{interval::IntervalMethod, number::as_f64, units::UnitTable},
 };
@@ -18,11 +18,6 @@ pub(super) struct OverlapByLag;
 
 /// Sums per lag: shared experts over k, equal first choices, pairs.
 const PER_LAG: usize = 3;
-/// Pairs per group below which a lag is not tested.
-///
-/// What random order gives is an expectation, and an observed share of few pairs is skewed about it, so that exchanging both
-/// finds differences where none are.
-const FEWEST_PAIRS: f64 = 20.0;
 
 impl Metric for OverlapByLag {
     fn about(&self) -> About {
@@ -178,8 +173,6 @@ impl Tables {
                 row.copy_from_slice(&[tokens, runs, tokens, shuffled].map(|x| weight * x));
             }
         });
-        let groups: usize = by_lag.of_label.iter().map(ExactSizeIterator::len).sum();
-        let rows = as_f64(groups * selection.layers.len());
         let pairs = |lag: usize| -> f64 {
             let documents = selection.documents.iter();
             let cells = documents.flat_map(|document| {
@@ -190,7 +183,7 @@ impl Tables {
         };
         Ok(Self {
             has_enough_pairs: (0..lags)
-                .map(|lag| pairs(lag) >= FEWEST_PAIRS * rows)
+                .map(|lag| has_enough_pairs(pairs(lag), &by_lag))
                 .collect(),
             lags: by_lag,
             runs,

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use moescope_analytics::{TraceData, TraceSet};
 use moescope_core::{Measurement, Progress};
-use serde::{Deserialize, Serialize};
 
 use super::super::{FigureJob, usual_metric};
 use crate::{
@@ -14,16 +13,13 @@ use crate::{
 };
 
 /// Where a figure's numbers come from: one trace, or several that are compared.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TraceSource {
     /// One trace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
     /// Several traces.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<PathBuf>,
     /// The one of several that the others are compared with, by its folder's name; the last one where none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
