@@ -243,7 +243,7 @@ fn logistic_regression_agrees_with_scikit_learn() {
         tolerance: 1e-8,
         most_steps: 1000,
     };
-    let model = Logistic::fit(&features, &rows, &oracle.y, 3, config);
+    let model = Logistic::fit(&features, &rows, &oracle.y, 3, config, &|| Ok(())).unwrap();
     assert!(model.is_converged);
     let expected = oracle.coefficients.iter().zip(&oracle.intercepts);
     // Both stop at a small slope, scikit-learn's at another one.

@@ -41,17 +41,18 @@ pub mod names;
 mod prompt;
 pub mod sizes;
 mod stored_weights;
+mod trace_names;
 
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
 };
-pub use compare_traces::{OriginDifference, TraceComparison, compare_traces};
+pub use compare_traces::{ComparedMetric, OriginDifference, TraceComparison, compare_traces};
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{
-    FigureJob, FigureSpec, SpecFigure, caption_of, export_figure, kind, latex_caption_of,
+    FigureJob, FigureSpec, SpecFigure, TraceSource, caption_of, export_figure, kind, latex_caption_of,
     usual_metric,
 };
 pub use findings::{Finding, Findings, findings};
@@ -67,3 +68,4 @@ pub use model::{
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
 pub use stored_weights::StoredWeights;
+pub use trace_names::{NamedTrace, name_traces, place_of_reference};

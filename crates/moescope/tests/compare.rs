@@ -264,3 +264,57 @@ fn what_cannot_be_compared_is_refused_with_what_would_help() {
     let described = succeed(&["metrics", "router_saturation"]).stdout;
     assert!(described.contains("moescope compare A B router_saturation"));
 }
+
+#[test]
+fn a_figure_compares_traces_and_its_file_makes_it_again() {
+    let (masked, q4, plain) = (trace("masked"), trace("q4"), trace("plain"));
+    let own = tempfile::tempdir().unwrap();
+    let path = |name: &str| own.path().join(name).to_str().unwrap().to_owned();
+    let (out, file) = (path("curves.svg"), path("curves.toml"));
+    let args = ["figure", &masked, &q4, &plain, "saturation_curves"];
+    let look = [
+        "--resamples",
+        "0",
+        "--by",
+        "all",
+        "--variant",
+        "top_k",
+        "--out",
+        &out,
+        "--spec-out",
+        &file,
+    ];
+    succeed(&[&args[..], &look].concat());
+    let drawn = std::fs::read(&out).unwrap();
+    let text = String::from_utf8(drawn.clone()).unwrap();
+    assert!(text.contains("masked") && text.contains("q4"), "{text}");
+    std::fs::remove_file(&out).unwrap();
+    succeed(&["figure", &file]);
+    assert_eq!(std::fs::read(&out).unwrap(), drawn);
+    // A difference of a metric of one trace is drawn as well.
+    let moved = path("moved.pdf");
+    succeed(&[
+        "figure",
+        &masked,
+        &plain,
+        "layer_expert_heatmap",
+        "--resamples",
+        "0",
+        "--by",
+        "all",
+        "--out",
+        &moved,
+    ]);
+    refuse(
+        &[
+            "figure",
+            &plain,
+            "group_matrix",
+            "--reference",
+            "plain",
+            "--out",
+            &moved,
+        ],
+        &["--reference", "several traces"],
+    );
+}

@@ -106,6 +106,12 @@ fn ctrl_c_ends_in_good_order_and_can_be_resumed() {
         Some(1),
         "an incomplete trace is told as such"
     );
+    let measured = succeed(&["measure", &stopped, "load_entropy", "--by", "all"]);
+    assert!(
+        measured.stdout.contains("note: unfinished capture: "),
+        "{}",
+        measured.stdout
+    );
     let mut resumed = generating.to_vec();
     resumed.push("--resume");
     succeed(&args(&files, &stopped, &resumed));

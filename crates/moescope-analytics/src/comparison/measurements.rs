@@ -3,7 +3,7 @@
 use moescope_core::{Axis, Interval, Measurement, Protocol};
 
 use super::ratios::Ratios;
-use crate::{MeasureRequest, data::Selection, inference::add_power_note};
+use crate::{MeasureRequest, calibration, data::Selection, inference::add_power_note};
 
 /// Name, title and unit of a table.
 #[derive(Clone, Copy)]
@@ -59,6 +59,9 @@ pub(crate) fn split<'w>(
             let has_intervals = intervals.iter().any(Option::is_some);
             let mut protocol = found.protocol.clone();
             protocol.level = has_intervals.then_some(request.level);
+            if has_intervals {
+                protocol.notes.extend(calibration::notes(words.name));
+            }
             if request.by != "all" {
                 let errors = &found.standard_errors[ratio];
                 add_power_note(&mut protocol, errors, words.unit, false);

@@ -39,6 +39,15 @@ pub(super) struct JoinedTraces {
     pub(super) is_paired: bool,
 }
 
+impl JoinedTraces {
+    pub(super) fn unfinished(&self) -> Vec<String> {
+        let members = self.members.iter();
+        members
+            .flat_map(|member| member.source.unfinished())
+            .collect()
+    }
+}
+
 impl TraceData {
     /// Joins documents of two traces of models with the same layers and experts.
     ///

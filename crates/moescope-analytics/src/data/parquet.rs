@@ -238,6 +238,19 @@ impl ParquetTrace {
         }
     }
 
+    /// How much of an unfinished capture is here.
+    pub(super) fn unfinished(&self) -> Option<String> {
+        let manifest = self.trace.manifest();
+        let planned: u64 = manifest.inputs.iter().map(|input| input.rows).sum();
+        (!manifest.complete).then(|| {
+            format!(
+                "unfinished capture: {} of {planned} documents are in {}; the same capture with --resume adds the others",
+                manifest.counts.samples,
+                self.folder().display()
+            )
+        })
+    }
+
     /// Whether a column, as `table.column`, has a value somewhere.
     pub(super) fn knows(&self, column: &str) -> bool {
         !self.trace.manifest().is_unknown(column)

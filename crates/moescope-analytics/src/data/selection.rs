@@ -262,7 +262,8 @@ impl Builder {
     ) -> Result<Selection, AnalyticsError> {
         // A label whose documents are all empty has nothing to show.
         let used: BTreeSet<usize> = self.rows.iter().map(|row| row.label).collect();
-        let mut notes = calibration::notes(metric);
+        let mut notes = data.source.unfinished();
+        notes.extend(calibration::notes(metric));
         notes.extend(self.notes(request, labels, &used));
         if used.is_empty() || (request.contrast.is_some() && used.len() < 2) {
             return Err(AnalyticsError::TooLittle {

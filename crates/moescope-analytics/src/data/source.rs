@@ -40,6 +40,15 @@ impl Source {
             Self::Joined(_) => Path::new("(two traces)"),
         }
     }
+
+    /// What to know of captures that have not ended.
+    pub(super) fn unfinished(&self) -> Vec<String> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::Parquet(trace) => trace.unfinished().into_iter().collect(),
+            Self::Joined(traces) => traces.unfinished(),
+        }
+    }
 }
 
 impl TraceData {

@@ -1,10 +1,10 @@
 //! From the values of sparse counts to measurements, beside what shuffled tokens give.
 
-use moescope_core::{Axis, Interval, Measurement, NullComparison, Protocol};
+use moescope_core::{Axis, Interval, Measurement, Protocol};
 
 use super::{
     cells::{CellSource, CellValues},
-    interval_words,
+    interval_words, power_above_null,
 };
 use crate::{
     AnalyticsError, MeasureRequest,
@@ -72,7 +72,12 @@ impl CellMeasurement<'_> {
                 self.shuffled
             );
         }
-        let mut nulls = found.nulls(&tested, request.seed).into_iter();
+        let family = found.family(&tested, request.seed);
+        if has_nulls {
+            let power = power_above_null(&family.deviations(), self.unit, |x| x);
+            protocol.notes.extend(power);
+        }
+        let mut nulls = family.finish().into_iter();
         let nulls = self.shown.iter().map(|shown| match shown {
             Shown::Tested(_) => nulls.next().flatten(),
             _ => None,
@@ -121,8 +126,8 @@ impl CellValues {
         })
     }
 
-    /// The comparisons of some values with shuffled tokens, corrected for all of them.
-    fn nulls(&self, places: &[usize], seed: u64) -> Vec<Option<NullComparison>> {
+    /// The tests of some values against shuffled tokens, one family.
+    fn family(&self, places: &[usize], seed: u64) -> NullFamily {
         let shuffles = places
             .first()
             .map_or(0, |place| self.shuffled[*place].len());
@@ -131,7 +136,7 @@ impl CellValues {
         for place in places {
             family.add_value(self.observed[*place], &self.shuffled[*place]);
         }
-        family.finish()
+        family
     }
 
     /// The protocol of these values so far: how intervals were made, and why some are missing.

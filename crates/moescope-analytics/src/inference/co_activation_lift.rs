@@ -6,12 +6,14 @@ use super::{
     BlockCounts, PerRow,
     co_activation::pair_column,
     rows::{Measured, expert_axis, measure_rows, variant_axis},
+    words::significant,
 };
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::Selection,
     stats::{
-        exact_k::pair_probabilities, interval::IntervalMethod, multiple::benjamini_hochberg, normal,
+        correlation::median, exact_k::pair_probabilities, interval::IntervalMethod,
+        multiple::benjamini_hochberg, normal,
     },
 };
 
@@ -86,6 +88,7 @@ pub(crate) fn co_activation_lift(
     leave_out_intervals_of_z(&mut found.measurement);
     if request.contrast.is_none() && found.measurement.intervals.is_some() {
         test_pairs(&mut found, counts, selection, experts, k);
+        note_power(&mut found, experts);
     }
     let all = f64::from(model.num_experts);
     found.measurement.protocol.notes.push(format!(
@@ -105,6 +108,21 @@ fn leave_out_intervals_of_z(found: &mut Measurement) {
         if cell / pairs % LIFT_VARIANTS.len() == Z {
             *interval = None;
         }
+    }
+}
+
+/// Says how far from 1 a lift must be to be found: 1.96 standard errors to be significant, 0.84 more to be so in 80 % of studies.
+fn note_power(found: &mut Measured, experts: usize) {
+    let tables = found.standard_errors.chunks(experts * experts);
+    let tested = tables
+        .enumerate()
+        .filter(|(table, _)| table % LIFT_VARIANTS.len() == TESTED);
+    let typical = median(tested.flat_map(|(_, errors)| errors.to_vec()).collect());
+    if typical.is_finite() {
+        found.measurement.protocol.notes.push(format!(
+            "power: this design would see a lift_given_k about {} away from 1 (80 % power at the 5 % level for one pair, median over pairs)",
+            significant(2.8 * typical)
+        ));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use moescope_core::{Measurement, Progress, Weighting};
 
 use super::{
-    dependence::{DependenceOfLayers, dependent_selection},
+    dependence::{BiasScale, DependenceOfLayers, dependent_selection},
     interval_words,
 };
 use crate::{
@@ -323,6 +323,7 @@ impl<'a> Found<'a> {
         let found = DependenceOfLayers {
             plug_in: self.plug_in,
             miller_madow: self.miller_madow,
+            scale: BiasScale::Value,
             resampled,
             family,
             protocol,

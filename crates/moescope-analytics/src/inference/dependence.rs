@@ -43,6 +43,36 @@ pub(crate) struct Association<'a> {
     pub(crate) most: fn(f64, f64) -> f64,
     /// The quantity minus the bias of independent assignments, where such a correction is known.
     pub(crate) less_biased: Option<&'a OfLoad<'a>>,
+    /// On what scale finite samples add a bias.
+    pub(crate) bias_adds_to: BiasScale,
+}
+
+/// The scale on which resamples, null and bias correction work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BiasScale {
+    /// That of the quantity.
+    Value,
+    /// That of its square, as for the root of a sum of squares.
+    Square,
+}
+
+impl BiasScale {
+    /// From the quantity to this scale.
+    fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Square => value * value,
+        }
+    }
+
+    /// From this scale to the quantity; what a correction has made negative is 0 as a root.
+    fn shown(self, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Square if value.is_nan() => value,
+            Self::Square => value.max(0.0).sqrt(),
+        }
+    }
 }
 
 /// From a load `[labels, experts]` and the number of experts to a number.
@@ -70,6 +100,7 @@ pub(crate) fn measure_dependence(
         value: &value,
         most: dependence.most,
         less_biased: Some(&less_biased),
+        bias_adds_to: BiasScale::Value,
     };
     measure_association(data, request, &association, progress)
 }
@@ -95,8 +126,9 @@ pub(crate) fn measure_association(
     let labels = selection.labels.len();
     let table = load_table(data, &selection, request, about.name, progress)?;
     let experts = table.columns;
+    let scale = association.bias_adds_to;
     let evaluate = |sums: &[f64], out: &mut [f64]| {
-        out[0] = (association.value)(sums, experts);
+        out[0] = scale.of((association.value)(sums, experts));
     };
     let statistic = Statistic {
         len: 1,
@@ -105,7 +137,9 @@ pub(crate) fn measure_association(
     };
     #[expect(clippy::cast_precision_loss, reason = "numbers of labels and experts")]
     let most = (association.most)(labels as f64, experts as f64);
-    let method = IntervalMethod::BiasCorrected { range: (0.0, most) };
+    let method = IntervalMethod::BiasCorrected {
+        range: (0.0, scale.of(most)),
+    };
     let config = BootstrapConfig {
         resamples: request.resamples,
         seed: request.seed,
@@ -124,6 +158,7 @@ pub(crate) fn measure_association(
     let found = DependenceOfLayers {
         plug_in: sums.iter().map(|sums| statistic.values(sums)[0]).collect(),
         miller_madow: sums.iter().map(|sums| less_biased(sums, experts)).collect(),
+        scale,
         resampled,
         family,
         protocol,
@@ -153,8 +188,10 @@ pub(super) fn dependent_selection(
 
 /// What was found at every layer.
 pub(super) struct DependenceOfLayers {
-    /// The estimates as they are.
+    /// The estimates as they are, on this scale.
     pub(super) plug_in: Vec<f64>,
+    /// The scale of estimates, resamples and tests.
+    pub(super) scale: BiasScale,
     /// The same minus the bias of independent assignments.
     pub(super) miller_madow: Vec<f64>,
     /// Resamples of one value per layer.
@@ -195,9 +232,16 @@ impl DependenceOfLayers {
             }
         });
         protocol.notes.extend(self.family.note());
-        protocol
-            .notes
-            .extend(power_above_null(&self.family.deviations(), about.unit));
+        let scale = self.scale;
+        protocol.notes.extend(power_above_null(
+            &self.family.deviations(),
+            about.unit,
+            |smallest| scale.shown(smallest),
+        ));
+        let show = |interval: Interval| Interval {
+            low: scale.shown(interval.low),
+            high: scale.shown(interval.high),
+        };
         let mut cells: Vec<(f64, Option<Interval>, Option<NullComparison>)> = Vec::new();
         for (layer, null) in self.family.finish().into_iter().enumerate() {
             let plug_in = self.plug_in[layer];
@@ -212,6 +256,13 @@ impl DependenceOfLayers {
                     ..null
                 });
                 cells.push((value, centred_interval(&self.resampled, layer, value), null));
+            }
+        }
+        for (value, interval, null) in &mut cells {
+            *value = scale.shown(*value);
+            *interval = interval.map(show);
+            if let Some(null) = null {
+                null.null_mean = scale.shown(null.null_mean);
             }
         }
         let variants = ["plug_in"].into_iter().chain(corrected);

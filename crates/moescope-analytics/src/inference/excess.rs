@@ -8,6 +8,7 @@ use crate::{
     data::Selection,
     stats::{
         interval::IntervalMethod,
+        number::as_f64,
         permutation::{NullFamily, Tail},
         statistic::{Sides, Statistic},
         units::UnitTable,
@@ -30,6 +31,18 @@ pub(crate) struct Excess<'a> {
     pub(crate) reference: Option<f64>,
     /// What `observed` and `shuffled` are.
     pub(crate) note: &'a str,
+    /// Whether the values of each place are tested; `None` where all are.
+    pub(crate) is_tested: Option<&'a [bool]>,
+}
+
+/// Pairs per group below which a share of pairs is not tested beside its expectation.
+///
+/// The share of few pairs is skewed about its expectation, so that exchanging both finds differences where none are.
+const FEWEST_PAIRS: f64 = 20.0;
+
+/// Whether that many pairs, over all groups and layers of a table, are enough for a test.
+pub(crate) fn has_enough_pairs(pairs: f64, table: &UnitTable) -> bool {
+    pairs >= FEWEST_PAIRS * as_f64(table.units() * table.layers)
 }
 
 /// Observed, shuffled, and their difference.
@@ -87,7 +100,12 @@ pub(crate) fn measure_excess(
                 for (sums, out) in labels.zip(out.chunks_exact_mut(width)) {
                     let values = of_halves(sums);
                     for (i, out) in out.iter_mut().enumerate() {
-                        *out = values[i] - values[width + i];
+                        let place = i / excess.quantities.len();
+                        *out = if excess.is_tested.is_none_or(|tested| tested[place]) {
+                            values[i] - values[width + i]
+                        } else {
+                            f64::NAN
+                        };
                     }
                 }
             },
@@ -100,11 +118,26 @@ pub(crate) fn measure_excess(
             request.permutations
         );
         measurement.protocol.notes.extend(family.note());
+        if let Some(tested) = excess.is_tested {
+            let untested = tested.iter().filter(|is_tested| !**is_tested).count();
+            if untested > 0 {
+                measurement.protocol.notes.push(format!(
+                    "not tested: {untested} of {} places, where a group has fewer than {FEWEST_PAIRS} pairs on average",
+                    tested.len()
+                ));
+            }
+        }
         let found = family.finish();
         let triples = found.iter().zip(measurement.values.chunks_exact(3));
+        let is_tested = |cell: usize| {
+            let place = cell % width / excess.quantities.len();
+            excess.is_tested.is_none_or(|tested| tested[place])
+        };
         measurement.nulls = Some(
             triples
-                .flat_map(|(null, values)| {
+                .enumerate()
+                .flat_map(|(cell, (null, values))| {
+                    let null = null.filter(|_| is_tested(cell));
                     let at = |null_mean| null.map(|null| NullComparison { null_mean, ..null });
                     [at(values[1]), None, at(0.0)]
                 })

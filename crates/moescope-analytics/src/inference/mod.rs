@@ -48,8 +48,10 @@ pub(crate) use co_activation::{CountedPairs, co_activation, count_pairs, measure
 pub(crate) use co_activation_lift::{LIFT_VARIANTS, co_activation_lift};
 pub(crate) use committee::{Committee, CommitteeRule};
 pub(crate) use conditional::measure_conditional_dependence;
-pub(crate) use dependence::{Association, Dependence, measure_association, measure_dependence};
-pub(crate) use excess::{Excess, measure_excess};
+pub(crate) use dependence::{
+    Association, BiasScale, Dependence, measure_association, measure_dependence,
+};
+pub(crate) use excess::{Excess, has_enough_pairs, measure_excess};
 pub(crate) use expert_sets::measure_expert_sets;
 pub(crate) use folds::deal_groups;
 pub(crate) use joint::{Joint, measure_joint, need_two_labels};

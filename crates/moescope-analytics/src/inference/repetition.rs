@@ -2,7 +2,9 @@
 
 use moescope_core::{Measurement, Progress, Weighting};
 
-use super::{Coincidence, Excess, measure_excess, token_order::weigh_blocks_alike};
+use super::{
+    Coincidence, Excess, has_enough_pairs, measure_excess, token_order::weigh_blocks_alike,
+};
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
@@ -79,6 +81,14 @@ pub(crate) fn measure_repetition(
             }
         }
     });
+    let all: f64 = selection
+        .documents
+        .iter()
+        .flat_map(|document| {
+            let layers = selection.layers.iter();
+            layers.map(|layer| pairs.row(*document, *layer)[1])
+        })
+        .sum();
     let model = data.model();
     let measurement = measure_excess(
         &selection,
@@ -91,6 +101,7 @@ pub(crate) fn measure_repetition(
             evaluate: &|sums, out| out[0] = sums[0] / sums[1],
             reference: Some(repetition.uniform_rate(model.num_experts, model.top_k)),
             note: "observed: pairs of neighbouring positions of one document; shuffled: random pairs of the same document, so with its own marginals; excess: observed minus shuffled; the reference is the rate of an indifferent router",
+            is_tested: Some(&[has_enough_pairs(all, &table)]),
         },
         progress,
     )?;

@@ -102,16 +102,21 @@ pub(crate) fn add_power_note(
     ));
 }
 
-/// The smallest value above its mean over permuted labels that one test would have found in 80 % of studies.
+/// The smallest value above its mean under the null that one test would have found in 80 % of studies.
 ///
 /// One-sided at 5 %: 1.645 standard deviations of the null to be significant, 0.842 more to be so in 80 % of studies.
-/// `None` where permuting changes nothing, or nothing was permuted, so that no deviation but that of rounding is left.
-pub(crate) fn power_above_null(deviations: &[f64], unit: &str) -> Option<String> {
+/// `shown` gives it as it is printed. `None` where rearranging changes nothing, or nothing was rearranged, so that no deviation
+/// but that of rounding is left.
+pub(crate) fn power_above_null(
+    deviations: &[f64],
+    unit: &str,
+    shown: impl Fn(f64) -> f64,
+) -> Option<String> {
     let smallest = 2.49 * median(deviations.to_vec());
     (smallest.is_finite() && smallest > 1e-12).then(|| {
         format!(
-            "power: this design would see about {} {unit} above the mean over permuted labels (80 % power at the 5 % level for one value, median over values)",
-            significant(smallest)
+            "power: this design would see about {} {unit} above the mean of the null (80 % power at the 5 % level for one value, median over values)",
+            significant(shown(smallest))
         )
     })
 }

@@ -19,7 +19,7 @@ impl Metric for AnyOverlapRepetition {
             unit: "share of neighbouring pairs",
             range: "0 to 1; an indifferent router gives 1 − C(E−k, k) / C(E, k)",
             edge_cases: "A special or template token between two tokens parts them. Needs no rank of experts. The mean overlap over k is in `overlap_by_lag`. NaN for a label without a pair.",
-            uncertainty: "Percentile bootstrap over groups within label, of all three variants. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over layers × labels. Under a contrast: labels permuted over groups.",
+            uncertainty: "Percentile bootstrap over groups within label, of all three variants. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over layers × labels; not where groups have fewer than 20 pairs on average. Under a contrast: labels permuted over groups.",
             citation: "Jiang et al., Mixtral of Experts, arXiv 2401.04088, table 5 (first or second choice).",
             inputs: &[Input::Routing, Input::Tokens],
             axes: &[AxisKind::Layer, AxisKind::Group, AxisKind::Variant],

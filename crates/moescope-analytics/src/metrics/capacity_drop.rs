@@ -95,6 +95,7 @@ impl Metric for CapacityDrop {
                 },
                 reference: None,
                 note: "observed: tokens in the order of the text; shuffled: the document's tokens in random order; capacity is shared within a document",
+                is_tested: None,
             },
             progress,
         )?;

@@ -91,6 +91,7 @@ impl Metric for ExpertCacheHitRate {
                 },
                 reference: None,
                 note: "observed: tokens in the order of the text; shuffled: the document's tokens in random order",
+                is_tested: None,
             },
             progress,
         )?;

@@ -57,7 +57,8 @@ impl Metric for FingerprintByLayer {
         let (mut values, mut intervals) = (Vec::new(), Vec::new());
         let mut interval_method = String::new();
         for layer in 0..selection.layers.len() {
-            progress.report(layer as u64, selection.layers.len() as u64, "layers")?;
+            let check = || progress.report(layer as u64, selection.layers.len() as u64, "layers");
+            check()?;
             let part = part(&points, layer * experts, experts);
             let neighbours = by_fingerprint(&part, &selection);
             let similarities = Similarities::new(&part, &selection);
@@ -71,7 +72,10 @@ impl Metric for FingerprintByLayer {
             };
             let observed = evaluate(&selection.unit_label);
             if request.permutations > 0 {
-                family.add_labelled(&units, &observed, &evaluate);
+                family.add_labelled(&units, &observed, &|unit_label| {
+                    check()?;
+                    Ok(evaluate(unit_label))
+                })?;
             }
             let silhouettes = similarities.silhouettes(&selection.unit_label, Pairs::OtherGroups);
             let is_right = votes(&neighbours, &selection.label, selection.labels.len());
@@ -91,7 +95,7 @@ impl Metric for FingerprintByLayer {
             let silhouettes: Vec<f64> = family.deviations().into_iter().step_by(2).collect();
             protocol
                 .notes
-                .extend(power_above_null(&silhouettes, "of silhouette"));
+                .extend(power_above_null(&silhouettes, "of silhouette", |x| x));
         }
         protocol.notes.push(format!(
             "cosine distance of {}, one layer at a time",

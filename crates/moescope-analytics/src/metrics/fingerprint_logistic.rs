@@ -1,6 +1,8 @@
 //! How well a linear classifier on routing tells a document's label, beside what simpler things tell.
 
-use moescope_core::{AxisKind, Measurement, Progress};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use moescope_core::{AxisKind, Cancelled, Measurement, Progress};
 use rayon::prelude::*;
 
 use crate::{
@@ -152,20 +154,20 @@ impl Task<'_> {
         doing: &str,
         progress: &dyn Progress,
     ) -> Result<Found, AnalyticsError> {
-        /// Shuffles between two looks at whether the caller asked to stop.
-        const BATCH: usize = 16;
-        let (is_right, unfinished) = self.cross_validate(features, &self.selection.label);
+        let done = AtomicU64::new(0);
+        let check = || progress.report(done.load(Ordering::Relaxed), self.shuffles as u64, doing);
+        let (is_right, unfinished) =
+            self.cross_validate(features, &self.selection.label, &check)?;
         let shuffled: Vec<Vec<usize>> =
             permuted_labels(self.selection, self.request.seed, self.shuffles).collect();
-        let mut accuracies = Vec::with_capacity(self.shuffles);
-        for batch in shuffled.chunks(BATCH) {
-            progress.report(accuracies.len() as u64, self.shuffles as u64, doing)?;
-            let found: Vec<f64> = batch
-                .par_iter()
-                .map(|label| accuracy(&self.cross_validate(features, label).0))
-                .collect();
-            accuracies.extend(found);
-        }
+        let accuracies = shuffled
+            .par_iter()
+            .map(|label| {
+                let (is_right, _) = self.cross_validate(features, label, &check)?;
+                done.fetch_add(1, Ordering::Relaxed);
+                Ok(accuracy(&is_right))
+            })
+            .collect::<Result<Vec<f64>, Cancelled>>()?;
         Ok(Found {
             prediction: Prediction::new(is_right, &accuracies),
             unfinished,
@@ -173,19 +175,24 @@ impl Task<'_> {
     }
 
     /// Whether each document's label is told by the fit on the other folds; and the fits that did not converge.
-    fn cross_validate(&self, features: &dyn Features, label: &[usize]) -> (Vec<bool>, usize) {
+    fn cross_validate(
+        &self,
+        features: &dyn Features,
+        label: &[usize],
+        check: &(dyn Fn() -> Result<(), Cancelled> + Sync),
+    ) -> Result<(Vec<bool>, usize), Cancelled> {
         let labels = self.selection.labels.len();
         let folds = self.fold.iter().max().map_or(0, |last| last + 1);
-        let found: Vec<(Vec<usize>, Vec<usize>, bool)> = (0..folds)
+        let found = (0..folds)
             .into_par_iter()
             .map(|fold| {
                 let (test, train): (Vec<usize>, Vec<usize>) =
                     (0..label.len()).partition(|document| self.fold[*document] == fold);
-                let model = Logistic::fit(features, &train, label, labels, CONFIG);
+                let model = Logistic::fit(features, &train, label, labels, CONFIG, check)?;
                 let predicted = model.predict(features, &test);
-                (test, predicted, model.is_converged)
+                Ok((test, predicted, model.is_converged))
             })
-            .collect();
+            .collect::<Result<Vec<(Vec<usize>, Vec<usize>, bool)>, Cancelled>>()?;
         let mut is_right = vec![false; label.len()];
         for (test, predicted, _) in &found {
             for (document, predicted) in test.iter().zip(predicted) {
@@ -196,7 +203,7 @@ impl Task<'_> {
             .iter()
             .filter(|(_, _, is_converged)| !is_converged)
             .count();
-        (is_right, unfinished)
+        Ok((is_right, unfinished))
     }
 }
 

@@ -133,26 +133,28 @@ impl Found {
             level: request.level,
             method: IntervalMethod::Percentile,
         };
-        progress.report(1, 3, "bootstrap over groups")?;
         let resampled = bootstrap_units(&table, &observed, config, &|times| {
-            values(similarities, label, times)
-        });
+            progress.report(1, 3, "bootstrap over groups")?;
+            Ok(values(similarities, label, times))
+        })?;
         protocol.interval_method =
             interval_words(selection, request, IntervalMethod::Percentile, &resampled);
         let has_intervals = resampled.intervals.iter().any(Option::is_some);
         protocol.level = has_intervals.then_some(request.level);
-        progress.report(2, 3, "permutations of labels")?;
         let mut nulls = None;
         if request.permutations > 0 {
             let mut family = NullFamily::new(Tail::Greater, request.permutations, request.seed);
             family.add_labelled(&table, &signed(observed.clone()), &|label| {
-                signed(values(similarities, label, &once))
-            });
+                progress.report(2, 3, "permutations of labels")?;
+                Ok(signed(values(similarities, label, &once)))
+            })?;
             protocol.null_method = null_words(&family, Tail::Greater, "values of both tables");
             protocol.notes.extend(family.note());
-            protocol
-                .notes
-                .extend(power_above_null(&family.deviations()[..1], "of silhouette"));
+            protocol.notes.extend(power_above_null(
+                &family.deviations()[..1],
+                "of silhouette",
+                |x| x,
+            ));
             let mut found = family.finish();
             for (place, null) in found.iter_mut().enumerate() {
                 if let Some(null) = null

@@ -7,8 +7,8 @@ use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
     data::{DecisionNeeds, DocumentDecisions, Selection, Summary},
     inference::{
-        Coincidence, Excess, PerLabel, measure_excess, measure_per_label, stretches,
-        weigh_blocks_alike,
+        Coincidence, Excess, PerLabel, has_enough_pairs, measure_excess, measure_per_label,
+        stretches, weigh_blocks_alike,
     },
     stats::{interval::IntervalMethod, number::as_f64, units::UnitTable},
 };
@@ -28,7 +28,7 @@ impl Metric for OverlapByLag {
             unit: "share of k, or of pairs; run lengths and half-lives in tokens",
             range: "0 to 1; an indifferent router gives an overlap of k/E and a first choice of 1/E at every lag, runs of E / (E − 1) tokens and no half-life",
             edge_cases: "Lags 1 to `--lags` (32). Pairs lie within one document, and a special or template token between two tokens parts them at every lag. Long documents weigh more at large lags. The half-life is NaN where the excess at lag 1 is not positive or does not fall to its half within the lags. Where the trace does not say which expert is the heaviest, first choices, runs and their half-life are left out and a note says so.",
-            uncertainty: "Percentile bootstrap over groups within label. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over the values of each table. No null for half-lives. Under a contrast: labels permuted over groups.",
+            uncertainty: "Percentile bootstrap over groups within label. Null of `observed` and `excess`: the document's own marginals, observed and shuffled exchanged within groups, two-sided, q over the values of each table; lags with fewer than 20 pairs per group are not tested, since a share of few pairs is skewed about its expectation. No null for half-lives. Under a contrast: labels permuted over groups.",
             citation: "Lag 1 of Jiang et al., Mixtral of Experts, arXiv 2401.04088, section 5 and figure 10, continued to larger lags.",
             inputs: &[Input::Routing, Input::Tokens],
             axes: &[
@@ -76,6 +76,7 @@ impl Metric for OverlapByLag {
                 },
                 reference: Some(f64::from(model.top_k) / f64::from(model.num_experts)),
                 note: "observed: pairs of tokens of one document at a distance; shuffled: two random tokens of the same document; the reference is the overlap of an indifferent router",
+                is_tested: Some(&tables.has_enough_pairs),
             },
             progress,
         )?;
@@ -98,6 +99,7 @@ impl Metric for OverlapByLag {
                     evaluate: &|sums, out| out[0] = sums[0] / sums[1],
                     reference: Some(uniform_run(model.num_experts)),
                     note: "observed: runs of equal first choices; shuffled: expected of the same tokens in random order",
+                    is_tested: None,
                 },
                 progress,
             )?);
@@ -117,6 +119,8 @@ struct Tables {
     lags: UnitTable,
     /// `[observed | shuffled]`, each tokens and runs.
     runs: UnitTable,
+    /// Whether a lag has enough pairs per group to be tested.
+    has_enough_pairs: Vec<bool>,
 }
 
 impl Tables {
@@ -169,7 +173,21 @@ impl Tables {
                 row.copy_from_slice(&[tokens, runs, tokens, shuffled].map(|x| weight * x));
             }
         });
-        Ok(Self { lags: by_lag, runs })
+        let pairs = |lag: usize| -> f64 {
+            let documents = selection.documents.iter();
+            let cells = documents.flat_map(|document| {
+                let layers = selection.layers.iter();
+                layers.map(|layer| counts.row(*document, *layer)[lag * PER_LAG + 2])
+            });
+            cells.sum()
+        };
+        Ok(Self {
+            has_enough_pairs: (0..lags)
+                .map(|lag| has_enough_pairs(pairs(lag), &by_lag))
+                .collect(),
+            lags: by_lag,
+            runs,
+        })
     }
 }
 

@@ -77,6 +77,7 @@ impl Metric for PositionProfile {
                 },
                 reference: Some(1.0 / as_f64(experts)),
                 note: "observed: tokens where they stand; shuffled: expected of the same documents with their tokens in random order",
+                is_tested: None,
             },
             progress,
         )?;

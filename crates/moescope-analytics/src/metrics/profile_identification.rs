@@ -1,6 +1,6 @@
 //! Whether a document's routing is nearest to the mean routing of its label.
 
-use moescope_core::{Axis, AxisKind, Measurement, Progress, Protocol};
+use moescope_core::{Axis, AxisKind, Cancelled, Measurement, Progress, Protocol};
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
@@ -49,12 +49,15 @@ impl Metric for ProfileIdentification {
         let points = fingerprints(data, &selection, request, about.name, progress)?;
         let experts = usize::from(data.model().num_experts);
         let saturation = Saturation::of(&points, experts, &selection.tokens);
-        progress.report(0, 3, "profiles of fingerprints")?;
+        let start_fingerprints = || progress.report(0, 3, "profiles of fingerprints");
+        let start_tokens = || progress.report(1, 3, "profiles of tokens");
+        let start_lengths = || progress.report(2, 3, "profiles of lengths");
+        start_fingerprints()?;
         let similarities = Similarities::new(&points, &selection);
         let products = similarities.unit_products();
         let nearest = |labels: &[usize]| similarities.nearest_profiles(&products, labels);
-        let by_fingerprint = predict(&selection, request, &nearest);
-        progress.report(1, 3, "profiles of tokens")?;
+        let by_fingerprint = predict(&selection, request, &nearest, &start_fingerprints)?;
+        start_tokens()?;
         let (by_tokens, missing) =
             match token_bags(data, &selection, request, about.name, progress)? {
                 Ok(bags) => {
@@ -66,14 +69,13 @@ impl Metric for ProfileIdentification {
                     let products = similarities.unit_products();
                     let nearest =
                         |labels: &[usize]| similarities.nearest_profiles(&products, labels);
-                    (Some(predict(&selection, request, &nearest)), None)
+                    let found = predict(&selection, request, &nearest, &start_tokens)?;
+                    (Some(found), None)
                 }
                 Err(missing) => (None, Some(missing)),
             };
-        progress.report(2, 3, "profiles of lengths")?;
-        let by_length = predict(&selection, request, &|labels| {
-            nearest_length(&selection, labels)
-        });
+        let nearest_lengths = |labels: &[usize]| nearest_length(&selection, labels);
+        let by_length = predict(&selection, request, &nearest_lengths, &start_lengths)?;
         let predictions = Predictions {
             selection: &selection,
             request,
@@ -129,12 +131,13 @@ impl Metric for ProfileIdentification {
     }
 }
 
-/// Right and wrong with the true labels of units, and accuracies with permuted ones.
+/// Right and wrong with the true labels of units, and accuracies with permuted ones, asking before each whether to go on.
 fn predict(
     selection: &Selection,
     request: &MeasureRequest,
     nearest: &(dyn Fn(&[usize]) -> Vec<Option<usize>> + Sync),
-) -> Prediction {
+    check: &(dyn Fn() -> Result<(), Cancelled> + Sync),
+) -> Result<Prediction, Cancelled> {
     use rayon::prelude::*;
 
     let is_right = |labels: &[usize]| -> Vec<bool> {
@@ -149,15 +152,16 @@ fn predict(
     let shuffled: Vec<f64> = (0..u64::from(request.permutations))
         .into_par_iter()
         .map(|i| {
+            check()?;
             let mut labels = selection.unit_label.clone();
             random::shuffle(
                 &mut random::stream(request.seed, Purpose::Permutation, i),
                 &mut labels,
             );
-            accuracy(&is_right(&labels))
+            Ok(accuracy(&is_right(&labels)))
         })
-        .collect();
-    Prediction::new(is_right(&selection.unit_label), &shuffled)
+        .collect::<Result<_, Cancelled>>()?;
+    Ok(Prediction::new(is_right(&selection.unit_label), &shuffled))
 }
 
 /// The label whose mean of ln n, without the document's group, is nearest.

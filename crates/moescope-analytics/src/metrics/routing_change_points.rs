@@ -79,6 +79,7 @@ impl Metric for RoutingChangePoints {
                 },
                 reference: Some(0.0),
                 note: "observed: blocks of 8 tokens in the order of the text; shuffled: the document's blocks in random order",
+                is_tested: None,
             },
             progress,
         )?;

@@ -78,6 +78,7 @@ impl Metric for SegmentRoutingConsistency {
                 },
                 reference: None,
                 note: "observed: segments of the text; shuffled: segments of the document's tokens in random order",
+                is_tested: None,
             },
             progress,
         )?;

@@ -134,12 +134,15 @@ pub(crate) fn bootstrap(
 /// The same for values that are no function of sums: `evaluate` gives them for how often each unit is drawn.
 ///
 /// Every value depends on all labels. The table gives the units only.
+///
+/// # Errors
+/// When `evaluate` says that the caller asked to stop.
 pub(crate) fn bootstrap_units(
     table: &UnitTable,
     observed: &[f64],
     config: BootstrapConfig,
-    evaluate: &(dyn Fn(&[u32]) -> Vec<f64> + Sync),
-) -> Bootstrap {
+    evaluate: &(dyn Fn(&[u32]) -> Result<Vec<f64>, Cancelled> + Sync),
+) -> Result<Bootstrap, Cancelled> {
     let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
     let fewest = fewest.unwrap_or(0);
     let resampled: Vec<Vec<f64>> = if fewest >= FEWEST_GROUPS {
@@ -149,7 +152,7 @@ pub(crate) fn bootstrap_units(
                 draw_times(table, config.seed, resample, times);
                 evaluate(times)
             })
-            .collect()
+            .collect::<Result<_, _>>()?
     } else {
         Vec::new()
     };
@@ -161,12 +164,9 @@ pub(crate) fn bootstrap_units(
     for (value, observed) in observed.iter().enumerate() {
         let column = resampled.iter().map(|values| values[value]).collect();
         let summary = summarize(column, *observed, tail, config.method);
-        found.intervals.push(summary.interval);
-        found.percentiles.push(summary.percentile);
-        found.standard_errors.push(summary.standard_error);
-        found.means.push(summary.mean);
+        found.push(summary);
     }
-    found
+    Ok(found)
 }
 
 /// The units of each resample.

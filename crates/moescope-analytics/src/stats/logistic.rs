@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use moescope_core::Cancelled;
+
 use super::number::as_f64;
 
 /// Rows of features that a linear model reads.
@@ -73,14 +75,18 @@ pub(crate) struct LogisticConfig {
 }
 
 impl Logistic {
-    /// Fits the labels `label[row]` of some rows by L-BFGS.
+    /// Fits the labels `label[row]` of some rows by L-BFGS, asking before each step whether to go on.
+    ///
+    /// # Errors
+    /// When cancelled.
     pub(crate) fn fit(
         features: &dyn Features,
         rows: &[usize],
         label: &[usize],
         labels: usize,
         config: LogisticConfig,
-    ) -> Self {
+        check: &dyn Fn() -> Result<(), Cancelled>,
+    ) -> Result<Self, Cancelled> {
         let scaling = features.scaling(rows);
         let loss = Loss {
             features,
@@ -95,13 +101,14 @@ impl Logistic {
             labels * (features.columns() + 1),
             config.tolerance * config.c * as_f64(rows.len()),
             config.most_steps,
-        );
-        Self {
+            check,
+        )?;
+        Ok(Self {
             weights,
             is_converged,
             scaling,
             labels,
-        }
+        })
     }
 
     /// The most likely labels of some rows, the first of equal ones.
@@ -211,7 +218,8 @@ fn minimise(
     size: usize,
     goal: f64,
     most_steps: usize,
-) -> (Vec<f64>, bool) {
+    check: &dyn Fn() -> Result<(), Cancelled>,
+) -> Result<(Vec<f64>, bool), Cancelled> {
     /// Steps that are remembered.
     const MEMORY: usize = 10;
     /// The part of the expected decrease that a step must reach (Armijo).
@@ -222,8 +230,9 @@ fn minimise(
     let mut memory: VecDeque<Step> = VecDeque::new();
     let (mut next, mut next_slope) = (vec![0.0; size], vec![0.0; size]);
     for _ in 0..most_steps {
+        check()?;
         if largest(&slope) <= goal {
-            return (x, true);
+            return Ok((x, true));
         }
         let direction = direction(&slope, &memory);
         let descent = dot(&slope, &direction);
@@ -244,7 +253,7 @@ fn minimise(
             step /= 2.0;
             if step < 1e-20 {
                 // Rounding leaves no way down: this is the minimum to the digits there are.
-                return (x, largest(&slope) <= 100.0 * goal);
+                return Ok((x, largest(&slope) <= 100.0 * goal));
             }
         };
         let moved: Vec<f64> = next.iter().zip(&x).map(|(a, b)| a - b).collect();
@@ -265,7 +274,7 @@ fn minimise(
         value = next_value;
     }
     let is_converged = largest(&slope) <= goal;
-    (x, is_converged)
+    Ok((x, is_converged))
 }
 
 /// A step, how it turned the slope, and the product of both.
@@ -369,7 +378,7 @@ mod tests {
         let features = Standardised {
             rows: rows.to_vec(),
         };
-        let model = Logistic::fit(&features, &[0, 1], &[0, 1], 2, CONFIG);
+        let model = Logistic::fit(&features, &[0, 1], &[0, 1], 2, CONFIG, &|| Ok(())).unwrap();
         assert!(model.is_converged);
         let w = model.weights[0];
         assert!((w - 2.0 / (1.0 + (2.0 * w).exp())).abs() < 1e-6, "{w}");

@@ -92,18 +92,23 @@ impl NullFamily {
     /// Tests values that are no function of sums: `evaluate` gives them for the labels of units.
     ///
     /// The table gives units and labels only. The members are the values, after those already in.
+    ///
+    /// # Errors
+    /// When `evaluate` says that the caller asked to stop.
     pub(crate) fn add_labelled(
         &mut self,
         table: &UnitTable,
         observed: &[f64],
-        evaluate: &(dyn Fn(&[usize]) -> Vec<f64> + Sync),
-    ) {
+        evaluate: &(dyn Fn(&[usize]) -> Result<Vec<f64>, Cancelled> + Sync),
+    ) -> Result<(), Cancelled> {
         self.arrange(table);
         let permuted = self.permuted(table, |labels| evaluate(labels));
+        let permuted: Vec<Vec<f64>> = permuted.into_iter().collect::<Result<_, _>>()?;
         for (value, observed) in observed.iter().enumerate() {
             let column: Vec<f64> = permuted.iter().map(|values| values[value]).collect();
             self.enter(*observed, column.iter());
         }
+        Ok(())
     }
 
     /// Tests a statistic at every layer of a table whose columns are two halves that are exchangeable within each unit under the null.

@@ -1,8 +1,11 @@
 //! What is tested on which simulation: every metric of the catalogue, and single rows for what needs a request of its own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use moescope_analytics::{AnalyticsError, Control, MeasureRequest, catalogue, find};
+use moescope_analytics::{
+    AnalyticsError, Control, MeasureRequest, TraceSet, catalogue, catalogue_of_traces,
+    difference_of_traces, find,
+};
 use moescope_core::{Measurement, NoProgress};
 
 use crate::{
@@ -111,12 +114,13 @@ const EFFECT: &[Special] = &[
     ),
 ];
 
-/// Metrics whose value depends on the number of documents, so that the truth is the mean over traces of the same size.
+/// Metrics whose value depends on the number of documents, from which they learn, so that the truth is the mean over traces of the same size.
 const OF_SIZE: &[&str] = &[
     "fingerprint_by_layer",
     "fingerprint_knn",
     "fingerprint_logistic",
     "fingerprint_separation",
+    "label_drift",
     "profile_identification",
 ];
 
@@ -127,8 +131,8 @@ const OF_TOKENS: &[&str] = &[
     "vocabulary_specialization",
 ];
 
-/// Metrics whose null is that the order of tokens does not matter, which is wrong in every simulation here: noise stays from one
-/// token to the next.
+/// Metrics whose null is that the order of tokens does not matter, which is wrong where all traces but those of
+/// [`Simulation::NO_ORDER`] come from: noise stays from one token to the next.
 const OF_ORDER: &[&str] = &[
     "any_overlap_repetition",
     "capacity_drop",
@@ -140,6 +144,18 @@ const OF_ORDER: &[&str] = &[
     "segment_routing_consistency",
 ];
 
+/// Where neither labels nor the order of tokens matter.
+const NO_ORDER: &[Special] = &[
+    ("any_overlap_repetition", "", |_| {}, ""),
+    ("capacity_drop", "", |_| {}, ""),
+    ("expert_cache_hit_rate", "", |_| {}, ""),
+    ("first_choice_repetition", "", |_| {}, ""),
+    ("overlap_by_lag", "", |_| {}, ""),
+    ("position_profile", "", |_| {}, ""),
+    ("routing_change_points", "", |_| {}, ""),
+    ("segment_routing_consistency", "", |_| {}, ""),
+];
+
 /// Where neither labels nor tokens matter.
 const NO_TOKENS: &[Special] = &[
     ("path_purity", "", |_| {}, ""),
@@ -149,6 +165,13 @@ const NO_TOKENS: &[Special] = &[
 
 /// Maps take long and have neither intervals nor nulls.
 const LEFT_OUT: &[&str] = &["fingerprint_map"];
+
+/// The metric that alone is asked for.
+pub(crate) fn only() -> Option<&'static str> {
+    static ONLY: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("MOESCOPE_CALIBRATE_ONLY").ok());
+    ONLY.as_deref()
+}
 
 /// What one trace says: whether the null was rejected, or a value with its interval.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +185,16 @@ pub(crate) struct Plan {
     pub(crate) simulation: Simulation,
     specials: &'static [Special],
     has_catalogue: bool,
+    traces: Traces,
     pub(crate) looks_at: LooksAt,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Traces {
+    One,
+    /// Two traces of the same documents, compared.
+    Two,
 }
 
 /// What of a measurement counts.
@@ -179,30 +211,56 @@ pub(crate) const PLANS: &[Plan] = &[
         simulation: Simulation::NULL,
         specials: NULL,
         has_catalogue: true,
+        traces: Traces::One,
         looks_at: LooksAt::Nulls,
     },
     Plan {
         simulation: Simulation::NO_TOKENS,
         specials: NO_TOKENS,
         has_catalogue: false,
+        traces: Traces::One,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::NO_ORDER,
+        specials: NO_ORDER,
+        has_catalogue: false,
+        traces: Traces::One,
         looks_at: LooksAt::Nulls,
     },
     Plan {
         simulation: Simulation::WORDS,
         specials: WORDS,
         has_catalogue: false,
+        traces: Traces::One,
         looks_at: LooksAt::Nulls,
     },
     Plan {
         simulation: Simulation::GENRES,
         specials: GENRES,
         has_catalogue: false,
+        traces: Traces::One,
         looks_at: LooksAt::Nulls,
     },
     Plan {
         simulation: Simulation::EFFECT,
         specials: EFFECT,
         has_catalogue: true,
+        traces: Traces::One,
+        looks_at: LooksAt::Intervals,
+    },
+    Plan {
+        simulation: Simulation::NULL,
+        specials: &[],
+        has_catalogue: true,
+        traces: Traces::Two,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::EFFECT,
+        specials: &[],
+        has_catalogue: true,
+        traces: Traces::Two,
         looks_at: LooksAt::Intervals,
     },
 ];
@@ -274,8 +332,12 @@ impl Plan {
         seed: u64,
         request: &MeasureRequest,
     ) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+        if self.traces == Traces::Two {
+            return compared(&simulation.two_traces(seed), request);
+        }
         let data = &simulation.trace(seed);
         let names = catalogue().iter().map(|metric| metric.about().name);
+        let is_asked = |name: &str| only().is_none_or(|only| only == name);
         let of_catalogue = names
             .filter(|name| self.has_catalogue && !LEFT_OUT.contains(name))
             .filter(|name| {
@@ -287,6 +349,7 @@ impl Plan {
             .map(|name| (name, "", (|_| {}) as fn(&mut MeasureRequest), ""));
         let mut all: Vec<(String, &str, &str, Vec<Measurement>)> = of_catalogue
             .chain(self.specials.iter().copied())
+            .filter(|(name, ..)| is_asked(name))
             .filter_map(|(metric, variant, change, name)| {
                 let mut request = request.clone();
                 change(&mut request);
@@ -302,11 +365,51 @@ impl Plan {
                 }
             })
             .collect();
-        if self.looks_at == LooksAt::Intervals {
+        if self.looks_at == LooksAt::Intervals && only().is_none() {
             all.extend(paired(simulation, seed, request));
         }
         all
     }
+}
+
+/// Two traces of the same documents: every metric that has a difference, and those of several traces.
+fn compared(
+    traces: &TraceSet,
+    request: &MeasureRequest,
+) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+    let request = MeasureRequest {
+        by: "all".into(),
+        ..request.clone()
+    };
+    let is_asked = |name: &str| only().is_none_or(|only| only == name);
+    let differences = catalogue()
+        .iter()
+        .filter(|metric| !OF_SIZE.contains(&metric.about().name))
+        .filter(|metric| is_asked(metric.about().name))
+        .map(|metric| {
+            let found = difference_of_traces(traces, *metric, &request, &NoProgress);
+            (metric.about().name, found)
+        });
+    let others = catalogue_of_traces()
+        .iter()
+        .filter(|metric| is_asked(metric.about().name));
+    let others = others.map(|metric| {
+        let found = metric.compare(traces, &request, &NoProgress);
+        (metric.about().name, found)
+    });
+    differences
+        .chain(others)
+        .filter_map(|(name, found)| match found {
+            Ok(found) => Some((format!("compare: {name}"), "", "", found)),
+            // What has no difference, or reads what these traces lack.
+            Err(
+                AnalyticsError::MissingInput { .. }
+                | AnalyticsError::Request(_)
+                | AnalyticsError::TooLittle { .. },
+            ) => None,
+            Err(error) => panic!("compare: {name}: {error}"),
+        })
+        .collect()
 }
 
 /// Two computations of the same documents: the first table of each quantity.
@@ -340,12 +443,6 @@ pub(crate) fn not_simulated() -> Vec<(&'static str, String)> {
         ..MeasureRequest::default()
     };
     let reason = |name: &'static str| {
-        if OF_ORDER.contains(&name) {
-            return Some(
-                "its null, that the order of tokens does not matter, has no simulation yet; its intervals have"
-                    .to_owned(),
-            );
-        }
         if LEFT_OUT.contains(&name) {
             return Some("takes long, and has neither intervals nor nulls".to_owned());
         }

@@ -1,7 +1,7 @@
 //! Traces whose truth is known: labels that matter or not, words and genres that do, documents with preferences of their own.
 
 use moescope_analytics::{
-    ComparedDocument, ExpertsOrder, MemoryDocument, RoutingComparison, TraceData,
+    ComparedDocument, ExpertsOrder, MemoryDocument, RoutingComparison, TraceData, TraceSet,
 };
 use moescope_core::{DecisionBatch, ModelSpec, Phase, Sample, TokenDivergence};
 use rand::{RngExt as _, SeedableRng as _};
@@ -27,6 +27,8 @@ pub(crate) struct Simulation {
     pub(crate) effect: f32,
     /// How much a token's id raises the logit of its own expert.
     pub(crate) by_token: f32,
+    /// How much of a token's noise stays for the next token.
+    pub(crate) kept: f32,
     /// Whether labels differ in their words.
     pub(crate) has_own_words: bool,
     /// Whether labels differ in their genres, and genres in their routing.
@@ -40,12 +42,18 @@ impl Simulation {
         groups: 8,
         effect: 0.0,
         by_token: 1.0,
+        kept: 0.5,
         has_own_words: false,
         has_own_genres: false,
     };
     /// Nothing depends on the label, and nothing on the token.
     pub(crate) const NO_TOKENS: Self = Self {
         by_token: 0.0,
+        ..Self::NULL
+    };
+    /// Nothing depends on the label, and nothing on the order of tokens.
+    pub(crate) const NO_ORDER: Self = Self {
+        kept: 0.0,
         ..Self::NULL
     };
     /// Only the words depend on the label.
@@ -84,18 +92,7 @@ impl Simulation {
         for (place, document) in documents.iter().enumerate() {
             let reference = document.decisions.as_ref().unwrap();
             let scale = 0.2 * (0.5 * normal(&mut rng)).exp();
-            let mut variant = DecisionBatch::new(usize::from(EXPERTS), 2);
-            for row in 0..reference.len() {
-                let logits = reference.logits(row).unwrap().iter();
-                let logits: Vec<f32> = logits.map(|x| x + scale * normal(&mut rng)).collect();
-                choose(
-                    &mut variant,
-                    reference.position[row],
-                    reference.moe_layer[row],
-                    &logits,
-                    &model,
-                );
-            }
+            let variant = rerouted(reference, scale, 0.0, &model, &mut rng);
             let divergences: Vec<TokenDivergence> = (0..GIVEN + GENERATED)
                 .map(|_| TokenDivergence {
                     kl_nats: f64::from((scale * normal(&mut rng)).powi(2)),
@@ -112,6 +109,33 @@ impl Simulation {
             comparison.add(0, place, &compared);
         }
         comparison
+    }
+
+    /// The same documents under two routers that are off by noise of their own, more in some documents than in others;
+    /// the first one likes an expert more.
+    pub(crate) fn two_traces(self, seed: u64) -> TraceSet {
+        let model = model(LAYERS, EXPERTS, 2);
+        let mut rng = ChaCha8Rng::seed_from_u64(!seed);
+        let documents = self.documents(seed);
+        let scales: Vec<f32> = documents
+            .iter()
+            .map(|_| 0.4 * (0.5 * normal(&mut rng)).exp())
+            .collect();
+        let traces = [("first", self.effect), ("second", 0.0)].map(|(name, liked)| {
+            let routed = documents.iter().zip(&scales).map(|(document, scale)| {
+                let decisions = document.decisions.as_ref().unwrap();
+                MemoryDocument::from_decisions(
+                    &model,
+                    document.sample.clone(),
+                    document.tokens.clone(),
+                    rerouted(decisions, *scale, liked, &model, &mut rng),
+                )
+            });
+            let routed = routed.collect();
+            let trace = TraceData::in_memory(model.clone(), ExpertsOrder::ByWeight, routed);
+            (name.to_owned(), trace.unwrap())
+        });
+        TraceSet::new(traces.into(), 1).unwrap()
     }
 
     fn documents(self, seed: u64) -> Vec<MemoryDocument> {
@@ -142,10 +166,9 @@ impl Simulation {
         is_abstract: bool,
         rng: &mut ChaCha8Rng,
     ) -> MemoryDocument {
-        /// Standard deviations of what a document prefers, of a token's noise, and how much of that stays for the next token.
+        /// Standard deviations of what a document prefers, and of a token's noise.
         const OWN: f32 = 0.4;
         const NOISE: f32 = 0.8;
-        const KEPT: f32 = 0.5;
         let model = model(LAYERS, EXPERTS, 2);
         let slots = usize::from(LAYERS * EXPERTS);
         let experts = usize::from(EXPERTS);
@@ -179,7 +202,7 @@ impl Simulation {
                 let start = usize::from(place) * experts;
                 let logits: Vec<f32> = (start..start + experts)
                     .map(|slot| {
-                        noise[slot] = KEPT * noise[slot] + NOISE * normal(rng);
+                        noise[slot] = self.kept * noise[slot] + NOISE * normal(rng);
                         let is_own = slot - start == id as usize % experts;
                         preferences[slot] + noise[slot] + if is_own { self.by_token } else { 0.0 }
                     })
@@ -189,6 +212,25 @@ impl Simulation {
         }
         MemoryDocument::from_decisions(&model, meta, tokens, batch)
     }
+}
+
+/// The decisions of a router whose logits are off by noise of this standard deviation, and whose fourth expert's logit is raised.
+fn rerouted(
+    decisions: &DecisionBatch,
+    noise: f32,
+    liked: f32,
+    model: &ModelSpec,
+    rng: &mut ChaCha8Rng,
+) -> DecisionBatch {
+    let mut batch = DecisionBatch::new(usize::from(EXPERTS), 2);
+    for row in 0..decisions.len() {
+        let logits = decisions.logits(row).unwrap().iter();
+        let mut logits: Vec<f32> = logits.map(|x| x + noise * normal(rng)).collect();
+        logits[3] += liked;
+        let (position, place) = (decisions.position[row], decisions.moe_layer[row]);
+        choose(&mut batch, position, place, &logits, model);
+    }
+    batch
 }
 
 /// Adds the decision that logits lead to.

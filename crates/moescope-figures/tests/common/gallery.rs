@@ -209,9 +209,15 @@ pub(crate) fn page() -> String {
                 "" => String::new(),
                 options => format!(" {options}"),
             };
+            // What lies along traces needs several.
+            let traces = if about.axes.contains("× trace") {
+                "step-1000 step-10000 final"
+            } else {
+                "my-trace"
+            };
             let _ = write!(
                 page,
-                "\n`moescope figure my-trace {}{options} --out {}.pdf`\n\n![{}](gallery/{}.svg)\n",
+                "\n`moescope figure {traces} {}{options} --out {}.pdf`\n\n![{}](gallery/{}.svg)\n",
                 shown.kind, shown.name, about.summary, shown.name
             );
         }

@@ -1,12 +1,14 @@
 //! The standard comparison of traces: how they were made, where their routing parts, and how surely.
 
 mod answers;
+mod metric;
 mod origins;
 
 use moescope_analytics::{AnalyticsError, MeasureRequest, TraceSet, find_comparison};
 use moescope_core::{Measurement, Progress};
 use moescope_trace::Manifest;
 
+pub use metric::ComparedMetric;
 pub use origins::OriginDifference;
 
 use crate::{error::PipelineError, findings::Finding};

@@ -5,14 +5,14 @@ mod spec;
 
 use std::path::{Path, PathBuf};
 
-use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
+use moescope_analytics::{MeasureRequest, TraceData, TraceSet, find as find_metric};
 use moescope_core::{AxisKind, Measurement, Progress};
 use moescope_figures::{FigureKind, FigureOptions, Format, find as find_kind, render};
 
 pub use caption::{caption_of, latex_caption_of};
-pub use spec::{FigureSpec, SpecFigure};
+pub use spec::{FigureSpec, SpecFigure, TraceSource};
 
-use crate::{error::PipelineError, names};
+use crate::{compare_traces::ComparedMetric, error::PipelineError, names};
 
 /// One figure to draw.
 #[derive(Clone, Debug)]
@@ -57,12 +57,28 @@ impl FigureJob {
         progress: &dyn Progress,
     ) -> Result<(String, Measurement), PipelineError> {
         let kind = kind(&self.kind)?;
-        let metric = find_metric(self.metric.as_deref().unwrap_or(usual_metric(&self.kind)))?;
-        draw_first(
-            kind,
-            metric.measure(data, &self.request, progress)?,
-            &self.options,
-        )
+        let found = find_metric(self.metric())?.measure(data, &self.request, progress)?;
+        draw_first(kind, found, &self.options)
+    }
+
+    /// As [`Self::draw`], of several traces: a metric that compares them, or the differences of one of a single trace.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn draw_comparison(
+        &self,
+        traces: &TraceSet,
+        progress: &dyn Progress,
+    ) -> Result<(String, Measurement), PipelineError> {
+        let kind = kind(&self.kind)?;
+        let metric = ComparedMetric::find(self.metric())?;
+        let found = metric.compare(traces, &self.request, progress)?;
+        draw_first(kind, found, &self.options)
+    }
+
+    fn metric(&self) -> &str {
+        let named = self.metric.as_deref();
+        named.unwrap_or_else(|| usual_metric(&self.kind))
     }
 
     /// Draws and writes the figure in the format that the file's name asks for, and captions with all protocol facts
@@ -78,6 +94,22 @@ impl FigureJob {
     ) -> Result<Measurement, PipelineError> {
         let format = Format::from_path(out)?;
         let (svg, measurement) = self.draw(data, progress)?;
+        write_figure(&svg, format, out, &measurement, &self.options)?;
+        Ok(measurement)
+    }
+
+    /// As [`Self::write`], of several traces.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_comparison(
+        &self,
+        traces: &TraceSet,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Measurement, PipelineError> {
+        let format = Format::from_path(out)?;
+        let (svg, measurement) = self.draw_comparison(traces, progress)?;
         write_figure(&svg, format, out, &measurement, &self.options)?;
         Ok(measurement)
     }

@@ -1,6 +1,7 @@
 //! Figures as a file: what is measured, what is drawn, and where it goes, so that a figure can be made again.
 
 mod paths;
+mod sources;
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
+use moescope_analytics::MeasureRequest;
 use moescope_core::Progress;
 use moescope_figures::{FigureOptions, Format};
 use serde::{Deserialize, Serialize};
@@ -16,17 +17,25 @@ use serde::{Deserialize, Serialize};
 use super::{FigureJob, kind, usual_metric, write_figure};
 use crate::{error::PipelineError, names};
 use paths::{inside, relative_to};
+use sources::OpenSource;
+pub use sources::TraceSource;
 
 /// Figures with what they are made of, as a TOML file has them.
 ///
 /// Paths of traces are relative to the file's folder, and so are those of the figures.
-/// A figure's own `trace` and `measure` stand in place of those of the file as a whole.
+/// A figure's own traces and `measure` stand in place of those of the file as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpec {
     /// The trace of every figure that names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
+    /// The traces that every figure compares that names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<PathBuf>,
+    /// The one of `traces` that the others are compared with, by its folder's name; the last one where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// What is measured for every figure that does not say so itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<MeasureRequest>,
@@ -47,6 +56,12 @@ pub struct SpecFigure {
     /// The trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
+    /// The traces that are compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<PathBuf>,
+    /// As of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The files to write; their endings are the formats.
     pub out: Vec<PathBuf>,
     /// What is measured.
@@ -58,26 +73,31 @@ pub struct SpecFigure {
 }
 
 impl FigureSpec {
-    /// The file of one figure: `trace` and `out` are as seen from where the program runs, `file` is where the
+    /// The file of one figure: the traces and `out` are as seen from where the program runs, `file` is where the
     /// specification will be.
     ///
     /// # Errors
     /// When a path cannot be followed, or the figure is not written below the specification's folder.
     pub fn of_job(
         job: &FigureJob,
-        trace: &Path,
+        source: &TraceSource,
         out: &Path,
         file: &Path,
     ) -> Result<Self, PipelineError> {
         let folder = folder_of(file);
         let metric = job.metric.as_deref().unwrap_or(usual_metric(&job.kind));
+        let seen = |path: &PathBuf| relative_to(folder, path);
         Ok(Self {
             trace: None,
+            traces: Vec::new(),
+            reference: None,
             measure: None,
             figures: vec![SpecFigure {
                 kind: job.kind.clone(),
                 metric: Some(metric.to_owned()),
-                trace: Some(relative_to(folder, trace)?),
+                trace: source.trace.as_ref().map(seen).transpose()?,
+                traces: source.traces.iter().map(seen).collect::<Result<_, _>>()?,
+                reference: source.reference.clone(),
                 out: vec![inside(&relative_to(folder, out)?).map_err(|error| {
                     PipelineError::Settings(format!(
                         "{error}; write the specification beside the figure or above it: {}",
@@ -145,12 +165,12 @@ impl FigureSpec {
     ) -> Result<Vec<PathBuf>, PipelineError> {
         let base = out.unwrap_or(folder);
         let mut written = Vec::new();
-        let mut opened: Option<(PathBuf, TraceData)> = None;
+        let mut opened: Option<(TraceSource, OpenSource)> = None;
         for figure in &self.figures {
-            let trace = folder.join(self.trace_of(figure)?);
+            let source = self.source_of(figure);
             let data = match opened.take() {
-                Some((path, data)) if path == trace => data,
-                _ => TraceData::open(&trace)?,
+                Some((of, data)) if of == source => data,
+                _ => source.open(folder)?,
             };
             let job = FigureJob {
                 kind: figure.kind.clone(),
@@ -158,7 +178,7 @@ impl FigureSpec {
                 request: self.measure_of(figure),
                 options: figure.look.clone(),
             };
-            let (svg, measurement) = job.draw(&data, progress)?;
+            let (svg, measurement) = data.draw(&job, progress)?;
             for name in &figure.out {
                 let path = base.join(inside(name)?);
                 if let Some(parent) = path.parent() {
@@ -169,18 +189,26 @@ impl FigureSpec {
                 write_figure(&svg, format, &path, &measurement, &job.options)?;
                 written.push(path);
             }
-            opened = Some((trace, data));
+            opened = Some((source, data));
         }
         Ok(written)
     }
 
-    fn trace_of<'s>(&'s self, figure: &'s SpecFigure) -> Result<&'s Path, PipelineError> {
-        figure.trace.as_deref().or(self.trace.as_deref()).ok_or_else(|| {
-            PipelineError::Settings(format!(
-                "the figure '{}' has no trace; give it one, or give `trace` at the top of the file",
-                figure.kind
-            ))
-        })
+    fn source_of(&self, figure: &SpecFigure) -> TraceSource {
+        let own = TraceSource {
+            trace: figure.trace.clone(),
+            traces: figure.traces.clone(),
+            reference: figure.reference.clone(),
+        };
+        if own.is_empty() {
+            TraceSource {
+                trace: self.trace.clone(),
+                traces: self.traces.clone(),
+                reference: self.reference.clone(),
+            }
+        } else {
+            own
+        }
     }
 
     fn measure_of(&self, figure: &SpecFigure) -> MeasureRequest {
@@ -192,13 +220,8 @@ impl FigureSpec {
         let mut taken = BTreeSet::new();
         for figure in &self.figures {
             kind(&figure.kind)?;
-            find_metric(
-                figure
-                    .metric
-                    .as_deref()
-                    .unwrap_or(usual_metric(&figure.kind)),
-            )?;
-            self.trace_of(figure)?;
+            let source = self.source_of(figure);
+            source.check(&figure.kind, figure.metric.as_deref())?;
             self.measure_of(figure).check()?;
             figure.look.check()?;
             if figure.out.is_empty() {
@@ -274,14 +297,35 @@ look = { width_mm = 85.0, highlight = ["law"] }
         let [matrix, series] = spec.figures.as_slice() else {
             panic!("two figures");
         };
-        assert_eq!(spec.trace_of(matrix).unwrap(), Path::new("my-trace"));
+        let trace = |figure| spec.source_of(figure).trace;
+        assert_eq!(trace(matrix), Some("my-trace".into()));
         assert_eq!(spec.measure_of(matrix).resamples, 200);
-        assert_eq!(spec.trace_of(series).unwrap(), Path::new("../other"));
+        assert_eq!(trace(series), Some("../other".into()));
         // A figure's own measure replaces that of the file as a whole.
         let own = spec.measure_of(series);
         assert_eq!((own.by.as_str(), own.resamples), ("genre", 1000));
         assert_eq!(own.scope.layers.to_string(), "0,5-8");
         assert_eq!(series.look.highlight, ["law"]);
+    }
+
+    #[test]
+    fn a_figure_compares_traces() {
+        let several = "traces = [\"step-1\", \"step-2\", \"final\"]";
+        let curves = TWO
+            .replace("trace = \"../other\"", several)
+            .replace("\"layer_series\"", "\"saturation_curves\"")
+            .replace("metric = \"mutual_information\"\n", "");
+        let spec = FigureSpec::parse(&curves).unwrap();
+        assert_eq!(spec.source_of(&spec.figures[1]).traces.len(), 3);
+        // One trace cannot saturate.
+        refused(
+            &curves.replace(several, "trace = \"final\""),
+            "moescope compare",
+        );
+        let both = format!("{several}\ntrace = \"final\"");
+        refused(&curves.replace(several, &both), "both `trace` and `traces`");
+        let unknown = format!("{several}\nreference = \"step-3\"");
+        refused(&curves.replace(several, &unknown), "no trace is called");
     }
 
     #[test]

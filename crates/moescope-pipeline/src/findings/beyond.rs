@@ -24,49 +24,103 @@ pub(super) fn labels(studies: &mut Studies<'_>) -> Result<Finding, PipelineError
     let mut parts = Vec::new();
     for control in &controls {
         let study = Study::given(vec![control.clone()]);
-        parts.push(one(studies, &study, &format!("Given the {control}"))?);
+        let words = format!("Given the {control}");
+        parts.push(one(studies, &study, &control.to_string(), &words)?);
     }
     let names: Vec<String> = together.iter().map(ToString::to_string).collect();
     let jointly = Study::given(together.clone());
-    let words = format!("Given {} together", names.join(", "));
-    parts.push(one(studies, &jointly, &words)?);
+    let together_words = names.join(", ");
+    let words = format!("Given {together_words} together");
+    let name = format!("{together_words} together");
+    parts.push(one(studies, &jointly, &name, &words)?);
     let matched = Study::matched("mutual_information", together);
     let words = format!(
         "With documents weighted so that {} are distributed alike under every {by}",
         names.join(", ")
     );
-    parts.push(one(studies, &matched, &words)?);
+    let name = format!("equal {together_words}");
+    parts.push(one(studies, &matched, &name, &words)?);
     let all = Study::of("variance_partition");
-    parts.push(match studies.tables(&all)? {
+    let (told, is_shown) = match studies.tables(&all)? {
         Ok(tables) => tables
             .first()
             .and_then(|table| of_the_rest(table, &by))
-            .unwrap_or_else(|| "Its share of the variance is not defined here.".to_owned()),
-        Err(reason) => sentence(&format!("The variance cannot be parted: {reason}")),
+            .unwrap_or_else(|| {
+                let told = "Its share of the variance is not defined here.".to_owned();
+                (told, None)
+            }),
+        Err(reason) => {
+            let told = sentence(&format!("The variance cannot be parted: {reason}"));
+            (told, None)
+        }
+    };
+    parts.push(Part {
+        beyond: "all of them fitted together".to_owned(),
+        told,
+        is_shown,
     });
+    let told: Vec<&str> = parts.iter().map(|part| part.told.as_str()).collect();
+    let answer = format!("{} {}", verdict(&parts), told.join(" "));
     Ok(Finding {
         question: format!(
             "Does the {by} matter beyond token identity, length, position{}?",
             if controls.len() > 3 { " and genre" } else { "" }
         ),
-        answer: parts.join(" "),
+        answer,
         command: Study::given(vec![Control::Token]).command(&by),
     })
 }
 
-/// What is left of the information under one control.
-fn one(studies: &mut Studies<'_>, study: &Study, words: &str) -> Result<String, PipelineError> {
-    let told = match studies.tables(study)? {
-        Ok(tables) => tables.first().and_then(left),
-        Err(reason) => Some(format!("not answered ({reason})")),
-    };
-    Ok(format!(
-        "{words}: {}.",
-        told.unwrap_or_else(|| "not defined here".to_owned())
-    ))
+/// What is told under one control, and whether something was shown beyond it; `None` where it was not tested.
+struct Part {
+    beyond: String,
+    told: String,
+    is_shown: Option<bool>,
 }
 
-fn left(measurement: &Measurement) -> Option<String> {
+/// The answer in short.
+fn verdict(parts: &[Part]) -> String {
+    let names = |is_shown: Option<bool>| -> Vec<&str> {
+        let parts = parts.iter().filter(|part| part.is_shown == is_shown);
+        parts.map(|part| part.beyond.as_str()).collect()
+    };
+    let (shown, not_shown) = (names(Some(true)), names(Some(false)));
+    match (shown.is_empty(), not_shown.is_empty()) {
+        (true, true) => "Not tested.".to_owned(),
+        (false, true) => {
+            "Yes, beyond each that was tested; how much, these numbers say.".to_owned()
+        }
+        (true, false) => "Not shown: nothing is significant beyond any of them.".to_owned(),
+        (false, false) => format!(
+            "In part: something is left beyond {}, and nothing is shown beyond {}.",
+            shown.join("; "),
+            not_shown.join("; ")
+        ),
+    }
+}
+
+/// What is left of the information under one control.
+fn one(
+    studies: &mut Studies<'_>,
+    study: &Study,
+    beyond: &str,
+    words: &str,
+) -> Result<Part, PipelineError> {
+    let (told, is_shown) = match studies.tables(study)? {
+        Ok(tables) => tables
+            .first()
+            .and_then(left)
+            .unwrap_or_else(|| ("not defined here".to_owned(), None)),
+        Err(reason) => (format!("not answered ({reason})"), None),
+    };
+    Ok(Part {
+        beyond: beyond.to_owned(),
+        told: format!("{words}: {told}."),
+        is_shown,
+    })
+}
+
+fn left(measurement: &Measurement) -> Option<(String, Option<bool>)> {
     let information = Corrected::of(measurement)?;
     let strongest = information.strongest()?;
     let significant = information.significant().len();
@@ -76,15 +130,17 @@ fn left(measurement: &Measurement) -> Option<String> {
         (0, Some(q)) => format!("no layer significant, smallest corrected p {q:.3}"),
         (n, Some(_)) => format!("significant at {n} of {layers} layers"),
     };
-    Some(format!(
+    let told = format!(
         "at most {} (layer {}), {tested}",
         information.value(strongest),
         information.layer(strongest)
-    ))
+    );
+    let is_shown = information.q(strongest).map(|_| significant > 0);
+    Some((told, is_shown))
 }
 
 /// The label's share of what tokens, positions, lengths and genres leave.
-fn of_the_rest(partition: &Measurement, by: &str) -> Option<String> {
+fn of_the_rest(partition: &Measurement, by: &str) -> Option<(String, Option<bool>)> {
     let (_, layers) = partition.axis(AxisKind::Layer)?;
     let (_, variants) = partition.axis(AxisKind::Variant)?;
     let place = |name: &str| variants.labels.iter().position(|v| v == name);
@@ -101,22 +157,22 @@ fn of_the_rest(partition: &Measurement, by: &str) -> Option<String> {
         .nulls
         .as_ref()
         .and_then(|nulls| nulls[cell(strongest, rest)]);
-    let p = null.map_or(String::new(), |null| {
-        format!(", corrected p {:.3}", null.p_corrected.unwrap_or(null.p))
-    });
+    let q = null.map(|null| null.p_corrected.unwrap_or(null.p));
+    let p = q.map_or(String::new(), |q| format!(", corrected p {q:.3}"));
     let alone = match (share(&format!("{by}_alone")), share("token_alone")) {
         (Some(label), Some(token)) => format!(
             " Alone it goes with {label} of the variance of single choices there, the token id with {token}."
         ),
         _ => String::new(),
     };
-    Some(format!(
+    let told = format!(
         "All of these fitted together, the {by} explains {}{} of the variance that they leave at layer {}, where it explains \
          most{p}.{alone}",
         percent(partition.values[cell(strongest, rest)]),
         bracket(interval(partition, cell(strongest, rest)), percent),
         layers.labels[strongest],
-    ))
+    );
+    Some((told, q.map(|q| q <= 0.05)))
 }
 
 #[cfg(test)]
@@ -154,11 +210,29 @@ mod tests {
             reference: None,
             protocol: Protocol::default(),
         };
-        let words = of_the_rest(&partition, "genre").unwrap();
+        let (words, is_shown) = of_the_rest(&partition, "genre").unwrap();
+        assert_eq!(is_shown, Some(true));
         assert!(words.contains("explains 2.0 % [1.0 %, 3.0 %]"), "{words}");
         assert!(words.contains("corrected p 0.040"), "{words}");
         assert!(words.contains("with 10.0 % of the variance"), "{words}");
         assert!(words.contains("token id with 40.0 %"), "{words}");
         assert_eq!(of_the_rest(&partition, "discipline"), None);
+    }
+
+    #[test]
+    fn the_short_answer_says_beyond_what_something_is_left() {
+        let part = |beyond: &str, is_shown| Part {
+            beyond: beyond.to_owned(),
+            told: String::new(),
+            is_shown,
+        };
+        let (token, length) = (part("token", Some(true)), part("length", Some(false)));
+        assert!(verdict(&[part("token", None)]).starts_with("Not tested"));
+        assert_eq!(
+            verdict(&[token, length]),
+            "In part: something is left beyond token, and nothing is shown beyond length."
+        );
+        assert!(verdict(&[part("token", Some(true)), part("genre", None)]).starts_with("Yes"));
+        assert!(verdict(&[part("token", Some(false))]).starts_with("Not shown"));
     }
 }

@@ -26,8 +26,9 @@ fn words(mi: &Measurement) -> String {
             .map(|note| sentence(note)),
     );
     parts.push(
-        "All of it is about where tokens went: what follows from taking an expert away is another experiment \
-         (capture or generate with --intervene)."
+        "All of it is about where tokens went: whether the routers learned it or their input alone brings it is told by \
+         the same capture with --untrained-routers, and what follows from taking an expert away is another experiment \
+         (--intervene)."
             .to_owned(),
     );
     parts.join(" ")

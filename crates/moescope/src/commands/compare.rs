@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
-use moescope_analytics::{MeasureRequest, TraceSet, difference_of_traces, find, find_comparison};
-use moescope_core::{Measurement, Progress};
-use moescope_pipeline::{Finding, OriginDifference, TraceComparison, compare_traces};
+use moescope_analytics::TraceSet;
+use moescope_core::Measurement;
+use moescope_pipeline::{
+    ComparedMetric, Finding, OriginDifference, TraceComparison, compare_traces, place_of_reference,
+};
 use moescope_trace::{Manifest, RoutingTrace};
 use serde::Serialize;
 
@@ -16,7 +18,7 @@ use crate::{
     exit::Outcome,
     output::wrapped,
     table_args::{TableArgs, TableFormat},
-    trace_args::{self, NamedTrace},
+    trace_args,
 };
 
 /// Compare traces of the same texts: checkpoints, models, types of weights, prompts, interventions
@@ -75,8 +77,8 @@ pub(crate) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outco
     }
     let chosen = metrics
         .iter()
-        .map(|name| Chosen::find(name))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .map(|name| ComparedMetric::find(name))
+        .collect::<Result<Vec<_>, _>>()?;
     let reference = place_of_reference(&named, args.reference.as_deref())?;
     let traces = named
         .iter()
@@ -101,49 +103,8 @@ pub(crate) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outco
     Ok(Outcome::Success)
 }
 
-/// A metric that can compare traces.
-enum Chosen {
-    OfTraces(&'static dyn moescope_analytics::TraceSetMetric),
-    Difference(&'static dyn moescope_analytics::Metric),
-}
-
-impl Chosen {
-    fn find(name: &str) -> anyhow::Result<Self> {
-        match find_comparison(name) {
-            Ok(metric) => Ok(Self::OfTraces(metric)),
-            Err(_) => Ok(Self::Difference(find(name)?)),
-        }
-    }
-
-    fn compare(
-        &self,
-        traces: &TraceSet,
-        request: &MeasureRequest,
-        progress: &dyn Progress,
-    ) -> anyhow::Result<Vec<Measurement>> {
-        Ok(match self {
-            Self::OfTraces(metric) => metric.compare(traces, request, progress)?,
-            Self::Difference(metric) => difference_of_traces(traces, *metric, request, progress)?,
-        })
-    }
-}
-
 fn is_metric(name: &str) -> bool {
-    Chosen::find(name).is_ok()
-}
-
-fn place_of_reference(named: &[NamedTrace], wanted: Option<&str>) -> anyhow::Result<usize> {
-    let Some(wanted) = wanted else {
-        return Ok(named.len() - 1);
-    };
-    let is_it = |trace: &NamedTrace| trace.name == wanted || trace.path.as_os_str() == wanted;
-    named.iter().position(is_it).with_context(|| {
-        let known: Vec<&str> = named.iter().map(|trace| trace.name.as_str()).collect();
-        format!(
-            "no trace is called '{wanted}'; --reference takes one of {}",
-            known.join(", ")
-        )
-    })
+    ComparedMetric::find(name).is_ok()
 }
 
 /// Prints or writes the standard comparison.

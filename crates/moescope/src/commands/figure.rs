@@ -4,22 +4,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::MeasureRequest;
+use moescope_analytics::{MeasureRequest, TraceSet};
 use moescope_figures::{FigureOptions, catalogue};
-use moescope_pipeline::{FigureJob, FigureSpec, kind, usual_metric};
+use moescope_pipeline::{
+    FigureJob, FigureSpec, NamedTrace, TraceSource, kind, place_of_reference, usual_metric,
+};
 
 use super::measure::RequestArgs;
-use crate::{console::Console, exit::Outcome, output};
+use crate::{console::Console, exit::Outcome, output, trace_args};
 
-/// Draw figures of a trace as SVG, PDF or PNG
+/// Draw figures of traces as SVG, PDF or PNG
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   moescope figure --list
   moescope figure my-trace layer_expert_heatmap --group math --group-b law --out math-law.pdf
   moescope figure my-trace fingerprint_map --variant t-SNE --hulls --out map.svg --spec-out map.toml
+  moescope figure step-1000 step-10000 final saturation_curves --out saturation.pdf
   moescope figure map.toml
 
+With several traces the figure compares them with the last one (or that of --reference).
 Captions with all protocol facts are written beside the figure, with the endings .txt and .tex (for LaTeX).
 A file of figures (TOML) has a [[figure]] for each, with kind, out, and what the options of this verb say:
 
@@ -30,19 +34,23 @@ A file of figures (TOML) has a [[figure]] for each, with kind, out, and what the
   measure = { by = \"genre\", resamples = 2000 }
   look = { width_mm = 85.0 }
 
+`traces = [\"a\", \"b\"]` in place of `trace` compares several.
 Its paths are relative to it, and it writes below its folder, or below that of --out.")]
 pub(crate) struct FigureArgs {
     /// A trace's folder, or a file of figures
     #[arg(value_name = "TRACE|SPEC.toml", required_unless_present = "list")]
     source: Option<PathBuf>,
-    /// The figure's kind; see --list
-    #[arg(value_name = "KIND")]
-    kind: Option<String>,
+    /// Further traces, and the figure's kind (see --list)
+    #[arg(value_name = "TRACE|KIND")]
+    rest: Vec<String>,
+    /// The trace that the others are compared with, by its folder's name [default: the last one]
+    #[arg(long, value_name = "NAME", requires = "rest")]
+    reference: Option<String>,
     /// Where to write it; the ending chooses the format (for a file of figures: the folder)
     #[arg(long, value_name = "FILE.svg|pdf|png")]
     out: Option<PathBuf>,
     /// Write a file that makes this figure again
-    #[arg(long, value_name = "FILE.toml", requires = "kind")]
+    #[arg(long, value_name = "FILE.toml", requires = "rest")]
     spec_out: Option<PathBuf>,
     /// List the kinds and their options
     #[arg(long)]
@@ -166,24 +174,35 @@ pub(crate) fn run(args: &FigureArgs, console: &Console) -> anyhow::Result<Outcom
     let Some(source) = &args.source else {
         bail!("a figure needs a trace or a file of figures; see moescope figure --help");
     };
-    match &args.kind {
-        Some(kind) => draw_one(args, source, kind, console)?,
-        None if source
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("toml")) =>
-        {
-            draw_file(args, source, console)?;
-        }
-        None => bail!(
+    let is_file = source
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+    if is_file && args.rest.is_empty() {
+        draw_file(args, source, console)?;
+        return Ok(Outcome::Success);
+    }
+    let (traces, kinds) = trace_args::split(&source.to_string_lossy(), &args.rest)?;
+    match kinds.as_slice() {
+        [kind] => draw_one(args, &traces, kind, console)?,
+        [] => bail!(
             "a figure of a trace needs a KIND; see moescope figure --list (a file of figures ends in .toml): {}",
             source.display()
+        ),
+        several => bail!(
+            "one figure has one KIND, and these are neither traces nor one kind: {}",
+            several.join(", ")
         ),
     }
     Ok(Outcome::Success)
 }
 
 /// Draws the figure that the options describe.
-fn draw_one(args: &FigureArgs, trace: &Path, name: &str, console: &Console) -> anyhow::Result<()> {
+fn draw_one(
+    args: &FigureArgs,
+    traces: &[NamedTrace],
+    name: &str,
+    console: &Console,
+) -> anyhow::Result<()> {
     let Some(out) = &args.out else {
         bail!("a figure needs --out FILE with the ending .svg, .pdf or .png");
     };
@@ -194,12 +213,27 @@ fn draw_one(args: &FigureArgs, trace: &Path, name: &str, console: &Console) -> a
         request: args.request.request()?,
         options: args.look.options()?,
     };
-    let data = args.request.open(trace)?;
-    job.write(&data, out, console)?;
+    let mut source = TraceSource::default();
+    if let [trace] = traces {
+        if args.reference.is_some() {
+            bail!("--reference is for figures of several traces");
+        }
+        job.write(&args.request.open(&trace.path)?, out, console)?;
+        source.trace = Some(trace.path.clone());
+    } else {
+        let reference = place_of_reference(traces, args.reference.as_deref())?;
+        let opened = traces
+            .iter()
+            .map(|trace| Ok((trace.name.clone(), args.request.open(&trace.path)?)))
+            .collect::<anyhow::Result<_>>()?;
+        job.write_comparison(&TraceSet::new(opened, reference)?, out, console)?;
+        source.traces = traces.iter().map(|trace| trace.path.clone()).collect();
+        source.reference.clone_from(&args.reference);
+    }
     console.finish();
     console.note(&format!("wrote {}", out.display()));
     if let Some(file) = &args.spec_out {
-        let spec = FigureSpec::of_job(&job, trace, out, file)?;
+        let spec = FigureSpec::of_job(&job, &source, out, file)?;
         std::fs::write(file, spec.to_toml()?)
             .with_context(|| format!("cannot write the specification: {}", file.display()))?;
         console.note(&format!("wrote {}", file.display()));

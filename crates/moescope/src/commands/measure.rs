@@ -8,15 +8,10 @@ use moescope_analytics::{
     BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
 };
 use moescope_core::{Axis, AxisKind, Scope, Weighting};
-use moescope_pipeline::{ModelFolder, StoredWeights};
+use moescope_pipeline::{ModelFolder, NamedTrace, StoredWeights};
 use moescope_trace::RoutingTrace;
 
-use crate::{
-    console::Console,
-    exit::Outcome,
-    table_args::TableArgs,
-    trace_args::{self, NamedTrace},
-};
+use crate::{console::Console, exit::Outcome, table_args::TableArgs, trace_args};
 
 /// Measure metrics on traces, with intervals and null models
 #[derive(Args, Debug)]

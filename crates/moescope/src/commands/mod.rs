@@ -43,7 +43,8 @@ pub(crate) enum Command {
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
     Findings(findings::FindingsArgs),
-    Figure(figure::FigureArgs),
+    // Its options are many.
+    Figure(Box<figure::FigureArgs>),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),

@@ -225,7 +225,7 @@ impl Test {
             resampled,
             permutations: family.permutations(),
             notes: family.note().into_iter().collect(),
-            power: power_above_null(&family.deviations(), "of the variance"),
+            power: power_above_null(&family.deviations(), "of the variance", |x| x),
             null: family.finish(),
         })
     }

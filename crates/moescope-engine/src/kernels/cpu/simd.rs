@@ -37,12 +37,9 @@ pub(super) unsafe trait Simd {
     unsafe fn load_i8(p: *const u8) -> Self::V;
     /// The lower and the upper halves of sixteen bytes, 8 taken off, times a scale: products that f32 holds exactly.
     unsafe fn scaled_i4(p: *const u8, scale: Self::V) -> [Self::V; 2];
-    /// Asks for the line of the cache at an address, which need not be readable.
+    /// Asks for the line at an address, which need not be readable, to be brought into the second-level cache.
     #[inline(always)]
     unsafe fn fetch(_: *const u8) {}
-    /// The same for the second-level cache, for what is needed later.
-    #[inline(always)]
-    unsafe fn fetch_far(_: *const u8) {}
     /// A half-precision number, little-endian, sixteen times.
     unsafe fn splat_f16(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);

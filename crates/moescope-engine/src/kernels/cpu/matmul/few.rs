@@ -9,6 +9,9 @@ use super::{
 /// Most rows that are multiplied so.
 pub(super) const FEW: usize = 3;
 
+/// Rows of weights that are asked for ahead of their use.
+const AHEAD: usize = 4;
+
 /// A product of at most [`FEW`] rows, which lie as they are.
 pub(super) struct FewRows<'a>(pub(super) Product<'a>);
 
@@ -39,6 +42,8 @@ impl SourceTask for FewRows<'_> {
         // SAFETY (all): the machine has `S`.
         match self.0.x.rows {
             1 if is_wide => unsafe { self.product::<S, W, 1, 8>(weights) },
+            // Unpacking needs the registers, and one row of weights after the other is how memory is read ahead best.
+            1 if W::UNPACKS => unsafe { self.product::<S, W, 1, 1>(weights) },
             1 => unsafe { self.product::<S, W, 1, 4>(weights) },
             2 if is_wide => unsafe { self.product::<S, W, 2, 4>(weights) },
             2 => unsafe { self.product::<S, W, 2, 2>(weights) },
@@ -98,7 +103,7 @@ impl FewRows<'_> {
                 for (c, row) in rows.iter_mut().enumerate() {
                     if W::FETCHES {
                         // The rows that come next; at the end of the matrix, beyond it.
-                        S::fetch(row.wrapping_add(NR * weights.row_bytes()));
+                        S::fetch(row.wrapping_add(AHEAD.max(NR) * weights.row_bytes()));
                     }
                     let [first, second] = W::pair::<S>(*row);
                     *row = row.add(W::PAIR);

@@ -191,7 +191,7 @@ impl ManyRows<'_> {
                 .wrapping_add(at / BLOCK * W::PAIR);
             for line in (0..bytes).step_by(LINE) {
                 // SAFETY: an address to fetch need not exist.
-                unsafe { S::fetch_far(start.wrapping_add(line)) };
+                unsafe { S::fetch(start.wrapping_add(line)) };
             }
         }
     }

@@ -14,6 +14,8 @@ pub(super) trait Source: Copy {
     const PAIR: usize;
     /// Whether a few rows of inputs are multiplied faster where the rows of weights that come next are asked for.
     const FETCHES: bool;
+    /// Whether widening takes several registers.
+    const UNPACKS: bool;
 
     /// Where a row begins; it need not exist.
     fn row(self, row: usize) -> *const u8;
@@ -69,6 +71,7 @@ struct F32Rows(*const f32, usize);
 impl Source for F32Rows {
     const PAIR: usize = 32 * size_of::<f32>();
     const FETCHES: bool = false;
+    const UNPACKS: bool = false;
 
     #[inline(always)]
     fn row(self, row: usize) -> *const u8 {
@@ -120,7 +123,8 @@ struct Bf16Rows(*const bf16, usize);
 
 impl Source for Bf16Rows {
     const PAIR: usize = 32 * size_of::<bf16>();
-    const FETCHES: bool = false;
+    const FETCHES: bool = true;
+    const UNPACKS: bool = false;
 
     #[inline(always)]
     fn row(self, row: usize) -> *const u8 {
@@ -161,6 +165,7 @@ struct Q8Rows(*const u8, usize);
 impl Source for Q8Rows {
     const PAIR: usize = BlockType::Q8.bytes();
     const FETCHES: bool = true;
+    const UNPACKS: bool = true;
 
     #[inline(always)]
     fn row(self, row: usize) -> *const u8 {
@@ -198,6 +203,7 @@ struct Q4Rows(*const u8, usize);
 impl Source for Q4Rows {
     const PAIR: usize = BlockType::Q4.bytes();
     const FETCHES: bool = true;
+    const UNPACKS: bool = true;
 
     #[inline(always)]
     fn row(self, row: usize) -> *const u8 {

@@ -1,0 +1,93 @@
+//! The traces of a specification's figures.
+
+use std::path::{Path, PathBuf};
+
+use moescope_analytics::{TraceData, TraceSet};
+use moescope_core::{Measurement, Progress};
+
+use super::super::{FigureJob, usual_metric};
+use crate::{
+    compare_traces::ComparedMetric,
+    error::PipelineError,
+    trace_names::{name_traces, place_of_reference},
+};
+
+/// Where a figure's numbers come from: one trace, or several that are compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TraceSource {
+    /// One trace.
+    pub trace: Option<PathBuf>,
+    /// Several traces.
+    pub traces: Vec<PathBuf>,
+    /// The one of several that the others are compared with, by its folder's name; the last one where none is named.
+    pub reference: Option<String>,
+}
+
+impl TraceSource {
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks what can be checked without opening a trace.
+    pub(super) fn check(&self, kind: &str, metric: Option<&str>) -> Result<(), PipelineError> {
+        let metric = metric.unwrap_or(usual_metric(kind));
+        let refuse = |reason: &str| {
+            Err(PipelineError::Settings(format!(
+                "the figure '{kind}' {reason}"
+            )))
+        };
+        match (&self.trace, self.traces.as_slice()) {
+            (None, []) => refuse(
+                "has no trace; give it one, or give `trace` at the top of the file (`traces` compares several)",
+            ),
+            (Some(_), [_, ..]) => refuse("has both `trace` and `traces`; give one of them"),
+            (Some(_), []) if self.reference.is_some() => {
+                refuse("has a `reference` and one trace; `traces` compares several")
+            }
+            (Some(_), []) => {
+                moescope_analytics::find(metric)?;
+                Ok(())
+            }
+            (None, traces) => {
+                ComparedMetric::find(metric)?;
+                place_of_reference(&name_traces(traces)?, self.reference.as_deref())?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens the traces, whose paths are relative to `folder`.
+    pub(super) fn open(&self, folder: &Path) -> Result<OpenSource, PipelineError> {
+        if let Some(trace) = &self.trace {
+            let data = TraceData::open(&folder.join(trace))?;
+            return Ok(OpenSource::One(Box::new(data)));
+        }
+        let named = name_traces(&self.traces)?;
+        let reference = place_of_reference(&named, self.reference.as_deref())?;
+        let opened = named
+            .into_iter()
+            .map(|trace| Ok((trace.name, TraceData::open(&folder.join(trace.path))?)))
+            .collect::<Result<Vec<_>, PipelineError>>()?;
+        Ok(OpenSource::Several(TraceSet::new(opened, reference)?))
+    }
+}
+
+/// Traces that are open.
+pub(super) enum OpenSource {
+    One(Box<TraceData>),
+    Several(TraceSet),
+}
+
+impl OpenSource {
+    pub(super) fn draw(
+        &self,
+        job: &FigureJob,
+        progress: &dyn Progress,
+    ) -> Result<(String, Measurement), PipelineError> {
+        match self {
+            Self::One(data) => job.draw(data, progress),
+            Self::Several(traces) => job.draw_comparison(traces, progress),
+        }
+    }
+}
