@@ -21,6 +21,7 @@
 //! # Ok::<(), moescope_pipeline::PipelineError>(())
 //! ```
 
+mod ablate;
 pub mod bench;
 mod cache_folder;
 mod capture;
@@ -33,15 +34,19 @@ pub mod demo;
 mod error;
 mod figure;
 mod findings;
+mod fixed_texts;
 mod generate;
 mod import;
 mod inspect;
 mod model;
 pub mod names;
 mod prompt;
+pub mod session;
 pub mod sizes;
 mod stored_weights;
+mod text_effect;
 
+pub use ablate::{AblateConfig, AblatedSet, Ablation, AblationAction, ExpertSet, ablate};
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
@@ -66,3 +71,4 @@ pub use model::{
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
 pub use stored_weights::StoredWeights;
+pub use text_effect::{LayerEffect, TextEffect, TokenEffect, text_effect};
