@@ -61,3 +61,6 @@ pub use kinds::{
 };
 pub use options::{CellOrder, ColorScale, FigureOptions, Format, Panels};
 pub use render::{draw, render};
+pub use scale::ValueScale;
+pub use significance::Significance;
+pub use ticks::{Tick, short as short_number};

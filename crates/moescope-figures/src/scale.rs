@@ -9,7 +9,7 @@ use crate::{
 
 /// How one figure's values become colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ValueScale {
+pub struct ValueScale {
     /// Value of the palette's first colour.
     low: f64,
     /// Value of the palette's last colour.
@@ -33,7 +33,8 @@ enum Mapping {
 impl ValueScale {
     /// The scale that suits some values; `center` is what a diverging scale is symmetric about, and `is_centred`
     /// says whether [`ColorScale::Auto`] should diverge.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         values: &[f64],
         options: &FigureOptions,
         center: f64,
@@ -108,7 +109,8 @@ impl ValueScale {
     ///
     /// The largest ratio above the centre sets its reach, at least a factor of two: ratios near zero, which are common
     /// where pairs never meet, would otherwise take all the colours. See [`Self::faded`].
-    pub(crate) fn of_ratios(values: &[f64], options: &FigureOptions, center: f64) -> Self {
+    #[must_use]
+    pub fn of_ratios(values: &[f64], options: &FigureOptions, center: f64) -> Self {
         if options.scale != ColorScale::Auto || center <= 0.0 {
             return Self::new(values, options, center, false);
         }
@@ -161,7 +163,8 @@ impl ValueScale {
     }
 
     /// The colour of a value.
-    pub(crate) fn color(&self, value: f64) -> Rgb {
+    #[must_use]
+    pub fn color(&self, value: f64) -> Rgb {
         if !value.is_finite() {
             return UNDEFINED;
         }
@@ -179,13 +182,15 @@ impl ValueScale {
     }
 
     /// Where a value lies on the colour bar, 0 to 1, if it lies on it.
-    pub(crate) fn place_on_bar(&self, value: f64) -> Option<f64> {
+    #[must_use]
+    pub fn place_on_bar(&self, value: f64) -> Option<f64> {
         let place = self.place(value, self.shown.0, self.shown.1);
         (place.is_finite() && (-1e-6..=1.000_001).contains(&place)).then(|| place.clamp(0.0, 1.0))
     }
 
     /// The colour at a place of the colour bar.
-    pub(crate) fn color_on_bar(&self, place: f64) -> Rgb {
+    #[must_use]
+    pub fn color_on_bar(&self, place: f64) -> Rgb {
         let (low, high) = self.shown;
         let value = match self.mapping {
             Mapping::Logarithmic => {
@@ -198,7 +203,8 @@ impl ValueScale {
     }
 
     /// Ticks for the colour bar.
-    pub(crate) fn ticks(&self, wanted: usize) -> Vec<Tick> {
+    #[must_use]
+    pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
         let (low, high) = self.shown;
         match self.mapping {
             Mapping::Logarithmic | Mapping::Ratio => ticks::logarithmic(low, high, wanted),
@@ -207,7 +213,8 @@ impl ValueScale {
     }
 
     /// Whether some values are zero or less although the scale is logarithmic.
-    pub(crate) fn has_below(&self) -> bool {
+    #[must_use]
+    pub fn has_below(&self) -> bool {
         self.has_below
     }
 

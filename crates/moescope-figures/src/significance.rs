@@ -6,7 +6,7 @@ use crate::ticks;
 
 /// The level at which a corrected p counts, and how it is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Significance {
+pub struct Significance {
     /// One less the level of the intervals, or 0.05.
     alpha: f64,
     is_corrected: bool,
@@ -14,7 +14,8 @@ pub(crate) struct Significance {
 
 impl Significance {
     /// The level for a measurement; `None` where it has no null.
-    pub(crate) fn of(measurement: &Measurement) -> Option<Self> {
+    #[must_use]
+    pub fn of(measurement: &Measurement) -> Option<Self> {
         let nulls = measurement.nulls.as_ref()?;
         let level = measurement.protocol.level.filter(|l| *l > 0.0 && *l < 1.0);
         Some(Self {
@@ -28,7 +29,8 @@ impl Significance {
     }
 
     /// Whether a value's corrected p (or p, where none was corrected) is at most the level.
-    pub(crate) fn holds(self, null: Option<NullComparison>) -> bool {
+    #[must_use]
+    pub fn holds(self, null: Option<NullComparison>) -> bool {
         let p = null.and_then(|null| {
             if self.is_corrected {
                 null.p_corrected
@@ -40,7 +42,8 @@ impl Significance {
     }
 
     /// `q ≤ 0.05`, or `p ≤ 0.05 (not corrected)`.
-    pub(crate) fn words(self) -> String {
+    #[must_use]
+    pub fn words(self) -> String {
         let alpha = ticks::short(self.alpha);
         if self.is_corrected {
             format!("q ≤ {alpha}")

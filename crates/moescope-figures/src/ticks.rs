@@ -2,11 +2,11 @@
 
 /// A place on an axis with its label.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tick {
+pub struct Tick {
     /// The value.
-    pub(crate) value: f64,
+    pub value: f64,
     /// The value as written; empty for a tick without a label.
-    pub(crate) label: String,
+    pub label: String,
 }
 
 /// Round values within `low..=high`, about `wanted` of them: multiples of 1, 2 or 5 times a power of ten.
@@ -110,7 +110,8 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
 }
 
 /// A number in at most three significant digits, with powers of ten where plain digits would be long.
-pub(crate) fn short(value: f64) -> String {
+#[must_use]
+pub fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }

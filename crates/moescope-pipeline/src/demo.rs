@@ -1,5 +1,7 @@
 //! The whole line on the embedded model and prompt sets: capture, validate, measure, draw, say what was found.
 
+mod kept_trace;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,8 +13,10 @@ use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, WeightType};
 use moescope_figures::{FigureOptions, Format};
 use moescope_trace::validate;
 
+pub use kept_trace::kept_trace;
+
 use crate::{
-    capture::{CaptureConfig, CapturePlan},
+    capture::{CaptureConfig, CaptureOutcome, CapturePlan},
     data::DataConfig,
     error::PipelineError,
     figure::{FigureJob, write_figure},
@@ -72,27 +76,9 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<DemoOutcome, PipelineError> {
     let prompts = write_prompts(out)?;
-    let files = ModelFiles::open(ModelFolder::find(DEMO, None)?)?;
     let device = ComputeDevice::open(choice)?;
     let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
-    let config = CaptureConfig {
-        data: DataConfig {
-            files: prompts,
-            ..DataConfig::default()
-        },
-        out: out.join("trace"),
-        ..CaptureConfig::default()
-    };
-    let plan = CapturePlan::new(config, &files, device.kind, progress)?;
-    // A model of 21 MB is never too slow for its memory, but the memory may be taken.
-    check_memory(
-        &files.checkpoint,
-        &device,
-        WeightType::Stored,
-        &plan.pass_size(),
-    )?;
-    let loaded = files.load(device, LoadOptions::default(), progress)?;
-    let captured = plan.run(&loaded, progress)?;
+    let captured = capture(prompts, out.join("trace"), device, progress)?;
 
     let report = validate(&captured.path, progress)?;
     if !report.is_valid() {
@@ -111,17 +97,43 @@ pub fn run(
         .map_err(|source| PipelineError::io("write the table", &measurements, source))?;
     let figures = draw(&data, &request, &found, &out.join("figures"), progress)?;
 
-    let spec = &captured.manifest.model;
-    let samples = plan.samples().len() as u64;
-    let tokens = plan.num_tokens();
+    let counts = &captured.manifest.counts;
     Ok(DemoOutcome {
         trace: captured.path,
         figures,
         measurements,
         findings: found.findings,
-        counts: [samples, tokens, tokens * spec.moe_layers.len() as u64],
+        counts: [counts.samples, counts.tokens, counts.decisions],
         device: told,
     })
+}
+
+/// Runs the prompt sets through the embedded model.
+fn capture(
+    prompts: Vec<PathBuf>,
+    out: PathBuf,
+    device: ComputeDevice,
+    progress: &dyn Progress,
+) -> Result<CaptureOutcome, PipelineError> {
+    let files = ModelFiles::open(ModelFolder::find(DEMO, None)?)?;
+    let config = CaptureConfig {
+        data: DataConfig {
+            files: prompts,
+            ..DataConfig::default()
+        },
+        out,
+        ..CaptureConfig::default()
+    };
+    let plan = CapturePlan::new(config, &files, device.kind, progress)?;
+    // A model of 21 MB is never too slow for its memory, but the memory may be taken.
+    check_memory(
+        &files.checkpoint,
+        &device,
+        WeightType::Stored,
+        &plan.pass_size(),
+    )?;
+    let loaded = files.load(device, LoadOptions::default(), progress)?;
+    plan.run(&loaded, progress)
 }
 
 /// Puts the prompt sets where the user can read and change them.

@@ -56,7 +56,7 @@ pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant,
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{
-    FigureJob, FigureSpec, SpecFigure, caption_of, kind, latex_caption_of, usual_metric,
+    FigureJob, FigureSpec, SpecFigure, caption_of, export_figure, kind, latex_caption_of, usual_metric,
 };
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
@@ -66,7 +66,7 @@ pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
     MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightBytes,
     WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
-    memory_need, memory_reports,
+    memory_need, memory_reports, resident_memory,
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};

@@ -11,10 +11,12 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 const AFTER_HELP: &str = "\
+Without a command the desktop app opens.
+
 Try it with the embedded model:
   moescope generate demo --prompt \"The enzyme\" --max-tokens 20
   moescope capture demo --data texts.jsonl --out my-trace

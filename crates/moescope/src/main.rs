@@ -1,6 +1,6 @@
 //! See, measure and change how mixture-of-experts language models route tokens.
 //!
-//! This is the command line: it parses, calls a job, and shows what came out.
+//! This is the command line: it parses, calls a job, and shows what came out; without a command it opens the app.
 //! Results go to standard output, progress and warnings to standard error.
 
 mod cells;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let console = Console::new(&cli.global);
     interrupt::install();
     let result = devices::set_threads(cli.global.threads)
-        .and_then(|()| cli.command.run(&cli.global, &console));
+        .and_then(|()| cli.command.unwrap_or_default().run(&cli.global, &console));
     console.finish();
     exit::report(result, &console)
 }

@@ -20,7 +20,7 @@ const LEVELS: [(&str, u8); 10] = [
 ];
 
 /// Libraries that only some crates may name.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("burn-core", &["moescope-engine", "moescope-train"]),
     ("burn-cubecl", &["moescope-engine", "moescope-train"]),
     ("burn-flex", &["moescope-engine", "moescope-train"]),
@@ -41,6 +41,10 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("anyhow", &["moescope"]),
     ("ctrlc", &["moescope"]),
     ("eframe", &["moescope-app"]),
+    ("egui", &["moescope-app"]),
+    ("egui_plot", &["moescope-app"]),
+    ("egui_tiles", &["moescope-app"]),
+    ("rfd", &["moescope-app"]),
 ];
 
 /// A crate of this workspace and the crates that it needs to be built, development dependencies left out.

@@ -3,7 +3,7 @@
 mod caption;
 mod spec;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use moescope_analytics::{MeasureRequest, TraceData, find as find_metric};
 use moescope_core::{AxisKind, Measurement, Progress};
@@ -135,6 +135,32 @@ fn draw_first(
         || PipelineError::Settings("the metric gave nothing that this figure can draw".to_owned()),
         PipelineError::from,
     ))
+}
+
+/// Draws one of a metric's measurements and writes it in the format that each file's name asks for, with captions beside
+/// them; the files that were written.
+///
+/// # Errors
+/// When the kind is unknown or cannot draw the measurement, an option is out of range, or a file cannot be written.
+pub fn export_figure(
+    kind_name: &str,
+    measurements: &[Measurement],
+    index: usize,
+    options: &FigureOptions,
+    outs: &[PathBuf],
+) -> Result<Vec<PathBuf>, PipelineError> {
+    let kind = kind(kind_name)?;
+    let Some(measurement) = measurements.get(index) else {
+        return Err(PipelineError::Settings(format!(
+            "there is no measurement {index} to draw; there are {}",
+            measurements.len()
+        )));
+    };
+    let svg = kind.draw_svg_of(measurements, index, options)?;
+    for out in outs {
+        write_figure(&svg, Format::from_path(out)?, out, measurement, options)?;
+    }
+    Ok(outs.to_vec())
 }
 
 /// Writes one format of a drawn figure, with its captions beside it.

@@ -15,7 +15,7 @@ pub use loaded::{LoadedModel, ModelFiles};
 pub use memory::{
     DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightBytes,
     WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
-    memory_need, memory_reports,
+    memory_need, memory_reports, resident_memory,
 };
 
 use crate::{error::PipelineError, names};

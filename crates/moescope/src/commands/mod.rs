@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod ablate;
+mod app;
 mod bench;
 mod capture;
 mod compare;
@@ -28,6 +29,7 @@ use crate::{cli::GlobalArgs, console::Console, exit::Outcome};
 /// What to do. A new verb is one file and one line in each of the three lists of this file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    App(app::AppArgs),
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),
     Capture(capture::CaptureArgs),
@@ -50,10 +52,18 @@ pub(crate) enum Command {
     Man(man::ManArgs),
 }
 
+/// Without a verb the window opens.
+impl Default for Command {
+    fn default() -> Self {
+        Self::App(app::AppArgs::default())
+    }
+}
+
 impl Command {
     /// Runs the verb.
     pub(crate) fn run(self, global: &GlobalArgs, console: &Console) -> anyhow::Result<Outcome> {
         match self {
+            Self::App(args) => app::run(&args),
             Self::Inspect(args) => inspect::run(&args, global, console),
             Self::Generate(args) => generate::run(&args, global, console),
             Self::Capture(args) => capture::run(&args, global, console),

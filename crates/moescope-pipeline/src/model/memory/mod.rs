@@ -8,8 +8,10 @@ mod model_sizes;
 mod need;
 mod pair;
 mod report;
+mod resident;
 
 pub use available::available_memory;
+pub use resident::resident_memory;
 pub use capacity::DeviceCapacity;
 pub use check::{Fit, check_memory, fit};
 pub use left_as_stored::left_as_stored;

@@ -1,0 +1,218 @@
+//! What can be done from the menu, the palette and the keyboard: one list for all three.
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+
+use crate::{command::{Command, ZoomStep}, state::State, traces::folder_name, views::VIEWS};
+
+/// Something that can be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Action {
+    /// What it says.
+    pub(crate) title: String,
+    /// More words that find it.
+    pub(crate) hint: String,
+    /// The keys that do it.
+    pub(crate) shortcut: Option<KeyboardShortcut>,
+    /// What it does.
+    pub(crate) command: Command,
+}
+
+const CTRL: Modifiers = Modifiers::COMMAND;
+const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+
+/// Keys that bring the views to the front, in the order of the views.
+const VIEW_KEYS: [Key; 9] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+    Key::Num7,
+    Key::Num8,
+    Key::Num9,
+];
+
+fn action(title: &str, hint: &str, keys: Option<(Modifiers, Key)>, command: Command) -> Action {
+    Action {
+        title: title.to_owned(),
+        hint: hint.to_owned(),
+        shortcut: keys.map(|(modifiers, key)| KeyboardShortcut::new(modifiers, key)),
+        command,
+    }
+}
+
+/// What concerns files.
+pub(crate) fn file_actions() -> Vec<Action> {
+    vec![
+        action(
+            "Open trace…",
+            "a folder with a manifest",
+            Some((CTRL, Key::O)),
+            Command::PickTrace,
+        ),
+        action(
+            "Open model…",
+            "choose the model of a capture",
+            Some((CTRL_SHIFT, Key::O)),
+            Command::PickModel,
+        ),
+        action(
+            "Choose texts…",
+            "files to capture",
+            None,
+            Command::PickTexts,
+        ),
+        action(
+            "Open the demo trace",
+            "the embedded model on 15 disciplines",
+            None,
+            Command::OpenDemo,
+        ),
+        action("Quit", "close the window", Some((CTRL, Key::Q)), Command::Quit),
+    ]
+}
+
+/// What concerns choices.
+pub(crate) fn edit_actions() -> Vec<Action> {
+    vec![
+        action(
+            "Undo",
+            "the last choice",
+            Some((CTRL, Key::Z)),
+            Command::Undo,
+        ),
+        action(
+            "Redo",
+            "the choice that was undone",
+            Some((CTRL_SHIFT, Key::Z)),
+            Command::Redo,
+        ),
+    ]
+}
+
+/// What concerns the window.
+pub(crate) fn window_actions(state: &State) -> Vec<Action> {
+    let other = state.theme.other();
+    vec![
+        action(
+            &format!("Use the {other} theme"),
+            "colours",
+            Some((CTRL_SHIFT, Key::T)),
+            Command::ChooseTheme(other),
+        ),
+        action(
+            "Larger",
+            "zoom in",
+            Some((CTRL, Key::Plus)),
+            Command::Zoom(ZoomStep::Larger),
+        ),
+        action(
+            "Smaller",
+            "zoom out",
+            Some((CTRL, Key::Minus)),
+            Command::Zoom(ZoomStep::Smaller),
+        ),
+        action(
+            "Normal size",
+            "zoom",
+            Some((CTRL, Key::Num0)),
+            Command::Zoom(ZoomStep::Normal),
+        ),
+        action(
+            "Arrange views as at first",
+            "reset the layout",
+            None,
+            Command::ResetLayout,
+        ),
+        action(
+            "Find a command…",
+            "the palette",
+            Some((CTRL, Key::K)),
+            Command::TogglePalette,
+        ),
+        action(
+            "Keys and mouse",
+            "help, shortcuts",
+            Some((Modifiers::NONE, Key::F1)),
+            Command::ToggleSheet,
+        ),
+    ]
+}
+
+/// Each view, brought to the front.
+pub(crate) fn view_actions() -> Vec<Action> {
+    VIEWS
+        .iter()
+        .zip(VIEW_KEYS)
+        .map(|(make, key)| {
+            let about = make().about();
+            action(
+                about.title,
+                about.summary,
+                Some((Modifiers::ALT, key)),
+                Command::OpenView(about.name),
+            )
+        })
+        .collect()
+}
+
+/// What was opened lately.
+pub(crate) fn recent_actions(state: &State) -> Vec<Action> {
+    state
+        .recent
+        .traces
+        .iter()
+        .map(|path| {
+            action(
+                &format!("Open {}", folder_name(path)),
+                &path.display().to_string(),
+                None,
+                Command::OpenTrace(path.clone()),
+            )
+        })
+        .collect()
+}
+
+/// Figures of views.
+pub(crate) fn export_actions() -> Vec<Action> {
+    VIEWS
+        .iter()
+        .map(|make| {
+            let about = make().about();
+            action(
+                &format!("Export a figure of {}…", about.title),
+                "SVG, PDF, PNG",
+                None,
+                Command::OpenExport(about.name),
+            )
+        })
+        .collect()
+}
+
+/// Everything, in the order of the palette.
+pub(crate) fn all(state: &State) -> Vec<Action> {
+    let mut all = view_actions();
+    all.extend(file_actions());
+    all.extend(edit_actions());
+    all.extend(window_actions(state));
+    all.extend(export_actions());
+    all.extend(recent_actions(state));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_keys_do_two_things_and_every_view_has_keys() {
+        let all = all(&State::default());
+        let mut keys: Vec<KeyboardShortcut> = all.iter().filter_map(|a| a.shortcut).collect();
+        let count = keys.len();
+        keys.sort_by_key(|k| format!("{k:?}"));
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+        assert_eq!(view_actions().len(), VIEWS.len());
+    }
+}

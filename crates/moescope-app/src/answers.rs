@@ -1,0 +1,290 @@
+//! What analytics said to the questions that views asked.
+
+use std::{path::PathBuf, sync::Arc};
+
+use moescope_analytics::{
+    ExpertConfig, ExpertProfile, MeasureRequest, TraceData, TraceSet, difference_of_traces,
+    expert_profile, find, find_comparison,
+};
+use moescope_core::{Measurement, Progress};
+use moescope_trace::RoutingTrace;
+
+use crate::{
+    choices::Cell,
+    job::{Job, JobProgress},
+    results::Results,
+    traces::{TraceId, Traces},
+};
+
+/// Entries of each list of an expert.
+pub(crate) const EXPERT_TOP: usize = 12;
+/// Occurrences of an expert that are shown in their text.
+pub(crate) const EXPERT_CONTEXTS: usize = 12;
+/// Tokens before and after each.
+pub(crate) const EXPERT_WINDOW: usize = 12;
+
+/// Something that a view wants to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// A metric on a trace.
+    Measure(MeasureQuestion),
+    /// All of one expert.
+    Expert(ExpertQuestion),
+    /// A metric on two traces, or what it differs by.
+    Compare(CompareQuestion),
+    /// A document's text.
+    Document(DocumentQuestion),
+}
+
+/// A metric on a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasureQuestion {
+    /// The trace.
+    pub trace: TraceId,
+    /// The metric's name.
+    pub metric: String,
+    /// What to count, and how carefully.
+    pub request: MeasureRequest,
+}
+
+/// All of one expert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpertQuestion {
+    /// The trace.
+    pub trace: TraceId,
+    /// The expert.
+    pub cell: Cell,
+    /// What to count, and how carefully.
+    pub request: MeasureRequest,
+}
+
+/// A comparison of two traces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompareQuestion {
+    /// The trace that is compared.
+    pub first: PathBuf,
+    /// The trace that it is compared with.
+    pub second: PathBuf,
+    /// The metric's name.
+    pub metric: String,
+    /// What to count, and how carefully.
+    pub request: MeasureRequest,
+}
+
+/// A document's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentQuestion {
+    /// The trace's folder.
+    pub trace: PathBuf,
+    /// The document's id.
+    pub id: String,
+}
+
+/// A document as it can be read.
+#[derive(Debug)]
+pub(crate) struct ReadDocument {
+    /// How long it is and what it is labelled with.
+    pub(crate) about: String,
+    /// Its text, as far as the trace keeps it.
+    pub(crate) text: String,
+}
+
+/// What a metric gave.
+pub(crate) type Measured = Arc<Vec<Measurement>>;
+
+/// Everything that was asked, with its answers.
+#[derive(Debug, Default)]
+pub struct Answers {
+    measured: Results<MeasureQuestion, Measured>,
+    experts: Results<ExpertQuestion, Arc<ExpertProfile>>,
+    compared: Results<CompareQuestion, Measured>,
+    documents: Results<DocumentQuestion, Arc<ReadDocument>>,
+}
+
+impl Answers {
+    /// The answer of a metric, if it was asked for.
+    pub(crate) fn measured(&self, question: &MeasureQuestion) -> Option<&Job<Measured>> {
+        self.measured.get(question)
+    }
+
+    /// What is known of an expert, if it was asked for.
+    pub(crate) fn expert(&self, question: &ExpertQuestion) -> Option<&Job<Arc<ExpertProfile>>> {
+        self.experts.get(question)
+    }
+
+    /// The answer of a comparison, if it was asked for.
+    pub(crate) fn compared(&self, question: &CompareQuestion) -> Option<&Job<Measured>> {
+        self.compared.get(question)
+    }
+
+    /// A document's text, if it was asked for.
+    pub(crate) fn document(&self, question: &DocumentQuestion) -> Option<&Job<Arc<ReadDocument>>> {
+        self.documents.get(question)
+    }
+
+    /// Notes a question.
+    pub(crate) fn ask(&mut self, question: Question) {
+        match question {
+            Question::Measure(question) => self.measured.ask(question),
+            Question::Expert(question) => self.experts.ask(question),
+            Question::Compare(question) => self.compared.ask(question),
+            Question::Document(question) => self.documents.ask(question),
+        }
+    }
+
+    /// Notes a question again whose answer failed.
+    pub(crate) fn ask_again(&mut self, question: Question) {
+        match &question {
+            Question::Measure(question) => self.measured.forget_failure(question),
+            Question::Expert(question) => self.experts.forget_failure(question),
+            Question::Compare(question) => self.compared.forget_failure(question),
+            Question::Document(question) => self.documents.forget_failure(question),
+        }
+        self.ask(question);
+    }
+
+    /// Forgets everything about a trace that is closed.
+    pub(crate) fn forget_trace(&mut self, id: TraceId) {
+        self.measured.forget(|question| question.trace == id);
+        self.experts.forget(|question| question.trace == id);
+    }
+
+    /// Takes answers that have come and starts work on what waits.
+    pub(crate) fn advance(&mut self, traces: &Traces, ctx: &egui::Context) {
+        self.measured.advance(|question, job| {
+            let question = question.clone();
+            let data = data_of(traces, question.trace);
+            job.start(&format!("measuring {}", question.metric), ctx, move |p| {
+                measure(&data?, &question, p)
+            });
+        });
+        self.experts.advance(|question, job| {
+            let question = question.clone();
+            let data = data_of(traces, question.trace);
+            job.start(&format!("expert {}", question.cell), ctx, move |p| {
+                describe(&data?, &question, p)
+            });
+        });
+        self.compared.advance(|question, job| {
+            let question = question.clone();
+            job.start(&format!("comparing {}", question.metric), ctx, move |p| {
+                compare(&question, p)
+            });
+        });
+        self.documents.advance(|question, job| {
+            let question = question.clone();
+            job.start(&format!("reading {}", question.id), ctx, move |_| {
+                read_document(&question)
+            });
+        });
+    }
+
+    /// Whether nothing runs or waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.measured.is_idle()
+            && self.experts.is_idle()
+            && self.compared.is_idle()
+            && self.documents.is_idle()
+    }
+
+    /// The progress of all that runs.
+    pub(crate) fn running(&self) -> Vec<Arc<JobProgress>> {
+        let measured = self.measured.jobs().filter_map(Job::progress);
+        let experts = self.experts.jobs().filter_map(Job::progress);
+        let compared = self.compared.jobs().filter_map(Job::progress);
+        measured.chain(experts).chain(compared).cloned().collect()
+    }
+}
+
+fn data_of(traces: &Traces, id: TraceId) -> Result<Arc<TraceData>, String> {
+    traces
+        .get(id)
+        .map(|trace| Arc::clone(&trace.data))
+        .ok_or_else(|| "the trace was closed".to_owned())
+}
+
+fn measure(
+    data: &TraceData,
+    question: &MeasureQuestion,
+    progress: &Arc<JobProgress>,
+) -> Result<Measured, String> {
+    let metric = find(&question.metric).map_err(|error| error.to_string())?;
+    metric
+        .measure(data, &question.request, progress.as_ref())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
+fn describe(
+    data: &TraceData,
+    question: &ExpertQuestion,
+    progress: &Arc<JobProgress>,
+) -> Result<Arc<ExpertProfile>, String> {
+    let config = ExpertConfig {
+        layer: question.cell.layer,
+        expert: question.cell.expert,
+        top: EXPERT_TOP,
+        contexts: EXPERT_CONTEXTS,
+        window: EXPERT_WINDOW,
+    };
+    expert_profile(data, &question.request, &config, progress.as_ref())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
+/// Opens both traces anew: a set owns its traces, and opening reads the samples only.
+fn compare(question: &CompareQuestion, progress: &Arc<JobProgress>) -> Result<Measured, String> {
+    let told = |error: moescope_analytics::AnalyticsError| error.to_string();
+    let progress: &dyn Progress = progress.as_ref();
+    let [first, second] = names_of([&question.first, &question.second]);
+    let set = TraceSet::new(
+        vec![
+            (first, TraceData::open(&question.first).map_err(told)?),
+            (second, TraceData::open(&question.second).map_err(told)?),
+        ],
+        1,
+    )
+    .map_err(told)?;
+    let found = match find_comparison(&question.metric) {
+        Ok(metric) => metric.compare(&set, &question.request, progress),
+        Err(_) => find(&question.metric)
+            .and_then(|metric| difference_of_traces(&set, metric, &question.request, progress)),
+    };
+    found.map(Arc::new).map_err(told)
+}
+
+fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, String> {
+    let trace = RoutingTrace::open(&question.trace).map_err(|error| error.to_string())?;
+    let document = trace
+        .document(&question.id)
+        .map_err(|error| error.to_string())?;
+    let meta = &document.sample.meta;
+    let labels = [
+        meta.discipline
+            .as_ref()
+            .map(moescope_core::Discipline::as_str),
+        meta.genre.as_deref(),
+        meta.group.as_deref(),
+        meta.source.as_deref(),
+    ];
+    let mut about = vec![format!("{} tokens", document.sample.num_tokens)];
+    about.extend(labels.into_iter().flatten().map(str::to_owned));
+    let pieces = document.tokens.iter().map(|token| token.text.as_deref());
+    let text: Option<String> = pieces.collect();
+    Ok(Arc::new(ReadDocument {
+        about: about.join(", "),
+        text: text.unwrap_or_else(|| {
+            "The trace keeps no texts; capture it again with texts to read them here".to_owned()
+        }),
+    }))
+}
+
+/// The names of two folders, with their parents where they are alike.
+pub(crate) fn names_of(paths: [&PathBuf; 2]) -> [String; 2] {
+    let last = paths.map(|path| crate::traces::folder_name(path));
+    if last[0] == last[1] {
+        paths.map(|path| path.display().to_string())
+    } else {
+        last
+    }
+}

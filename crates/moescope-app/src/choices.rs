@@ -1,0 +1,206 @@
+//! Everything that the user chose; plain values, so that undo can step through them.
+
+use std::{fmt, path::PathBuf};
+
+use moescope_analytics::MeasureRequest;
+use moescope_core::LayerId;
+use moescope_figures::ColorScale;
+use serde::{Deserialize, Serialize};
+
+/// Everything that the user chose in a session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Choices {
+    /// Which decisions are measured, and how carefully; shared by all views.
+    pub request: MeasureRequest,
+    /// The expert that views tell of.
+    pub cell: Option<Cell>,
+    /// What the Disciplines view shows.
+    pub disciplines: DisciplinesChoice,
+    /// What the Compare view shows.
+    pub compare: CompareChoice,
+    /// What the Capture view would run.
+    pub capture: CaptureChoice,
+}
+
+/// One expert of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cell {
+    /// The layer, in the model's numbering.
+    pub layer: LayerId,
+    /// The expert.
+    pub expert: u16,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.layer, self.expert)
+    }
+}
+
+/// A page of the Disciplines view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisciplinesTab {
+    /// Layers × experts of a label, or of a difference.
+    #[default]
+    Heatmap,
+    /// The experts that a label uses most differently.
+    Ranking,
+    /// How far apart labels are.
+    Distances,
+    /// Documents as points.
+    Map,
+    /// A quantity along the layers.
+    Layers,
+}
+
+impl DisciplinesTab {
+    /// All pages, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Heatmap,
+        Self::Ranking,
+        Self::Distances,
+        Self::Map,
+        Self::Layers,
+    ];
+
+    /// Its name on the screen.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Heatmap => "Heat map",
+            Self::Ranking => "Ranking",
+            Self::Distances => "Distances",
+            Self::Map => "Map",
+            Self::Layers => "Layers",
+        }
+    }
+}
+
+/// What the Disciplines view shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DisciplinesChoice {
+    /// The page.
+    pub tab: DisciplinesTab,
+    /// The metric of layers × experts.
+    pub metric: String,
+    /// The label that is shown; the first one where there is none of this name.
+    pub group: Option<String>,
+    /// The label that is subtracted from it.
+    pub minus: Option<String>,
+    /// How values become colours.
+    pub scale: ColorScale,
+    /// Whether cells that a permutation test sets apart carry a mark.
+    pub marks: bool,
+    /// The metric of the distances between labels.
+    pub distance: String,
+    /// The layer of the distances; the last one where there is none.
+    pub distance_layer: Option<LayerId>,
+    /// Which map is drawn.
+    pub map: String,
+    /// The metric along the layers.
+    pub layer_metric: String,
+}
+
+impl Default for DisciplinesChoice {
+    fn default() -> Self {
+        Self {
+            tab: DisciplinesTab::default(),
+            metric: "assignment_share".to_owned(),
+            group: None,
+            minus: None,
+            scale: ColorScale::Auto,
+            marks: true,
+            distance: "jsd".to_owned(),
+            distance_layer: None,
+            map: "PCA".to_owned(),
+            layer_metric: "mutual_information".to_owned(),
+        }
+    }
+}
+
+/// What the Compare view shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CompareChoice {
+    /// The folder of the trace that is compared.
+    pub first: Option<PathBuf>,
+    /// The folder of the trace that it is compared with.
+    pub second: Option<PathBuf>,
+    /// The metric of layers × experts.
+    pub metric: String,
+    /// The label that is shown; all documents together where there is none.
+    pub group: Option<String>,
+    /// How values become colours.
+    pub scale: ColorScale,
+}
+
+impl Default for CompareChoice {
+    fn default() -> Self {
+        Self {
+            first: None,
+            second: None,
+            metric: "assignment_share".to_owned(),
+            group: None,
+            scale: ColorScale::Auto,
+        }
+    }
+}
+
+/// What the Capture view would run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own that a user turns on or off"
+)]
+pub struct CaptureChoice {
+    /// The model: `demo`, a folder, or a repository in the local cache.
+    pub model: String,
+    /// The files with the texts.
+    pub files: Vec<PathBuf>,
+    /// A text that was typed or pasted, in place of files.
+    pub text: String,
+    /// The label of that text.
+    pub text_label: String,
+    /// The trace's folder.
+    pub out: PathBuf,
+    /// At most this many documents of each discipline; 0 for all.
+    pub limit: usize,
+    /// Tokens to generate after each document.
+    pub generate: usize,
+    /// The temperature of generated tokens; 0 is greedy.
+    pub temperature: f32,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Whether each text is the user's message in a conversation.
+    pub is_chat: bool,
+    /// Whether router logits are kept.
+    pub keeps_logits: bool,
+    /// Whether numbers keep all their bits.
+    pub is_full_precision: bool,
+    /// Whether what is in the folder is continued.
+    pub resumes: bool,
+}
+
+impl Default for CaptureChoice {
+    fn default() -> Self {
+        Self {
+            model: "demo".to_owned(),
+            files: Vec::new(),
+            text: String::new(),
+            text_label: String::new(),
+            out: PathBuf::new(),
+            limit: 0,
+            generate: 0,
+            temperature: 0.0,
+            seed: 0,
+            is_chat: false,
+            keeps_logits: false,
+            is_full_precision: false,
+            resumes: false,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What views and menus ask for; the app does it before the next frame.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
+
+use crate::{
+    answers::Question,
+    choices::{CaptureChoice, Cell, CompareChoice, DisciplinesChoice},
+    export::ExportRequest,
+    job::JobProgress,
+    notices::Notice,
+    theme::ThemeChoice,
+    traces::TraceId,
+};
+use moescope_analytics::MeasureRequest;
+
+/// A change of state that someone asks for.
+#[derive(Clone, Debug)]
+#[expect(
+    missing_docs,
+    reason = "a command says what it does; the fields are what it does it to"
+)]
+pub enum Command {
+    // What is open.
+    OpenTrace(PathBuf),
+    OpenDemo,
+    CloseTrace(TraceId),
+    ChooseTrace(TraceId),
+    /// Whatever was dropped or picked: a trace's folder, a model's folder, a file of texts.
+    Open(PathBuf),
+    PickTrace,
+    PickModel,
+    PickTexts,
+    /// The model of captures.
+    ChooseModel(String),
+    /// The texts of captures.
+    ChooseTexts(Vec<PathBuf>),
+
+    // What is chosen; undo steps through these.
+    ChooseRequest(Box<MeasureRequest>),
+    ChooseCell(Option<Cell>),
+    ChooseDisciplines(Box<DisciplinesChoice>),
+    ChooseCompare(Box<CompareChoice>),
+    ChooseCapture(Box<CaptureChoice>),
+    Undo,
+    Redo,
+
+    // What is to be found out.
+    Ask(Box<Question>),
+    AskAgain(Box<Question>),
+    Cancel(Arc<JobProgress>),
+
+    // Captures.
+    EstimateCapture,
+    StartCapture,
+    CancelCapture,
+
+    // What leaves the window.
+    Copy(String),
+    OpenExport(&'static str),
+    Export(Box<ExportRequest>),
+    /// Writes the figure of a view as SVG and PDF, with numbers and specification.
+    ExportView(&'static str, PathBuf),
+
+    // The window.
+    OpenView(&'static str),
+    CloseView(&'static str),
+    ResetLayout,
+    ChooseTheme(ThemeChoice),
+    Zoom(ZoomStep),
+    TogglePalette,
+    ToggleSheet,
+    Notify(Notice),
+    DismissNotices,
+    Quit,
+}
+
+/// A step of the size of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoomStep {
+    /// A tenth larger.
+    Larger,
+    /// A tenth smaller.
+    Smaller,
+    /// The display's own size.
+    Normal,
+}
+
+/// Where commands are put; cheap to clone, and usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Commands {
+    sender: Sender<Command>,
+    ctx: egui::Context,
+}
+
+impl Commands {
+    /// A queue, and the end that the app drains.
+    pub(crate) fn new(ctx: egui::Context) -> (Self, Receiver<Command>) {
+        let (sender, receiver) = channel();
+        (Self { sender, ctx }, receiver)
+    }
+
+    /// Asks for a change before the next frame.
+    pub fn send(&self, command: Command) {
+        // Without an app there is nothing that could change.
+        drop(self.sender.send(command));
+        self.ctx.request_repaint();
+    }
+}

@@ -1,0 +1,228 @@
+//! The `moescope …` lines that give what a view shows.
+
+use std::path::Path;
+
+use moescope_analytics::MeasureRequest;
+use moescope_core::{LayerSelection, PhaseSelection, Weighting};
+
+use crate::choices::{CaptureChoice, Cell};
+
+/// `moescope measure TRACE METRIC …`
+pub(crate) fn measure(trace: &Path, metric: &str, request: &MeasureRequest) -> String {
+    let mut line = Line::new("measure");
+    line.path(trace).word(metric);
+    request_options(&mut line, request);
+    line.0
+}
+
+/// `moescope compare FIRST SECOND METRIC …`
+pub(crate) fn compare(
+    first: &Path,
+    second: &Path,
+    metric: &str,
+    request: &MeasureRequest,
+) -> String {
+    let mut line = Line::new("compare");
+    line.path(first).path(second).word(metric);
+    request_options(&mut line, request);
+    line.0
+}
+
+/// `moescope expert TRACE LAYER:EXPERT …`
+pub(crate) fn expert(
+    trace: &Path,
+    cell: Cell,
+    request: &MeasureRequest,
+    lists: [usize; 3],
+) -> String {
+    let mut line = Line::new("expert");
+    line.path(trace).word(&cell.to_string());
+    let [top, contexts, window] = lists;
+    line.option("top", &top.to_string());
+    line.option("contexts", &contexts.to_string());
+    line.option("window", &window.to_string());
+    // The verb has no other options: the layer is the expert's own.
+    let plain = MeasureRequest {
+        scope: moescope_core::Scope {
+            layers: LayerSelection::All,
+            weighting: Weighting::Token,
+            ..request.scope.clone()
+        },
+        match_on: Vec::new(),
+        ..request.clone()
+    };
+    request_options(&mut line, &plain);
+    line.0
+}
+
+/// `moescope capture MODEL --data … --out … …`
+pub(crate) fn capture(choice: &CaptureChoice) -> Result<String, &'static str> {
+    if choice.files.is_empty() {
+        return Err(if choice.text.trim().is_empty() {
+            "choose the texts first"
+        } else {
+            "the command line reads texts from files; save the typed text as one"
+        });
+    }
+    if choice.out.as_os_str().is_empty() {
+        return Err("choose the trace's folder first");
+    }
+    let mut line = Line::new("capture");
+    line.word(&choice.model);
+    line.0.push_str(" --data");
+    for file in &choice.files {
+        line.path(file);
+    }
+    line.option("out", &choice.out.to_string_lossy());
+    if choice.limit > 0 {
+        line.option("limit", &choice.limit.to_string());
+    }
+    if choice.generate > 0 {
+        line.option("generate", &choice.generate.to_string());
+        line.option("temperature", &choice.temperature.to_string());
+        line.option("seed", &choice.seed.to_string());
+    }
+    for (is_on, flag) in [
+        (choice.is_chat, "--chat"),
+        (choice.keeps_logits, "--logits"),
+        (choice.is_full_precision, "--full-precision"),
+        (choice.resumes, "--resume"),
+    ] {
+        if is_on {
+            line.word(flag);
+        }
+    }
+    Ok(line.0)
+}
+
+/// The options in which a request differs from the command line's own.
+fn request_options(line: &mut Line, request: &MeasureRequest) {
+    let plain = MeasureRequest::default();
+    let scope = &request.scope;
+    if request.by != plain.by {
+        line.option("by", &request.by);
+    }
+    if let Some((a, b)) = &request.contrast {
+        line.option("contrast", &format!("{a}:{b}"));
+    }
+    if !scope.labels.is_empty() {
+        line.option("labels", &scope.labels.join(","));
+    }
+    if scope.layers != LayerSelection::All {
+        line.option("layers", &scope.layers.to_string());
+    }
+    match scope.phase {
+        PhaseSelection::Prefill => {}
+        PhaseSelection::Decode => line.option("phase", "decode"),
+        PhaseSelection::All => line.option("phase", "all"),
+    }
+    if scope.include_special {
+        line.word("--include-special");
+    }
+    if scope.weighting == Weighting::Document {
+        line.option("weighting", "document");
+    }
+    if request.resample_by != plain.resample_by {
+        line.option("resample-by", &request.resample_by);
+    }
+    if request.resamples != plain.resamples {
+        line.option("resamples", &request.resamples.to_string());
+    }
+    if request.level.total_cmp(&plain.level).is_ne() {
+        line.option("level", &request.level.to_string());
+    }
+    if request.seed != plain.seed {
+        line.option("seed", &request.seed.to_string());
+    }
+    if !request.match_on.is_empty() {
+        let variables: Vec<String> = request.match_on.iter().map(ToString::to_string).collect();
+        line.option("match", &variables.join(","));
+    }
+    if request.fingerprint != plain.fingerprint {
+        line.option("fingerprint", request.fingerprint.as_str());
+    }
+}
+
+/// A command line, word by word.
+struct Line(String);
+
+impl Line {
+    fn new(verb: &str) -> Self {
+        Self(format!("moescope {verb}"))
+    }
+
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.0.push(' ');
+        self.0.push_str(&quoted(word));
+        self
+    }
+
+    fn path(&mut self, path: &Path) -> &mut Self {
+        self.word(&path.to_string_lossy())
+    }
+
+    fn option(&mut self, name: &str, value: &str) {
+        self.0.push_str(" --");
+        self.0.push_str(name);
+        self.word(value);
+    }
+}
+
+/// A word as a POSIX shell takes it unchanged.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moescope_core::{LayerId, Scope};
+
+    use super::*;
+
+    #[test]
+    fn only_what_differs_from_the_usual_is_said() {
+        let path = Path::new("my trace");
+        assert_eq!(
+            measure(path, "jsd", &MeasureRequest::default()),
+            "moescope measure 'my trace' jsd"
+        );
+        let request = MeasureRequest {
+            scope: Scope {
+                layers: "3".parse().unwrap(),
+                phase: PhaseSelection::All,
+                ..Scope::default()
+            },
+            contrast: Some(("math".into(), "law".into())),
+            resamples: 200,
+            permutations: 200,
+            ..MeasureRequest::default()
+        };
+        assert_eq!(
+            measure(Path::new("t"), "assignment_share", &request),
+            "moescope measure t assignment_share --contrast math:law --layers 3 --phase all --resamples 200"
+        );
+    }
+
+    #[test]
+    fn an_expert_is_named_by_layer_and_number() {
+        let cell = Cell {
+            layer: LayerId(3),
+            expert: 5,
+        };
+        assert_eq!(
+            expert(Path::new("t"), cell, &MeasureRequest::default(), [12, 12, 12]),
+            "moescope expert t 3:5 --top 12 --contexts 12 --window 12"
+        );
+    }
+
+    #[test]
+    fn quotes_survive_the_shell() {
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,75 @@
+//! What the window says, as a screen reader would hear it, with the places of the widgets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use egui::{Context, FullOutput, Plugin, Rect, pos2};
+
+/// A widget that says something.
+#[derive(Clone, Debug)]
+struct Said {
+    text: String,
+    rect: Option<Rect>,
+    is_control: bool,
+}
+
+/// What the last frame said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Labels {
+    said: Arc<Mutex<Vec<Said>>>,
+}
+
+impl Labels {
+    /// Whether a widget says something that contains the text.
+    pub(super) fn says(&self, text: &str) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().any(|said| said.text.contains(text))
+    }
+
+    /// Where the widget is that says the text: exactly rather than in part, a control rather than a label.
+    pub(super) fn place_of(&self, text: &str) -> Option<egui::Pos2> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter()
+            .filter(|said| said.text.contains(text))
+            .filter_map(|said| Some((said, said.rect?)))
+            .min_by_key(|(said, _)| (said.text != text, !said.is_control, said.text.len()))
+            .map(|(_, rect)| rect.center())
+    }
+}
+
+/// Hears every frame.
+pub(super) struct Hearing(pub(super) Labels);
+
+impl Plugin for Hearing {
+    fn debug_name(&self) -> &'static str {
+        "labels for a script"
+    }
+
+    fn output_hook(&mut self, _ctx: &Context, output: &mut FullOutput) {
+        let Some(update) = &output.platform_output.accesskit_update else {
+            return;
+        };
+        let heard = update
+            .nodes
+            .iter()
+            .filter_map(|(_, node)| {
+                let text = node.label().or_else(|| node.value())?;
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "places on a screen, which were f32 before"
+                )]
+                let rect = node.bounds().map(|bounds| {
+                    Rect::from_min_max(
+                        pos2(bounds.x0 as f32, bounds.y0 as f32),
+                        pos2(bounds.x1 as f32, bounds.y1 as f32),
+                    )
+                });
+                Some(Said {
+                    text: text.to_owned(),
+                    rect,
+                    is_control: node.role() != egui::Role::Label,
+                })
+            })
+            .collect();
+        *self.0.said.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+    }
+}

@@ -1,0 +1,292 @@
+//! Where the views stand: tiles that can be dragged, split and put into tabs.
+
+use std::collections::BTreeMap;
+
+use egui::{Color32, Stroke, Ui, Visuals, WidgetText};
+use egui_tiles::{
+    Behavior, Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles,
+    Tree, UiResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use super::view_bar;
+use crate::{
+    command::Command,
+    view::{View, ViewContext},
+    views::VIEWS,
+};
+
+/// A view by name: what a tile holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pane(String);
+
+/// A layout as settings keep it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SavedLayout {
+    tree: Option<Tree<Pane>>,
+}
+
+/// Where the views stand.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    tree: Tree<Pane>,
+}
+
+/// Share of the width that the main views have at first.
+const MAIN_SHARE: f32 = 0.66;
+/// Views that stand on the right at first.
+const RIGHT: [&str; 1] = ["expert"];
+
+impl Default for Layout {
+    fn default() -> Self {
+        let mut tiles = Tiles::default();
+        let mut main = Vec::new();
+        let mut right = Vec::new();
+        for make in VIEWS {
+            let name = make().about().name;
+            let tile = tiles.insert_pane(Pane(name.to_owned()));
+            if RIGHT.contains(&name) {
+                right.push(tile);
+            } else {
+                main.push(tile);
+            }
+        }
+        let main = tiles.insert_tab_tile(main);
+        let right = tiles.insert_tab_tile(right);
+        let mut row = Linear::new(LinearDir::Horizontal, vec![main, right]);
+        row.shares.set_share(main, MAIN_SHARE);
+        row.shares.set_share(right, 1.0 - MAIN_SHARE);
+        let root = tiles.insert_container(Container::Linear(row));
+        Self {
+            tree: Tree::new(egui::Id::unique("views"), root, tiles),
+        }
+    }
+}
+
+impl Layout {
+    /// The layout that was kept; the first one where it knows none or another set of views.
+    pub(crate) fn restore(saved: Option<&SavedLayout>) -> Self {
+        let Some(tree) = saved.and_then(|saved| saved.tree.clone()) else {
+            return Self::default();
+        };
+        let is_known = |pane: &Pane| VIEWS.iter().any(|make| make().about().name == pane.0);
+        let are_known = tree.tiles.tiles().all(|tile| match tile {
+            Tile::Pane(pane) => is_known(pane),
+            Tile::Container(_) => true,
+        });
+        if are_known && !tree.is_empty() {
+            Self { tree }
+        } else {
+            Self::default()
+        }
+    }
+
+    /// The layout as settings keep it.
+    pub(crate) fn saved(&self) -> SavedLayout {
+        SavedLayout {
+            tree: Some(self.tree.clone()),
+        }
+    }
+
+    /// Brings a view to the front, or back if it was closed.
+    pub(crate) fn show(&mut self, name: &str) {
+        let pane = Pane(name.to_owned());
+        if let Some(id) = self.tree.tiles.find_pane(&pane) {
+            self.tree.set_visible(id, true);
+        } else {
+            let id = self.tree.tiles.insert_pane(pane.clone());
+            self.adopt(id);
+        }
+        self.tree
+            .make_active(|_, tile| matches!(tile, Tile::Pane(found) if *found == pane));
+    }
+
+    /// Takes a view away.
+    pub(crate) fn hide(&mut self, name: &str) {
+        if let Some(id) = self.tree.tiles.find_pane(&Pane(name.to_owned())) {
+            self.tree.remove_recursively(id);
+        }
+    }
+
+    /// Whether a view is somewhere in the window.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.tree.tiles.find_pane(&Pane(name.to_owned())).is_some()
+    }
+
+    /// The views that are in front.
+    pub(crate) fn visible(&self) -> Vec<String> {
+        self.tree
+            .active_tiles()
+            .into_iter()
+            .filter_map(|id| self.tree.tiles.get_pane(&id).map(|pane| pane.0.clone()))
+            .collect()
+    }
+
+    /// Paints the views.
+    pub(crate) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        context: &ViewContext<'_>,
+        views: &mut BTreeMap<&'static str, Box<dyn View>>,
+    ) {
+        let mut painter = Painter { context, views };
+        self.tree.ui(&mut painter, ui);
+    }
+
+    /// Puts a tile among the first tabs there are.
+    fn adopt(&mut self, id: TileId) {
+        let tabs = self.tree.tiles.iter().find_map(|(tile_id, tile)| {
+            matches!(tile, Tile::Container(Container::Tabs(_))).then_some(*tile_id)
+        });
+        match (tabs, self.tree.root()) {
+            (Some(tabs), _) => {
+                if let Some(Tile::Container(container)) = self.tree.tiles.get_mut(tabs) {
+                    container.add_child(id);
+                }
+            }
+            (None, Some(root)) => {
+                let root = self.tree.tiles.insert_tab_tile(vec![root, id]);
+                self.tree.root = Some(root);
+            }
+            (None, None) => self.tree.root = Some(self.tree.tiles.insert_tab_tile(vec![id])),
+        }
+    }
+}
+
+/// Paints tiles and their tabs.
+struct Painter<'a, 'c> {
+    context: &'a ViewContext<'c>,
+    views: &'a mut BTreeMap<&'static str, Box<dyn View>>,
+}
+
+impl Behavior<Pane> for Painter<'_, '_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _tile_id: TileId, pane: &mut Pane) -> UiResponse {
+        if let Some(view) = self.views.get_mut(pane.0.as_str()) {
+            egui::Frame::new().inner_margin(10).show(ui, |ui| {
+                view_bar::ui(ui, self.context, view.as_ref());
+                view.ui(ui, self.context);
+            });
+        }
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> WidgetText {
+        self.views
+            .get(pane.0.as_str())
+            .map_or(pane.0.as_str(), |view| view.about().title)
+            .into()
+    }
+
+    fn is_tab_closable(&self, _tiles: &Tiles<Pane>, _tile_id: TileId) -> bool {
+        true
+    }
+
+    fn on_tab_close(&mut self, tiles: &mut Tiles<Pane>, tile_id: TileId) -> bool {
+        if let Some(pane) = tiles.get_pane(&tile_id)
+            && let Some((name, _)) = self.views.get_key_value(pane.0.as_str())
+        {
+            self.context.send(Command::CloseView(name));
+        }
+        // The app closes it, as it does everything.
+        false
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        SimplificationOptions {
+            all_panes_must_have_tabs: true,
+            ..SimplificationOptions::default()
+        }
+    }
+
+    fn tab_bar_height(&self, _style: &egui::Style) -> f32 {
+        30.0
+    }
+
+    fn gap_width(&self, _style: &egui::Style) -> f32 {
+        4.0
+    }
+
+    fn tab_bar_color(&self, _visuals: &Visuals) -> Color32 {
+        self.context.theme.ground
+    }
+
+    fn tab_bg_color(
+        &self,
+        _visuals: &Visuals,
+        _tiles: &Tiles<Pane>,
+        _tile_id: TileId,
+        state: &TabState,
+    ) -> Color32 {
+        if state.active {
+            self.context.theme.panel
+        } else {
+            self.context.theme.ground
+        }
+    }
+
+    fn tab_outline_stroke(
+        &self,
+        _visuals: &Visuals,
+        _tiles: &Tiles<Pane>,
+        _tile_id: TileId,
+        state: &TabState,
+    ) -> Stroke {
+        if state.active {
+            Stroke::new(1.0, self.context.theme.line)
+        } else {
+            Stroke::NONE
+        }
+    }
+
+    fn tab_bar_hline_stroke(&self, _visuals: &Visuals) -> Stroke {
+        Stroke::new(1.0, self.context.theme.line)
+    }
+
+    fn tab_text_color(
+        &self,
+        _visuals: &Visuals,
+        _tiles: &Tiles<Pane>,
+        _tile_id: TileId,
+        state: &TabState,
+    ) -> Color32 {
+        if state.active {
+            self.context.theme.text
+        } else {
+            self.context.theme.soft_text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_views_come_back_and_layouts_survive_settings() {
+        let mut layout = Layout::default();
+        layout.show("compare");
+        assert!(layout.visible().contains(&"compare".to_owned()));
+        layout.hide("compare");
+        assert!(!layout.holds("compare"));
+        let text = serde_json::to_string(&layout.saved()).unwrap();
+        let saved: SavedLayout = serde_json::from_str(&text).unwrap();
+        let mut layout = Layout::restore(Some(&saved));
+        assert!(!layout.holds("compare"));
+        layout.show("compare");
+        assert!(layout.visible().contains(&"compare".to_owned()));
+        for make in VIEWS {
+            layout.hide(make().about().name);
+        }
+        layout.show("expert");
+        assert_eq!(layout.visible(), ["expert"]);
+    }
+
+    #[test]
+    fn a_layout_with_views_that_are_gone_is_not_restored() {
+        let mut layout = Layout::default();
+        layout.show("of another version");
+        let restored = Layout::restore(Some(&layout.saved()));
+        assert!(!restored.holds("of another version") && restored.holds("expert"));
+    }
+}

@@ -1,0 +1,270 @@
+//! Which decisions are measured, and how carefully: one scope for all views.
+
+use egui::{ComboBox, DragValue, RichText, ScrollArea, TextEdit, Ui};
+use moescope_analytics::{Control, MeasureRequest};
+use moescope_core::{LayerSelection, PhaseSelection, Weighting};
+use moescope_pipeline::sizes::scaled;
+
+use crate::{
+    command::Command,
+    fonts,
+    traces::OpenTrace,
+    view::ViewContext,
+    widgets::{
+        empty::no_trace,
+        text::{heading, soft},
+    },
+};
+
+/// Paints the panel.
+pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>) {
+    ScrollArea::vertical().show(ui, |ui| match context.trace() {
+        None => no_trace(ui, context),
+        Some(trace) => {
+            about(ui, context, trace);
+            ui.add_space(10.0);
+            let mut request = context.request().clone();
+            scope(ui, context, trace, &mut request);
+            ui.add_space(10.0);
+            care(ui, context, trace, &mut request);
+            if request != *context.request() {
+                context.send(Command::ChooseRequest(Box::new(request)));
+            }
+        }
+    });
+}
+
+fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
+    let model = trace.data.model();
+    let counts = &trace.about.counts;
+    ui.add(egui::Label::new(RichText::new(&trace.name).family(fonts::bold())).wrap())
+        .on_hover_text(trace.path.display().to_string());
+    let number = |n: u64| scaled(n, &["", "k", "M", "G"]).trim_end().to_owned();
+    let lines = [
+        format!(
+            "{}, top {} of {} experts, {} MoE layers",
+            model.family,
+            model.top_k,
+            model.num_experts,
+            trace.data.layers().len()
+        ),
+        format!(
+            "{} documents, {} tokens, {} decisions",
+            number(counts.samples),
+            number(counts.tokens),
+            number(counts.decisions)
+        ),
+    ];
+    for line in lines {
+        ui.add(egui::Label::new(soft(line, context.theme)).wrap());
+    }
+    for intervention in &trace.about.interventions {
+        ui.colored_label(context.theme.warning, format!("⚠ {intervention}"));
+    }
+}
+
+fn scope(
+    ui: &mut Ui,
+    context: &ViewContext<'_>,
+    trace: &OpenTrace,
+    request: &mut MeasureRequest,
+) {
+    heading(ui, "Scope");
+    let columns = trace.data.label_columns();
+    combo(ui, "Label by", &request.by.clone(), |ui| {
+        for column in columns.iter().filter(|column| *column != "id") {
+            if ui
+                .selectable_label(request.by == *column, column)
+                .clicked()
+            {
+                request.by.clone_from(column);
+                request.scope.labels.clear();
+            }
+        }
+    });
+    if let Ok(labels) = trace.data.labels(&request.by) {
+        label_choice(ui, &labels, request);
+    }
+    layers(ui, context, trace, request);
+    combo(ui, "Tokens", phase_title(request.scope.phase), |ui| {
+        for phase in [
+            PhaseSelection::Prefill,
+            PhaseSelection::Decode,
+            PhaseSelection::All,
+        ] {
+            ui.selectable_value(&mut request.scope.phase, phase, phase_title(phase));
+        }
+    });
+    combo(
+        ui,
+        "Equal weight of",
+        weighting_title(request.scope.weighting),
+        |ui| {
+            for weighting in [Weighting::Token, Weighting::Document] {
+                ui.selectable_value(
+                    &mut request.scope.weighting,
+                    weighting,
+                    weighting_title(weighting),
+                );
+            }
+        },
+    );
+    ui.checkbox(
+        &mut request.scope.include_special,
+        "Count special tokens as well",
+    );
+}
+
+fn phase_title(phase: PhaseSelection) -> &'static str {
+    match phase {
+        PhaseSelection::Prefill => "given text",
+        PhaseSelection::Decode => "generated text",
+        PhaseSelection::All => "both",
+    }
+}
+
+fn weighting_title(weighting: Weighting) -> &'static str {
+    match weighting {
+        Weighting::Token => "tokens",
+        Weighting::Document => "documents",
+    }
+}
+
+/// Which labels count; none chosen means all.
+fn label_choice(ui: &mut Ui, labels: &[String], request: &mut MeasureRequest) {
+    let chosen = &mut request.scope.labels;
+    let shown = if chosen.is_empty() {
+        format!("all {}", labels.len())
+    } else {
+        chosen.join(", ")
+    };
+    combo(ui, "Labels", &shown, |ui| {
+        if ui.selectable_label(chosen.is_empty(), "all").clicked() {
+            chosen.clear();
+        }
+        ui.separator();
+        for label in labels {
+            let mut is_in = chosen.contains(label);
+            if ui.checkbox(&mut is_in, label).clicked() {
+                if is_in {
+                    chosen.push(label.clone());
+                } else {
+                    chosen.retain(|known| known != label);
+                }
+                // The order of the measurement, whatever the order of the clicks.
+                chosen.sort_by_key(|c| labels.iter().position(|l| l == c));
+            }
+        }
+    });
+}
+
+/// Layers as text such as `0,5-8`; what cannot be read is said and not taken.
+fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
+    let id = ui.scope_id().with("layers");
+    let current = request.scope.layers.to_string();
+    let mut text: String = ui
+        .data(|data| data.get_temp(id))
+        .unwrap_or_else(|| current.clone());
+    ui.horizontal(|ui| {
+        let label = ui.add_sized([86.0, 20.0], egui::Label::new("Layers"));
+        let field = ui
+            .add(TextEdit::singleline(&mut text).desired_width(f32::INFINITY))
+            .labelled_by(label.id)
+            .on_hover_text("all, or numbers and ranges such as 0,5-8");
+        if field.changed() {
+            ui.data_mut(|data| data.insert_temp(id, text.clone()));
+        } else if !field.has_focus() {
+            ui.data_mut(|data| data.remove::<String>(id));
+        }
+        if field.changed()
+            && let Ok(layers) = text.parse::<LayerSelection>()
+            && trace.data.layers().iter().any(|l| layers.contains(*l))
+        {
+            request.scope.layers = layers;
+        }
+    });
+    let told = match text.parse::<LayerSelection>() {
+        Err(_) => Some("Write all, or layers such as 0,5-8".to_owned()),
+        Ok(layers) if !trace.data.layers().iter().any(|l| layers.contains(*l)) => {
+            let known: Vec<String> = trace.data.layers().iter().map(ToString::to_string).collect();
+            Some(format!("The trace has layers {}", known.join(",")))
+        }
+        Ok(_) => None,
+    };
+    if let Some(told) = told {
+        ui.colored_label(context.theme.warning, format!("⚠ {told}"));
+    }
+}
+
+fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
+    heading(ui, "Uncertainty");
+    row(ui, "Resamples", |ui| {
+        let mut resamples = request.resamples;
+        let field = ui.add(DragValue::new(&mut resamples).range(0..=20_000).speed(10));
+        if field.changed() {
+            request.resamples = resamples;
+            request.permutations = resamples;
+        }
+        field
+    })
+    .on_hover_text("Bootstrap resamples and permutations; 0 makes neither intervals nor p values");
+    row(ui, "Level", |ui| {
+        ui.add(
+            DragValue::new(&mut request.level)
+                .range(0.5..=0.999)
+                .speed(0.005),
+        )
+    })
+    .on_hover_text("Level of the intervals");
+    row(ui, "Seed", |ui| ui.add(DragValue::new(&mut request.seed)));
+    let columns = trace.data.label_columns();
+    combo(ui, "Resample by", &request.resample_by.clone(), |ui| {
+        for column in columns.iter().filter(|column| *column != "all") {
+            ui.selectable_value(&mut request.resample_by, column.clone(), column);
+        }
+    });
+    ui.label(soft("Match labels on", context.theme))
+        .on_hover_text("Weight documents so that these are distributed alike under every label");
+    ui.horizontal(|ui| {
+        let genre = columns.iter().any(|column| column == "genre");
+        let candidates = [
+            genre.then(|| Control::Label("genre".to_owned())),
+            Some(Control::Length),
+        ];
+        for control in candidates.into_iter().flatten() {
+            let mut is_on = request.match_on.contains(&control);
+            if ui.checkbox(&mut is_on, control.to_string()).clicked() {
+                if is_on {
+                    request.match_on.push(control);
+                } else {
+                    request.match_on.retain(|known| *known != control);
+                }
+            }
+        }
+    });
+    ui.add_space(6.0);
+    if *request != MeasureRequest::default() && ui.button("Usual scope").clicked() {
+        *request = MeasureRequest::default();
+    }
+}
+
+fn row(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
+    ui.horizontal(|ui| {
+        let label = ui.add_sized([86.0, 20.0], egui::Label::new(label));
+        add(ui).labelled_by(label.id)
+    })
+    .inner
+}
+
+fn combo(ui: &mut Ui, label: &str, shown: &str, add: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        ui.add_sized([86.0, 20.0], egui::Label::new(label));
+        let response = ComboBox::from_id_salt(label)
+            .width(ui.available_width() - 8.0)
+            .truncate()
+            .selected_text(shown)
+            .show_ui(ui, add)
+            .response;
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, label));
+    });
+}

@@ -1,0 +1,40 @@
+//! Everything that views can see.
+
+use crate::{
+    answers::Answers, captures::Captures, choices::Choices, export::Exports, notices::Notices,
+    recent::Recent, theme::ThemeChoice, traces::Traces,
+};
+
+/// The state of the app; commands change it, views look at it.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The traces that are open.
+    pub traces: Traces,
+    /// What the user chose.
+    pub choices: Choices,
+    /// What analytics said.
+    pub answers: Answers,
+    /// The capture that is planned, runs or has run.
+    pub captures: Captures,
+    /// Figures that are being written.
+    pub exports: Exports,
+    /// What was opened lately.
+    pub recent: Recent,
+    /// The theme.
+    pub theme: ThemeChoice,
+    /// Messages.
+    pub notices: Notices,
+    /// The device that computes, and why; known once something was computed.
+    pub device: Option<String>,
+}
+
+impl State {
+    /// Whether nothing is being opened, measured, captured or written.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.traces.is_opening()
+            && self.answers.is_idle()
+            && self.captures.is_idle()
+            && self.exports.is_idle()
+    }
+}

@@ -1,0 +1,253 @@
+//! The traces that are open.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use moescope_analytics::TraceData;
+use moescope_engine::DeviceChoice;
+use moescope_pipeline::demo::kept_trace;
+use moescope_trace::{Counts, RoutingTrace};
+
+use crate::job::{Job, JobProgress};
+
+/// A trace of this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceId(u32);
+
+/// A trace that is open.
+#[derive(Clone, Debug)]
+pub struct OpenTrace {
+    /// Its number in the session.
+    pub id: TraceId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// What it is called on the screen.
+    pub name: String,
+    /// What its manifest says for people.
+    pub about: TraceAbout,
+    /// Its documents and decisions.
+    pub data: Arc<TraceData>,
+    /// Whether it is the embedded model's own trace.
+    pub is_demo: bool,
+}
+
+/// What a trace's manifest says for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceAbout {
+    /// What it holds.
+    pub counts: Counts,
+    /// How routing was changed while it was made.
+    pub interventions: Vec<String>,
+}
+
+/// What was read of a trace's folder.
+#[derive(Debug)]
+pub(crate) struct ReadTrace {
+    path: PathBuf,
+    about: TraceAbout,
+    data: TraceData,
+    is_demo: bool,
+}
+
+/// The traces that are open or being opened.
+#[derive(Debug, Default)]
+pub struct Traces {
+    open: Vec<OpenTrace>,
+    opening: Vec<Opening>,
+    active: Option<TraceId>,
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Opening {
+    what: Source,
+    job: Job<ReadTrace>,
+}
+
+/// Where a trace comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Folder(PathBuf),
+    /// The embedded model's trace, which is captured once and kept.
+    Demo,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Demo => f.write_str("the demo trace"),
+        }
+    }
+}
+
+impl Traces {
+    /// The trace that views show.
+    #[must_use]
+    pub fn active(&self) -> Option<&OpenTrace> {
+        self.open.iter().find(|t| Some(t.id) == self.active)
+    }
+
+    /// Every open trace, in the order in which they were opened.
+    #[must_use]
+    pub fn all(&self) -> &[OpenTrace] {
+        &self.open
+    }
+
+    /// The trace of a number.
+    #[must_use]
+    pub fn get(&self, id: TraceId) -> Option<&OpenTrace> {
+        self.open.iter().find(|t| t.id == id)
+    }
+
+    /// The trace of a folder.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> Option<&OpenTrace> {
+        self.open.iter().find(|t| t.path == path)
+    }
+
+    /// What is being opened, or could not be.
+    pub(crate) fn opening(&self) -> impl Iterator<Item = (String, &Job<ReadTrace>)> {
+        self.opening.iter().map(|o| (o.what.to_string(), &o.job))
+    }
+
+    /// Whether something is being opened.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening.iter().any(|opening| opening.job.is_running())
+    }
+
+    /// Shows a trace that is open.
+    pub(crate) fn choose(&mut self, id: TraceId) {
+        if self.get(id).is_some() {
+            self.active = Some(id);
+        }
+    }
+
+    /// Opens a folder on a thread of its own; one that is open is shown.
+    pub(crate) fn open(&mut self, path: PathBuf, ctx: &egui::Context) {
+        if let Some(known) = self.at(&path) {
+            self.active = Some(known.id);
+            return;
+        }
+        self.start(Source::Folder(path.clone()), ctx, move |_| {
+            read(path, false)
+        });
+    }
+
+    /// Opens the embedded model's trace, which is captured first where it is not kept yet.
+    pub(crate) fn open_demo(&mut self, ctx: &egui::Context) {
+        if let Some(known) = self.open.iter().find(|t| t.is_demo) {
+            self.active = Some(known.id);
+            return;
+        }
+        self.start(Source::Demo, ctx, |progress| {
+            let path = kept_trace(DeviceChoice::Auto, progress.as_ref())
+                .map_err(|error| error.to_string())?;
+            read(path, true)
+        });
+    }
+
+    /// Closes a trace.
+    pub(crate) fn close(&mut self, id: TraceId) {
+        self.open.retain(|t| t.id != id);
+        if self.active == Some(id) {
+            self.active = self.open.last().map(|t| t.id);
+        }
+    }
+
+    /// Puts a trace that is in memory among the open ones and shows it.
+    pub(crate) fn insert(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
+        self.add(ReadTrace {
+            path,
+            about,
+            data,
+            is_demo: false,
+        })
+    }
+
+    /// Takes the traces that have been read; their folders, and what went wrong.
+    pub(crate) fn advance(&mut self) -> (Vec<PathBuf>, Vec<String>) {
+        let (mut opened, mut failed) = (Vec::new(), Vec::new());
+        for opening in &mut self.opening {
+            if opening.job.poll()
+                && let Some(error) = opening.job.error()
+            {
+                failed.push(format!("cannot open {}: {error}", opening.what));
+            }
+        }
+        let (done, going): (Vec<_>, Vec<_>) = std::mem::take(&mut self.opening)
+            .into_iter()
+            .partition(|opening| matches!(opening.job, Job::Ready(_)));
+        self.opening = going;
+        for opening in done {
+            if let Job::Ready(read) = opening.job {
+                opened.push(read.path.clone());
+                self.add(read);
+            }
+        }
+        (opened, failed)
+    }
+
+    fn add(&mut self, read: ReadTrace) -> TraceId {
+        let id = TraceId(self.next);
+        self.next += 1;
+        let name = if read.is_demo {
+            "Demo: scidfm-mini on 15 disciplines".to_owned()
+        } else {
+            folder_name(&read.path)
+        };
+        self.open.push(OpenTrace {
+            id,
+            name,
+            path: read.path,
+            about: read.about,
+            data: Arc::new(read.data),
+            is_demo: read.is_demo,
+        });
+        self.active = Some(id);
+        id
+    }
+
+    fn start(
+        &mut self,
+        what: Source,
+        ctx: &egui::Context,
+        work: impl FnOnce(&Arc<JobProgress>) -> Result<ReadTrace, String> + Send + 'static,
+    ) {
+        // A failed attempt makes room for the next.
+        self.opening
+            .retain(|opening| opening.job.is_running());
+        if self.opening.iter().any(|o| o.what == what) {
+            return;
+        }
+        let mut job = Job::Idle;
+        job.start(&format!("opening {what}"), ctx, work);
+        self.opening.push(Opening { what, job });
+    }
+}
+
+fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
+    let trace = RoutingTrace::open(&path).map_err(|error| error.to_string())?;
+    let data = TraceData::from_trace(&trace).map_err(|error| error.to_string())?;
+    let manifest = trace.manifest();
+    Ok(ReadTrace {
+        about: TraceAbout {
+            counts: manifest.counts.clone(),
+            interventions: manifest.interventions.clone(),
+        },
+        path,
+        data,
+        is_demo,
+    })
+}
+
+/// The last part of a path, or the path where it has none.
+pub(crate) fn folder_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

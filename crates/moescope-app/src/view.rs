@@ -1,0 +1,149 @@
+//! What a view is, and what it is given.
+
+use std::sync::Arc;
+
+use egui::Ui;
+use moescope_analytics::{ExpertProfile, MeasureRequest};
+
+use crate::{
+    answers::{
+        CompareQuestion, DocumentQuestion, ExpertQuestion, MeasureQuestion, Measured, Question,
+        ReadDocument,
+    },
+    choices::Cell,
+    command::{Command, Commands},
+    export::FigureOffer,
+    job::Job,
+    state::State,
+    theme::Theme,
+    traces::OpenTrace,
+};
+
+/// A part of the window that shows one thing and can be put anywhere.
+///
+/// A view paints the state and sends commands. What it keeps for itself is scratch, such as a texture or where something
+/// is scrolled to: nothing is lost with it.
+pub trait View {
+    /// What it is called.
+    fn about(&self) -> ViewAbout;
+
+    /// Paints it.
+    fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>);
+
+    /// The figure of exactly what it shows, if it shows something that can be printed.
+    fn figure(&self, _ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        None
+    }
+
+    /// The `moescope …` line that gives the same numbers, or what is missing for one.
+    ///
+    /// # Errors
+    /// Says what has to be chosen or opened first.
+    fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str>;
+
+    /// Whether it makes something for itself that is not on the screen yet, such as a texture.
+    fn is_busy(&self) -> bool {
+        false
+    }
+}
+
+/// What a view is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViewAbout {
+    /// Its name in scripts and settings; also the name of its file.
+    pub name: &'static str,
+    /// Its title on the screen.
+    pub title: &'static str,
+    /// What it is for, in a sentence.
+    pub summary: &'static str,
+}
+
+/// What a view is given: the state to look at, the colours, and where commands go.
+#[derive(Clone, Copy)]
+pub struct ViewContext<'a> {
+    /// Everything that there is.
+    pub state: &'a State,
+    /// The colours.
+    pub theme: &'a Theme,
+    /// Where commands go.
+    pub commands: &'a Commands,
+}
+
+impl<'a> ViewContext<'a> {
+    /// The trace that views show.
+    #[must_use]
+    pub fn trace(&self) -> Option<&'a OpenTrace> {
+        self.state.traces.active()
+    }
+
+    /// What is measured, and how carefully.
+    #[must_use]
+    pub fn request(&self) -> &'a MeasureRequest {
+        &self.state.choices.request
+    }
+
+    /// Asks for a change.
+    pub fn send(&self, command: Command) {
+        self.commands.send(command);
+    }
+
+    /// A metric on the active trace; asked for if it was not yet.
+    pub(crate) fn measured(
+        &self,
+        trace: &OpenTrace,
+        metric: &str,
+        request: &MeasureRequest,
+    ) -> (MeasureQuestion, Option<&'a Job<Measured>>) {
+        let question = MeasureQuestion {
+            trace: trace.id,
+            metric: metric.to_owned(),
+            request: request.clone(),
+        };
+        let job = self.state.answers.measured(&question);
+        if job.is_none() {
+            self.send(Command::Ask(Box::new(Question::Measure(question.clone()))));
+        }
+        (question, job)
+    }
+
+    /// What is known of an expert; asked for if it was not yet.
+    pub(crate) fn expert(
+        &self,
+        trace: &OpenTrace,
+        cell: Cell,
+        request: &MeasureRequest,
+    ) -> (ExpertQuestion, Option<&'a Job<Arc<ExpertProfile>>>) {
+        let question = ExpertQuestion {
+            trace: trace.id,
+            cell,
+            request: request.clone(),
+        };
+        let job = self.state.answers.expert(&question);
+        if job.is_none() {
+            self.send(Command::Ask(Box::new(Question::Expert(question.clone()))));
+        }
+        (question, job)
+    }
+
+    /// A document's text; asked for if it was not yet.
+    pub(crate) fn document(
+        &self,
+        question: &DocumentQuestion,
+    ) -> Option<&'a Job<Arc<ReadDocument>>> {
+        let job = self.state.answers.document(question);
+        if job.is_none() {
+            let question = Question::Document(question.clone());
+            self.send(Command::Ask(Box::new(question)));
+        }
+        job
+    }
+
+    /// A comparison; asked for if it was not yet.
+    pub(crate) fn compared(&self, question: &CompareQuestion) -> Option<&'a Job<Measured>> {
+        let job = self.state.answers.compared(question);
+        if job.is_none() {
+            self.send(Command::Ask(Box::new(Question::Compare(question.clone()))));
+        }
+        job
+    }
+}

@@ -1,0 +1,327 @@
+//! Documents as points: near ones are routed alike.
+
+use std::collections::BTreeMap;
+
+use egui::{ScrollArea, Ui};
+use egui_plot::{Legend, MarkerShape, Plot, PlotPoint, Points};
+use moescope_core::{AxisKind, Measurement};
+use moescope_figures::{
+    FigureOptions,
+    palette::{self, Marker},
+};
+use moescope_pipeline::FigureJob;
+
+use super::choice_row::named_combo;
+use crate::{
+    answers::{DocumentQuestion, Question},
+    choices::DisciplinesChoice,
+    export::FigureOffer,
+    job::Job,
+    theme::paint,
+    traces::OpenTrace,
+    view::ViewContext,
+    widgets::{
+        job_panel::job_panel,
+        text::{heading, soft},
+    },
+};
+
+/// How near a click must be to a point, in points of the screen.
+const REACH: f32 = 12.0;
+const TEXT_HEIGHT: f32 = 150.0;
+
+/// What the page keeps.
+#[derive(Debug, Default)]
+pub(super) struct MapPage {
+    /// The document that was clicked.
+    document: Option<String>,
+}
+
+/// A document on the map.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    document: String,
+    class: String,
+    at: [f64; 2],
+}
+
+impl MapPage {
+    pub(super) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        trace: &OpenTrace,
+        choice: &mut DisciplinesChoice,
+    ) {
+        let (question, job) = ctx.measured(trace, "fingerprint_map", ctx.request());
+        ui.horizontal_wrapped(|ui| {
+            let names = job
+                .and_then(Job::value)
+                .map_or_else(Vec::new, |measured| map_names(measured));
+            named_combo(ui, "Map", &choice.map.clone(), 90.0, |ui| {
+                for name in names {
+                    ui.selectable_value(&mut choice.map, name.clone(), name);
+                }
+            });
+            ui.label(soft(
+                "Near points are documents that are routed alike; distances between clusters of a t-SNE map mean little",
+                ctx.theme,
+            ));
+        });
+        job_panel(
+            ui,
+            ctx,
+            job,
+            || Question::Measure(question),
+            |ui, measured| {
+                let Some(index) = index_of(measured, &choice.map) else {
+                    ui.label("There is no map of this name; choose another");
+                    return;
+                };
+                let places = places(&measured[index]);
+                heading(ui, &measured[index].title);
+                let room = if self.document.is_some() {
+                    ui.available_height() - TEXT_HEIGHT - 30.0
+                } else {
+                    ui.available_height()
+                };
+                self.plot(ui, ctx, &places, room.max(120.0));
+                self.document_ui(ui, ctx, trace);
+            },
+        );
+    }
+
+    fn plot(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, places: &[Place], height: f32) {
+        let mut classes: BTreeMap<&str, Vec<&Place>> = BTreeMap::new();
+        for place in places {
+            classes.entry(&place.class).or_default().push(place);
+        }
+        let mut labels: Vec<&str> = classes.keys().copied().collect();
+        labels.sort_by_key(|label| moescope_core::Discipline::display_order(label));
+        let looks = palette::categories(&labels);
+        let chosen = places
+            .iter()
+            .find(|place| Some(&place.document) == self.document.as_ref());
+        let response = Plot::new("fingerprint map")
+            .height(height)
+            .data_aspect(1.0)
+            .show_axes(false)
+            .show_grid(false)
+            .legend(Legend::default().follow_insertion_order(true))
+            .show(ui, |plot| {
+                for (label, look) in labels.iter().zip(looks) {
+                    let points: Vec<[f64; 2]> =
+                        classes[label].iter().map(|place| place.at).collect();
+                    let (shape, is_filled) = shape_of(look.marker);
+                    plot.points(
+                        Points::new(*label, points)
+                            .shape(shape)
+                            .filled(is_filled)
+                            .radius(4.0)
+                            .color(paint(look.color)),
+                    );
+                }
+                if let Some(place) = chosen {
+                    plot.points(
+                        Points::new("chosen", vec![place.at])
+                            .shape(MarkerShape::Circle)
+                            .filled(false)
+                            .radius(9.0)
+                            .color(ctx.theme.text),
+                    );
+                }
+                plot.pointer_coordinate()
+                    .and_then(|at| nearest(places, at, plot))
+                    .cloned()
+            });
+        let near = response.inner;
+        response.response.widget_info(|| {
+            egui::WidgetInfo::labeled(
+                egui::Role::Image,
+                true,
+                format!("Map of {} documents", places.len()),
+            )
+        });
+        if response.response.clicked() {
+            self.document = near.as_ref().map(|place| place.document.clone());
+        }
+        if let Some(place) = near {
+            response.response.on_hover_text_at_pointer(format!(
+                "{}\n{}\nClick to read it",
+                place.document, place.class
+            ));
+        }
+    }
+
+    fn document_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, trace: &OpenTrace) {
+        let Some(id) = self.document.clone() else {
+            return;
+        };
+        ui.horizontal(|ui| {
+            heading(ui, &id);
+            if ui.button("Close the document").clicked() {
+                self.document = None;
+            }
+        });
+        let question = DocumentQuestion {
+            trace: trace.path.clone(),
+            id,
+        };
+        let job = ctx.document(&question);
+        job_panel(
+            ui,
+            ctx,
+            job,
+            || Question::Document(question),
+            |ui, document| {
+                ScrollArea::vertical()
+                    .max_height(TEXT_HEIGHT)
+                    .auto_shrink([false, true])
+                    .show(ui, |ui| {
+                        ui.label(soft(document.about.as_str(), ctx.theme));
+                        ui.add(egui::Label::new(document.text.as_str()).wrap());
+                    });
+            },
+        );
+    }
+}
+
+/// The document nearest to a place, if it is within reach.
+fn nearest<'a>(
+    places: &'a [Place],
+    at: PlotPoint,
+    plot: &egui_plot::PlotUi<'_>,
+) -> Option<&'a Place> {
+    let pointer = plot.screen_from_plot(at);
+    places
+        .iter()
+        .map(|place| {
+            let pos = plot.screen_from_plot(PlotPoint::from(place.at));
+            (pos.distance(pointer), place)
+        })
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(distance, _)| *distance <= REACH)
+        .map(|(_, place)| place)
+}
+
+fn shape_of(marker: Marker) -> (MarkerShape, bool) {
+    match marker {
+        Marker::Circle => (MarkerShape::Circle, true),
+        Marker::Square => (MarkerShape::Square, true),
+        Marker::TriangleUp => (MarkerShape::Up, true),
+        Marker::Diamond => (MarkerShape::Diamond, true),
+        Marker::Plus => (MarkerShape::Plus, true),
+        Marker::TriangleDown => (MarkerShape::Down, true),
+        Marker::Star => (MarkerShape::Asterisk, true),
+        Marker::Cross => (MarkerShape::Cross, true),
+        Marker::OpenCircle => (MarkerShape::Circle, false),
+        Marker::OpenSquare => (MarkerShape::Square, false),
+        Marker::OpenTriangleUp => (MarkerShape::Up, false),
+        Marker::OpenDiamond => (MarkerShape::Diamond, false),
+    }
+}
+
+/// The names of the maps, which stand in parentheses at the end of their titles.
+fn map_names(measured: &[Measurement]) -> Vec<String> {
+    let maps = measured.iter().filter(|m| is_map(m));
+    maps.filter_map(|m| {
+        let (_, name) = m.title.strip_suffix(')')?.rsplit_once('(')?;
+        Some(name.to_owned())
+    })
+    .collect()
+}
+
+fn is_map(measurement: &Measurement) -> bool {
+    measurement.axis(AxisKind::Document).is_some() && measurement.axis(AxisKind::Component).is_some()
+}
+
+fn index_of(measured: &[Measurement], name: &str) -> Option<usize> {
+    let ending = format!("({name})");
+    measured
+        .iter()
+        .position(|m| is_map(m) && m.title.ends_with(&ending))
+        .or_else(|| measured.iter().position(is_map))
+}
+
+fn places(measurement: &Measurement) -> Vec<Place> {
+    let Some((0, documents)) = measurement.axis(AxisKind::Document) else {
+        return Vec::new();
+    };
+    let components = measurement.axis(AxisKind::Component).map_or(0, |(_, a)| a.len());
+    if components < 2 {
+        return Vec::new();
+    }
+    documents
+        .labels
+        .iter()
+        .enumerate()
+        .map(|(place, document)| Place {
+            document: document.clone(),
+            class: documents
+                .classes
+                .as_ref()
+                .map_or_else(|| "document".to_owned(), |classes| classes[place].clone()),
+            at: [
+                measurement.values[place * components],
+                measurement.values[place * components + 1],
+            ],
+        })
+        .collect()
+}
+
+pub(super) fn figure(
+    ctx: &ViewContext<'_>,
+    trace: &OpenTrace,
+    choice: &DisciplinesChoice,
+) -> Option<FigureOffer> {
+    let (_, job) = ctx.measured(trace, "fingerprint_map", ctx.request());
+    let measured = job.and_then(Job::value)?;
+    let options = FigureOptions::default();
+    let mut offer = FigureOffer::new("fingerprint_map", measured, options.clone());
+    offer.index = index_of(measured, &choice.map)?;
+    offer.again = Some((
+        trace.path.clone(),
+        FigureJob {
+            kind: offer.kind.to_owned(),
+            metric: Some("fingerprint_map".to_owned()),
+            request: ctx.request().clone(),
+            options: FigureOptions {
+                variant: Some(choice.map.clone()),
+                ..options
+            },
+        },
+    ));
+    Some(offer)
+}
+
+#[cfg(test)]
+mod tests {
+    use moescope_core::{Axis, Protocol};
+
+    use super::*;
+
+    #[test]
+    fn documents_stand_where_the_measurement_says() {
+        let mut documents = Axis::new(AxisKind::Document, vec!["a".into(), "b".into()]);
+        documents.classes = Some(vec!["law".into(), "math".into()]);
+        let measurement = Measurement {
+            metric: "fingerprint_map".into(),
+            title: "Map of documents (PCA)".into(),
+            unit: "coordinate".into(),
+            axes: vec![
+                documents,
+                Axis::new(AxisKind::Component, vec!["1".into(), "2".into()]),
+            ],
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            intervals: None,
+            nulls: None,
+            reference: None,
+            protocol: Protocol::default(),
+        };
+        let found = places(&measurement);
+        assert_eq!(found[1].at.map(f64::to_bits), [3.0, 4.0].map(f64::to_bits));
+        assert_eq!((found[1].document.as_str(), found[1].class.as_str()), ("b", "math"));
+        assert_eq!(map_names(std::slice::from_ref(&measurement)), ["PCA"]);
+        assert_eq!(index_of(&[measurement], "t-SNE"), Some(0));
+    }
+}

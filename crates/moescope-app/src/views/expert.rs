@@ -1,0 +1,165 @@
+//! What one expert does: who chooses it, with what, where, and in which texts.
+
+mod parts;
+
+use egui::{ScrollArea, Ui};
+use moescope_core::LayerId;
+
+use crate::{
+    answers::{EXPERT_CONTEXTS, EXPERT_TOP, EXPERT_WINDOW, Question},
+    choices::Cell,
+    command::Command,
+    command_line,
+    export::FigureOffer,
+    traces::OpenTrace,
+    view::{View, ViewAbout, ViewContext},
+    widgets::{
+        empty::{empty, no_trace},
+        job_panel::job_panel,
+    },
+};
+
+/// The Expert view.
+#[derive(Debug, Default)]
+pub(crate) struct Expert {
+    typed: Option<String>,
+}
+
+impl View for Expert {
+    fn about(&self) -> ViewAbout {
+        ViewAbout {
+            name: "expert",
+            title: "Expert",
+            summary: "What one expert does",
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        let Some(trace) = ctx.trace() else {
+            return no_trace(ui, ctx);
+        };
+        self.choice_ui(ui, ctx, trace);
+        let Some(cell) = ctx.state.choices.cell.filter(|cell| holds(trace, *cell)) else {
+            return empty(
+                ui,
+                ctx,
+                "No expert is chosen",
+                "Click a cell of a heat map or a row of the ranking, or write LAYER:EXPERT above",
+                &[(
+                    "Choose the first expert",
+                    Command::ChooseCell(first(trace)),
+                )],
+            );
+        };
+        let (question, job) = ctx.expert(trace, cell, ctx.request());
+        job_panel(
+            ui,
+            ctx,
+            job,
+            || Question::Expert(question),
+            |ui, profile| {
+                ScrollArea::vertical()
+                    .auto_shrink([false, false])
+                    .show(ui, |ui| {
+                        parts::summary(ui, ctx, profile);
+                        parts::labels(ui, ctx, profile);
+                        parts::tokens(ui, ctx, profile);
+                        parts::companions(ui, ctx, profile);
+                        parts::positions(ui, ctx, profile);
+                        parts::vocabulary(ui, ctx, profile);
+                        parts::contexts(ui, ctx, profile);
+                        parts::notes(ui, ctx, profile);
+                    });
+            },
+        );
+    }
+
+    fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
+        let trace = ctx.trace().ok_or("open a trace first")?;
+        let cell = ctx.state.choices.cell.ok_or("choose an expert first")?;
+        Ok(command_line::expert(
+            &trace.path,
+            cell,
+            ctx.request(),
+            [EXPERT_TOP, EXPERT_CONTEXTS, EXPERT_WINDOW],
+        ))
+    }
+
+    fn figure(&self, _ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        // An expert is words and short lists; each of its numbers is in a figure of its metric.
+        None
+    }
+}
+
+impl Expert {
+    /// Which expert: steps, and a field for LAYER:EXPERT.
+    fn choice_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, trace: &OpenTrace) {
+        let cell = ctx.state.choices.cell;
+        ui.horizontal_wrapped(|ui| {
+            let shown = cell.map_or_else(String::new, |cell| cell.to_string());
+            let mut text = self.typed.clone().unwrap_or(shown);
+            let label = ui.label("Expert");
+            let field = ui
+                .add(
+                    egui::TextEdit::singleline(&mut text)
+                        .hint_text("LAYER:EXPERT")
+                        .desired_width(90.0),
+                )
+                .labelled_by(label.id);
+            if field.changed() {
+                if let Some(cell) = parse(&text).filter(|cell| holds(trace, *cell)) {
+                    ctx.send(Command::ChooseCell(Some(cell)));
+                }
+                self.typed = Some(text);
+            } else if !field.has_focus() {
+                self.typed = None;
+            }
+            for (label, hint, layers, experts) in [
+                ("◀", "The expert before", 0, -1),
+                ("▶", "The expert after", 0, 1),
+                ("▲", "The same expert one layer up, in the list of layers", -1, 0),
+                ("▼", "The same expert one layer down", 1, 0),
+            ] {
+                let next = cell.and_then(|cell| step(trace, cell, layers, experts));
+                let button = ui
+                    .add_enabled(next.is_some(), egui::Button::new(label))
+                    .on_hover_text(hint);
+                button.widget_info(|| {
+                    egui::WidgetInfo::labeled(egui::Role::Button, next.is_some(), hint)
+                });
+                if button.clicked() {
+                    ctx.send(Command::ChooseCell(next));
+                }
+            }
+        });
+        ui.separator();
+    }
+}
+
+fn parse(text: &str) -> Option<Cell> {
+    let (layer, expert) = text.trim().split_once(':')?;
+    Some(Cell {
+        layer: LayerId(layer.parse().ok()?),
+        expert: expert.parse().ok()?,
+    })
+}
+
+fn holds(trace: &OpenTrace, cell: Cell) -> bool {
+    trace.data.layers().contains(&cell.layer) && cell.expert < trace.data.model().num_experts
+}
+
+fn first(trace: &OpenTrace) -> Option<Cell> {
+    let layer = *trace.data.layers().first()?;
+    Some(Cell { layer, expert: 0 })
+}
+
+/// The cell some layers and experts further, if there is one.
+fn step(trace: &OpenTrace, cell: Cell, layers: isize, experts: i16) -> Option<Cell> {
+    let all = trace.data.layers();
+    let place = all.iter().position(|layer| *layer == cell.layer)?;
+    let next = Cell {
+        layer: *all.get(place.checked_add_signed(layers)?)?,
+        expert: cell.expert.checked_add_signed(experts)?,
+    };
+    Some(next).filter(|next| holds(trace, *next))
+}

@@ -1,0 +1,215 @@
+//! What the tests of views share: small traces of the embedded model, and an app in a window that only the test sees.
+
+#![expect(
+    dead_code,
+    reason = "every test file is a program of its own and uses some of this"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use egui::{Event, Modifiers, PointerButton, Pos2, Rect, vec2};
+use egui_kittest::{Harness, kittest::Queryable as _};
+use moescope_app::{App, AppConfig, SettingsPlace, ThemeChoice};
+use moescope_core::NoProgress;
+use moescope_engine::{ComputeDevice, DeviceChoice, Intervention, LoadOptions};
+use moescope_pipeline::{CaptureConfig, CapturePlan, DataConfig, ModelFiles, ModelFolder};
+
+/// The window of most tests.
+pub const SIZE: [f32; 2] = [1280.0, 800.0];
+
+/// Two traces of the same texts: as the model is, and with expert 1 of layer 2 masked.
+pub struct Traces {
+    _folder: tempfile::TempDir,
+    pub plain: PathBuf,
+    pub masked: PathBuf,
+}
+
+/// The traces, captured once for all tests of a file.
+pub fn traces() -> &'static Traces {
+    static TRACES: OnceLock<Traces> = OnceLock::new();
+    TRACES.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = folder.path().join("texts.jsonl");
+        fs::write(&texts, texts_of_three_disciplines()).unwrap();
+        let plain = folder.path().join("plain");
+        let masked = folder.path().join("masked");
+        capture(&texts, &plain, Vec::new());
+        capture(&texts, &masked, vec!["mask:2:1".parse().unwrap()]);
+        Traces {
+            _folder: folder,
+            plain,
+            masked,
+        }
+    })
+}
+
+/// Six groups of two documents for each of three disciplines.
+fn texts_of_three_disciplines() -> String {
+    let sentences = [
+        ("law", "The court held that the contract was void because consent had been obtained by duress in the district of"),
+        ("math", "Let f be a continuous function on a compact interval; then the integral converges uniformly for every n equal to"),
+        ("protein", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR"),
+    ];
+    let mut text = String::new();
+    for (discipline, sentence) in sentences {
+        for number in 0..12 {
+            let record = serde_json::json!({
+                "id": format!("{discipline}-{number}"),
+                "discipline": discipline,
+                "group": format!("{discipline}-{}", number / 2),
+                "genre": if number % 2 == 0 { "abstract" } else { "textbook" },
+                "text": format!("{sentence} number {number}, as was said before."),
+            });
+            text.push_str(&format!("{record}\n"));
+        }
+    }
+    text
+}
+
+fn capture(texts: &Path, out: &Path, interventions: Vec<Intervention>) {
+    let files = ModelFiles::open(ModelFolder::find("demo", None).unwrap()).unwrap();
+    let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
+    let config = CaptureConfig {
+        data: DataConfig {
+            files: vec![texts.to_owned()],
+            ..DataConfig::default()
+        },
+        out: out.to_owned(),
+        interventions,
+        ..CaptureConfig::default()
+    };
+    let plan = CapturePlan::new(config, &files, device.kind, &NoProgress).unwrap();
+    let loaded = files
+        .load(device, LoadOptions::default(), &NoProgress)
+        .unwrap();
+    plan.run(&loaded, &NoProgress).unwrap();
+}
+
+/// An app whose settings are kept nowhere.
+pub fn config(theme: ThemeChoice, traces: &[&Path]) -> AppConfig {
+    AppConfig {
+        traces: traces.iter().map(|path| path.to_path_buf()).collect(),
+        theme: Some(theme),
+        settings: SettingsPlace::None,
+        starts_empty: true,
+        ..AppConfig::default()
+    }
+}
+
+/// A window with the app.
+pub struct Window {
+    pub harness: Harness<'static, Option<App>>,
+}
+
+impl Window {
+    /// Opens the window; the app is there, and what it was told to open is open.
+    pub fn open(size: [f32; 2], config: AppConfig) -> Self {
+        let mut config = Some(config);
+        let harness = Harness::builder()
+            .with_size(vec2(size[0], size[1]))
+            .with_max_steps(64)
+            .wgpu()
+            .build_ui_state(
+                move |ui, state: &mut Option<App>| {
+                    if let Some(config) = config.take() {
+                        // The fonts that the app installs are there from the next frame on.
+                        *state = Some(App::new(ui.ctx(), config).unwrap());
+                        ui.ctx().request_repaint();
+                        return;
+                    }
+                    let app = state.as_mut().unwrap();
+                    app.logic(ui.ctx());
+                    app.ui(ui);
+                },
+                None,
+            );
+        let mut window = Self { harness };
+        window.settle();
+        window
+    }
+
+    /// The app.
+    pub fn app(&self) -> &App {
+        self.harness.state().as_ref().unwrap()
+    }
+
+    /// Goes on until nothing runs and the last change is painted.
+    pub fn settle(&mut self) {
+        let start = Instant::now();
+        self.harness.run_steps(3);
+        let mut idle = 0;
+        while idle < 4 {
+            self.harness.step();
+            idle = if self.app().is_idle() { idle + 1 } else { 0 };
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "something runs without end"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Asks for a change and waits until it is painted.
+    pub fn send(&mut self, command: moescope_app::Command) {
+        self.app().commands().send(command);
+        self.settle();
+    }
+
+    /// Clicks what a screen reader calls so.
+    pub fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.settle();
+    }
+
+    /// Clicks a place.
+    pub fn click_at(&mut self, pos: Pos2) {
+        self.harness.event(Event::PointerMoved(pos));
+        self.harness.step();
+        for pressed in [true, false] {
+            self.harness.event(Event::PointerButton {
+                pos,
+                button: PointerButton::Primary,
+                pressed,
+                modifiers: Modifiers::NONE,
+            });
+            self.harness.step();
+        }
+        self.settle();
+    }
+
+    /// The place and the words of the widget whose name begins so.
+    pub fn find(&self, beginning: &str) -> (Rect, String) {
+        let node = self.harness.get_by_label_contains(beginning);
+        let text = node
+            .accesskit_node()
+            .label()
+            .unwrap_or_default();
+        (node.rect(), text)
+    }
+
+    /// Whether some widget says this.
+    pub fn says(&self, text: &str) -> bool {
+        self.harness
+            .query_all_by_label_contains(text)
+            .next()
+            .is_some()
+    }
+}
+
+/// Whether something here can paint; says why not where nothing can, which is an error where one must be there.
+pub fn can_paint() -> bool {
+    match ComputeDevice::open(DeviceChoice::Gpu) {
+        Ok(_) => true,
+        Err(error) => {
+            let is_required = std::env::var("MOESCOPE_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!is_required, "no adapter to paint with: {error}");
+            eprintln!("skipped: no adapter to paint with: {error}");
+            false
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Every view in both themes, and what a user does in each, by name.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::{SIZE, Window, can_paint, config, traces};
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use moescope_analytics::{MeasureRequest, TraceData, find};
+use moescope_app::{
+    CaptureChoice, Cell, Command, DisciplinesChoice, DisciplinesTab, Theme, ThemeChoice, VIEWS,
+};
+use moescope_core::{AxisKind, LayerId, NoProgress};
+use moescope_figures::short_number;
+
+/// Quick enough for a test, and careful enough for intervals.
+fn quick() -> MeasureRequest {
+    MeasureRequest {
+        resamples: 40,
+        permutations: 40,
+        ..MeasureRequest::default()
+    }
+}
+
+fn window(theme: ThemeChoice) -> Window {
+    let traces = traces();
+    let mut window = Window::open(SIZE, config(theme, &[&traces.plain]));
+    window.send(Command::ChooseRequest(Box::new(quick())));
+    window
+}
+
+#[test]
+fn every_view_is_painted_in_both_themes() {
+    if !can_paint() {
+        return;
+    }
+    let traces = traces();
+    for theme in ThemeChoice::ALL {
+        let ground = Theme::load(theme).unwrap().panel;
+        let mut window = Window::open(SIZE, config(theme, &[&traces.plain, &traces.masked]));
+        window.send(Command::ChooseRequest(Box::new(quick())));
+        window.send(Command::ChooseCell(Some(Cell {
+            layer: LayerId(2),
+            expert: 1,
+        })));
+        let mut pages: Vec<(String, Command)> = VIEWS
+            .iter()
+            .map(|make| make().about().name)
+            .map(|name| (name.to_owned(), Command::OpenView(name)))
+            .collect();
+        for tab in DisciplinesTab::ALL {
+            let choice = DisciplinesChoice {
+                tab,
+                ..DisciplinesChoice::default()
+            };
+            pages.push((
+                format!("disciplines, {}", tab.title()),
+                Command::ChooseDisciplines(Box::new(choice)),
+            ));
+        }
+        for (name, command) in pages {
+            if name.starts_with("disciplines,") {
+                window.send(Command::OpenView("disciplines"));
+            }
+            window.send(command);
+            window.harness.run_steps(2);
+            let image = window.harness.render().unwrap();
+            let colors: HashSet<[u8; 4]> = image.pixels().map(|pixel| pixel.0).collect();
+            assert!(colors.len() > 50, "{name} in {theme} is all but empty");
+            let grounds = image
+                .pixels()
+                .filter(|pixel| pixel.0[..3] == [ground.r(), ground.g(), ground.b()])
+                .count();
+            assert!(grounds > 10_000, "{name} in {theme} has another ground");
+            assert!(
+                !window.says("This could not be measured"),
+                "{name} shows an error"
+            );
+            window.harness.check_accessibility();
+        }
+    }
+}
+
+#[test]
+fn a_clicked_cell_tells_of_its_expert_and_says_what_is_measured() {
+    let traces = traces();
+    let mut window = window(ThemeChoice::Dark);
+    let (cells, _) = window.find("Layers by experts");
+    // Six layers of eight experts: the middle of layer 3, expert 5.
+    let at = cells.min + cells.size() * vec2(5.5 / 8.0, 3.5 / 6.0);
+    window.click_at(at);
+    assert_eq!(
+        window.app().state().choices.cell,
+        Some(Cell {
+            layer: LayerId(3),
+            expert: 5
+        })
+    );
+    assert!(window.says("Layer 3, expert 5 of 8"));
+
+    let data = TraceData::open(&traces.plain).unwrap();
+    let measured = find("assignment_share")
+        .unwrap()
+        .measure(&data, &quick(), &NoProgress)
+        .unwrap();
+    let (_, layers) = measured[0].axis(AxisKind::Layer).unwrap();
+    let (_, groups) = measured[0].axis(AxisKind::Group).unwrap();
+    let layer = layers.labels.iter().position(|l| l == "3").unwrap();
+    let mut index = vec![0; 3];
+    for (place, axis) in measured[0].axes.iter().enumerate() {
+        index[place] = match axis.kind {
+            AxisKind::Layer => layer,
+            AxisKind::Expert => 5,
+            _ => 0,
+        };
+    }
+    let flat = measured[0].flat_index(&index);
+    let interval = measured[0].intervals.as_ref().unwrap()[flat].unwrap();
+    let expected = format!(
+        "layer 3, expert 5, {} ({} to {}) share of assignments",
+        short_number(measured[0].values[flat]),
+        short_number(interval.low),
+        short_number(interval.high)
+    );
+    let (_, told) = window.find("Layers by experts");
+    assert!(told.contains(&expected), "{told} lacks {expected}");
+    assert_eq!(groups.labels.len(), 3);
+}
+
+#[test]
+fn arrows_move_over_cells_and_enter_chooses() {
+    let mut window = window(ThemeChoice::Light);
+    let (cells, _) = window.find("Layers by experts");
+    window.click_at(cells.min + cells.size() * vec2(0.5 / 8.0, 0.5 / 6.0));
+    for key in [Key::ArrowRight, Key::ArrowRight, Key::ArrowDown, Key::Enter] {
+        window.harness.key_press(key);
+        window.settle();
+    }
+    assert_eq!(
+        window.app().state().choices.cell,
+        Some(Cell {
+            layer: LayerId(1),
+            expert: 2
+        })
+    );
+    window.harness.event(egui::Event::Copy);
+    window.harness.step();
+    let copied = window
+        .harness
+        .output()
+        .platform_output
+        .commands
+        .iter()
+        .find_map(|command| match command {
+            egui::OutputCommand::CopyText(text) => Some(text.clone()),
+            _ => None,
+        });
+    let copied = copied.expect("the cell is copied");
+    assert!(copied.starts_with("layer 1, expert 2\t"), "{copied}");
+    assert!(copied.contains(" to "), "{copied} has an interval");
+}
+
+#[test]
+fn undo_takes_back_what_was_chosen() {
+    let mut window = window(ThemeChoice::Dark);
+    window.send(Command::ChooseCell(Some(Cell {
+        layer: LayerId(4),
+        expert: 7,
+    })));
+    window
+        .harness
+        .key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.settle();
+    assert_eq!(window.app().state().choices.cell, None);
+    assert!(window.says("No expert is chosen"));
+    window
+        .harness
+        .key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    window.settle();
+    assert!(window.says("Layer 4, expert 7 of 8"));
+}
+
+#[test]
+fn the_palette_finds_a_view_and_the_sheet_lists_the_keys() {
+    let mut window = window(ThemeChoice::Dark);
+    window
+        .harness
+        .key_press_modifiers(Modifiers::COMMAND, Key::K);
+    window.settle();
+    window
+        .harness
+        .get_by_label("Find a command")
+        .type_text("capture");
+    window.settle();
+    window.harness.key_press(Key::Enter);
+    window.settle();
+    assert!(window.says("Choose files…"), "the Capture view is in front");
+    window.harness.key_press(Key::F1);
+    window.settle();
+    assert!(window.says("copy the cell with its interval"));
+}
+
+#[test]
+fn a_ranking_row_chooses_its_expert_and_the_command_is_copied() {
+    let mut window = window(ThemeChoice::Light);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Ranking,
+        group: Some("law".to_owned()),
+        minus: Some("protein".to_owned()),
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    let first = window
+        .harness
+        .get_all_by_label_contains("layer ")
+        .find(|node| {
+            node.accesskit_node()
+                .label()
+                .is_some_and(|label| label.contains(", expert ") && label.contains(": "))
+        })
+        .expect("a row");
+    let label = first.accesskit_node().label().unwrap_or_default();
+    first.click();
+    window.settle();
+    let cell = window.app().state().choices.cell.unwrap();
+    assert!(
+        label.starts_with(&format!("layer {}, expert {}:", cell.layer, cell.expert)),
+        "{label} chose {cell}"
+    );
+    let copy = window.harness.get_all_by_label("Copy as command").next();
+    copy.expect("the button of the view in front").click();
+    window.settle();
+    assert!(window.says("--contrast law:protein --resamples 40"));
+}
+
+#[test]
+fn two_traces_are_compared_on_one_scale_and_pointed_at_together() {
+    let traces = traces();
+    let paths = [traces.plain.as_path(), traces.masked.as_path()];
+    let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &paths));
+    window.send(Command::ChooseRequest(Box::new(quick())));
+    window.send(Command::OpenView("compare"));
+    assert!(window.says("minus"), "the difference has its title");
+    let (cells, _) = window.find("Difference of the traces");
+    // Layer 2, expert 1 is masked in one of them.
+    let at = cells.min + cells.size() * vec2(1.5 / 8.0, 2.5 / 6.0);
+    window.harness.hover_at(at);
+    window.settle();
+    let (_, told) = window.find("Difference of the traces");
+    assert!(told.contains("layer 2, expert 1"), "{told}");
+}
+
+#[test]
+fn a_capture_says_its_cost_runs_and_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &[]));
+    assert!(window.says("No trace is open"));
+    window.send(Command::OpenView("capture"));
+    let choice = CaptureChoice {
+        text: "The court found for the plaintiff.".to_owned(),
+        text_label: "law".to_owned(),
+        out: folder.path().join("trace"),
+        ..CaptureChoice::default()
+    };
+    window.send(Command::ChooseCapture(Box::new(choice)));
+    window.click("Estimate");
+    assert!(window.says("What it will cost"));
+    window.click("Capture");
+    assert!(
+        window
+            .app()
+            .state()
+            .traces
+            .at(&folder.path().join("trace"))
+            .is_some(),
+        "the trace is open"
+    );
+}
+
+#[test]
+fn figures_are_written_with_numbers_and_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = window(ThemeChoice::Dark);
+    let stem = folder.path().join("share");
+    window.send(Command::ExportView("disciplines", stem.clone()));
+    for ending in ["svg", "pdf", "csv", "toml", "txt", "tex"] {
+        let path = stem.with_extension(ending);
+        assert!(path.is_file(), "{} is missing", path.display());
+    }
+    // The specification draws the same figure again.
+    let again = folder.path().join("again");
+    let spec = moescope_pipeline::FigureSpec::read(&stem.with_extension("toml")).unwrap();
+    std::fs::create_dir(&again).unwrap();
+    spec.draw(folder.path(), Some(&again), &NoProgress).unwrap();
+    assert_eq!(
+        std::fs::read(stem.with_extension("svg")).unwrap(),
+        std::fs::read(again.join("share.svg")).unwrap()
+    );
+}
+
+#[test]
+fn a_document_is_read_from_the_map() {
+    let mut window = window(ThemeChoice::Dark);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Map,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    let (map, _) = window.find("Map of 36 documents");
+    // The pointer goes over the map until it is near a document.
+    let mut found = None;
+    'search: for row in 1..40_u8 {
+        for column in 1..40_u8 {
+            let share = vec2(f32::from(column), f32::from(row)) / 40.0;
+            let at = map.min + map.size() * share;
+            window.harness.hover_at(at);
+            window.harness.run_steps(2);
+            if window.says("Click to read it") {
+                found = Some(at);
+                break 'search;
+            }
+        }
+    }
+    window.click_at(found.expect("a document under the pointer"));
+    assert!(window.says("Close the document"));
+    assert!(window.says("as was said before"));
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_what_would_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &[]));
+    window.send(Command::Open(folder.path().join("nothing")));
+    assert!(window.says("neither a trace"));
+    assert!(window.says("Open trace…"), "the next action is there");
+}
