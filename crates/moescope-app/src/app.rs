@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Context, Ui};
+use egui::{Context, Key, Ui};
 use moescope_analytics::TraceData;
 use moescope_figures::Format;
 
@@ -21,6 +21,7 @@ use crate::{
     export::ExportRequest,
     fonts,
     history::History,
+    lives::{LiveCommand, LiveEvent},
     notices::Notice,
     script::{ScriptConfig, ScriptRun},
     settings::{Settings, usual_path},
@@ -127,6 +128,9 @@ impl App {
                 Notice::failed(format!("{told}; the usual settings are in force")),
                 Instant::now(),
             );
+        }
+        if config.settings == SettingsPlace::Usual && config.script.is_none() {
+            state.lives.keep_in(Some(crate::lives::keeping_folder()));
         }
         if let Some(model) = &config.model {
             state.choices.capture.model.clone_from(model);
@@ -301,6 +305,10 @@ impl App {
             Command::ChooseCapture(choice) => {
                 self.choose("capture", now, |choices| choices.capture = *choice);
             }
+            Command::ChooseLive(choice) => {
+                self.choose("live", now, |choices| choices.live = *choice);
+            }
+            Command::Live(command) => self.live(*command, ctx, now),
             Command::Undo => match self.history.undo(&self.state.choices) {
                 Some(choices) => self.state.choices = choices,
                 None => self.notify(Notice::done("There is nothing to undo"), now),
@@ -357,6 +365,18 @@ impl App {
         change(&mut self.state.choices);
         if self.state.choices != before {
             self.history.note(before, kind, now);
+        }
+    }
+
+    /// Does what a generation is asked for, by what is chosen now.
+    fn live(&mut self, command: LiveCommand, ctx: &Context, now: Instant) {
+        let choices = &self.state.choices;
+        let done = self
+            .state
+            .lives
+            .apply(command, &choices.live, &choices.capture, ctx);
+        if let Err(told) = done {
+            self.notify(Notice::failed(told), now);
         }
     }
 
@@ -441,8 +461,15 @@ impl App {
     fn take_keys(&mut self, ctx: &Context) {
         // Undo in a field of text is the field's own.
         let is_typing = ctx.text_edit_focused();
+        // A key without Ctrl or Alt belongs to whatever has the focus: Space presses a button.
+        let has_focus = ctx.memory(|memory| memory.focused().is_some());
         for action in actions::all(&self.state) {
-            let is_fields_own = is_typing && matches!(action.command, Command::Undo | Command::Redo);
+            let is_plain = action.shortcut.is_some_and(|keys| {
+                keys.modifiers.is_none() && matches!(keys.logical_key, Key::Space | Key::Period)
+            });
+            let is_fields_own = is_typing
+                && matches!(action.command, Command::Undo | Command::Redo)
+                || has_focus && is_plain;
             if let Some(shortcut) = action.shortcut
                 && !is_fields_own
                 && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
@@ -484,6 +511,22 @@ impl App {
         for event in self.state.captures.advance() {
             self.take_capture_event(event, ctx, now);
         }
+        let choice = &self.state.choices.live;
+        for event in self.state.lives.advance(choice, &self.state.traces, ctx) {
+            match event {
+                LiveEvent::Loaded { device } => self.state.device = Some(device),
+                LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
+                LiveEvent::Saved(path) => {
+                    self.notify(
+                        Notice::done(format!("Kept as a trace: {}", path.display())),
+                        now,
+                    );
+                }
+            }
+        }
+        self.shell.tokens_per_sec = (self.state.lives.branch())
+            .and_then(moescope_pipeline::session::Branch::tokens_per_sec)
+            .or(self.shell.tokens_per_sec);
         match self.state.exports.advance() {
             None => {}
             Some(Ok(paths)) => {
@@ -585,6 +628,8 @@ impl eframe::App for App {
     fn on_exit(&mut self) {
         // A capture that runs is asked to stop; the batches that are done are on the disk already.
         self.state.captures.cancel();
+        // What was generated and not kept yet is written where the settings are kept, too.
+        self.state.lives.close();
         if let Err(error) = Self::save(self) {
             let mut report = self.report.borrow_mut();
             if report.is_none() {

@@ -62,7 +62,8 @@ impl Notices {
             NoticeKind::Failed => None,
             NoticeKind::Done => Some(SHOWN_FOR.saturating_sub(now.duration_since(*at))),
         };
-        self.shown.retain(|shown| left(shown) != Some(Duration::ZERO));
+        self.shown
+            .retain(|shown| left(shown) != Some(Duration::ZERO));
         self.shown.iter().filter_map(left).min()
     }
 

@@ -201,9 +201,13 @@ fn opaque(r: u8, g: u8, b: u8) -> Color32 {
 
 fn color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Color32, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let value = u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == 6);
+    let value = u32::from_str_radix(&text, 16)
+        .ok()
+        .filter(|_| text.len() == 6);
     value.map(|value| paint(Rgb::hex(value))).ok_or_else(|| {
-        D::Error::custom(format!("a colour is six hexadecimal digits, found '{text}'"))
+        D::Error::custom(format!(
+            "a colour is six hexadecimal digits, found '{text}'"
+        ))
     })
 }
 

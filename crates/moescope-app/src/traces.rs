@@ -218,8 +218,7 @@ impl Traces {
         work: impl FnOnce(&Arc<JobProgress>) -> Result<ReadTrace, String> + Send + 'static,
     ) {
         // A failed attempt makes room for the next.
-        self.opening
-            .retain(|opening| opening.job.is_running());
+        self.opening.retain(|opening| opening.job.is_running());
         if self.opening.iter().any(|o| o.what == what) {
             return;
         }

@@ -154,16 +154,17 @@ impl<'m> Pass<'m> {
     fn decisions(&self, sequences: &[Vec<u32>]) -> Result<Vec<DecisionBatch>, EngineError> {
         let spec = self.model.spec();
         let mut first = 0;
-        let of_sequence = |(number, tokens): (usize, &Vec<u32>)| {
+        let mut all = Vec::with_capacity(sequences.len());
+        for (number, tokens) in sequences.iter().enumerate() {
             let mut decisions =
                 DecisionBatch::new(usize::from(spec.num_experts), usize::from(spec.top_k));
             let rows = first..first + tokens.len();
             first = rows.end;
             self.record
                 .push_decisions(rows, 0, number, self.model, &mut decisions)?;
-            Ok(decisions)
-        };
-        sequences.iter().enumerate().map(of_sequence).collect()
+            all.push(decisions);
+        }
+        Ok(all)
     }
 
     /// Next-token logits of some tokens on the host, `[len × vocab]`.

@@ -34,12 +34,7 @@ impl ValueScale {
     /// The scale that suits some values; `center` is what a diverging scale is symmetric about, and `is_centred`
     /// says whether [`ColorScale::Auto`] should diverge.
     #[must_use]
-    pub fn new(
-        values: &[f64],
-        options: &FigureOptions,
-        center: f64,
-        is_centred: bool,
-    ) -> Self {
+    pub fn new(values: &[f64], options: &FigureOptions, center: f64, is_centred: bool) -> Self {
         let finite = || values.iter().copied().filter(|v| v.is_finite());
         let least = finite().fold(f64::INFINITY, f64::min);
         let most = finite().fold(f64::NEG_INFINITY, f64::max);

@@ -56,7 +56,8 @@ pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant,
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{
-    FigureJob, FigureSpec, SpecFigure, caption_of, export_figure, kind, latex_caption_of, usual_metric,
+    FigureJob, FigureSpec, SpecFigure, caption_of, export_figure, kind, latex_caption_of,
+    usual_metric,
 };
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};

@@ -51,8 +51,8 @@ impl Script {
             !line.is_empty() && !line.starts_with('#')
         });
         let steps = lines.map(|(line, text)| {
-            let step = Step::parse(text.trim())
-                .map_err(|reason| AppError::Script { line, reason })?;
+            let step =
+                Step::parse(text.trim()).map_err(|reason| AppError::Script { line, reason })?;
             Ok((line, step))
         });
         Ok(Self {

@@ -146,14 +146,20 @@ mod tests {
     fn lines_become_steps() {
         let check = |line: &str, step: Step| assert_eq!(Step::parse(line), Ok(step), "{line}");
         check("view expert", Step::View("expert".into()));
-        check("click \"Copy as command\"", Step::Click("Copy as command".into()));
+        check(
+            "click \"Copy as command\"",
+            Step::Click("Copy as command".into()),
+        );
         check(
             "key Ctrl+K",
             Step::Key(Modifiers::CTRL | Modifiers::COMMAND, Key::K),
         );
         check("wait idle 9", Step::WaitIdle(Duration::from_secs(9)));
         check("wait 250ms", Step::Wait(Duration::from_millis(250)));
-        check("wait \"tokens/s\"", Step::WaitFor("tokens/s".into(), USUAL_WAIT));
+        check(
+            "wait \"tokens/s\"",
+            Step::WaitFor("tokens/s".into(), USUAL_WAIT),
+        );
         check(
             "cell 3:5",
             Step::Cell(Cell {

@@ -57,8 +57,7 @@ impl Palette {
 
     /// Moves the mark and closes; true when Enter was pressed.
     fn take_keys(&mut self, ctx: &Context, count: usize) -> bool {
-        let pressed =
-            |key: Key| ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+        let pressed = |key: Key| ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         if pressed(Key::Escape) {
             self.is_open = false;
         }
@@ -92,16 +91,18 @@ impl Palette {
         field.request_focus();
         ui.add_space(4.0);
         if found.is_empty() {
-            ui.label(soft("Nothing is called so; try another word", context.theme));
+            ui.label(soft(
+                "Nothing is called so; try another word",
+                context.theme,
+            ));
         }
         let mut clicked = None;
         ScrollArea::vertical().max_height(HEIGHT).show(ui, |ui| {
             for (place, action) in found.iter().enumerate() {
                 let is_marked = place == self.marked;
-                let row = ui.with_layout(
-                    Layout::top_down_justified(Align::LEFT),
-                    |ui| ui.add(button(ui, action, is_marked)),
-                );
+                let row = ui.with_layout(Layout::top_down_justified(Align::LEFT), |ui| {
+                    ui.add(button(ui, action, is_marked))
+                });
                 if is_marked {
                     row.inner.scroll_to_me(None);
                 }

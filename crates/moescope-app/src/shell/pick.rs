@@ -60,14 +60,12 @@ fn pick(
     dialog: impl FnOnce() -> Option<Command> + Send + 'static,
 ) {
     let told = commands.clone();
-    let thread = thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            // A dialog that is closed without a choice asks for nothing.
-            if let Some(command) = dialog() {
-                told.send(command);
-            }
-        });
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // A dialog that is closed without a choice asks for nothing.
+        if let Some(command) = dialog() {
+            told.send(command);
+        }
+    });
     if let Err(error) = thread {
         commands.send(Command::Notify(Notice::failed(format!(
             "the system gives no thread for the dialog: {error}; paths can be typed as well"

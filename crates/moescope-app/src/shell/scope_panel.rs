@@ -63,20 +63,12 @@ fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
     }
 }
 
-fn scope(
-    ui: &mut Ui,
-    context: &ViewContext<'_>,
-    trace: &OpenTrace,
-    request: &mut MeasureRequest,
-) {
+fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
     heading(ui, "Scope");
     let columns = trace.data.label_columns();
     combo(ui, "Label by", &request.by.clone(), |ui| {
         for column in columns.iter().filter(|column| *column != "id") {
-            if ui
-                .selectable_label(request.by == *column, column)
-                .clicked()
-            {
+            if ui.selectable_label(request.by == *column, column).clicked() {
                 request.by.clone_from(column);
                 request.scope.labels.clear();
             }
@@ -186,7 +178,12 @@ fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &m
     let told = match text.parse::<LayerSelection>() {
         Err(_) => Some("Write all, or layers such as 0,5-8".to_owned()),
         Ok(layers) if !trace.data.layers().iter().any(|l| layers.contains(*l)) => {
-            let known: Vec<String> = trace.data.layers().iter().map(ToString::to_string).collect();
+            let known: Vec<String> = trace
+                .data
+                .layers()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             Some(format!("The trace has layers {}", known.join(",")))
         }
         Ok(_) => None,

@@ -13,15 +13,24 @@ pub(crate) struct Sheet {
 /// What works within widgets, besides the list of actions.
 const WITHIN: [(&str, &str); 10] = [
     ("Tab", "go to the next control; Shift+Tab to the one before"),
-    ("Arrow keys", "move over the cells of a heat map that has the focus"),
-    ("Enter or click", "choose the cell; the Expert view tells of it"),
+    (
+        "Arrow keys",
+        "move over the cells of a heat map that has the focus",
+    ),
+    (
+        "Enter or click",
+        "choose the cell; the Expert view tells of it",
+    ),
     ("Ctrl+C", "copy the cell with its interval"),
     ("[ and ]", "one layer down or up"),
     ("Scroll", "zoom a heat map or a map around the pointer"),
     ("Drag", "move within what is zoomed"),
     ("Double click", "show all of it again"),
     ("Drag a tab", "put a view elsewhere"),
-    ("Drop a file or folder", "open a trace, choose a model, capture texts"),
+    (
+        "Drop a file or folder",
+        "open a trace, choose a model, capture texts",
+    ),
 ];
 
 impl Sheet {
@@ -60,8 +69,7 @@ impl Sheet {
                     ui.add_space(18.0);
                     ui.vertical(|ui| {
                         heading(ui, "Within views");
-                        let within =
-                            WITHIN.map(|(keys, does)| (keys.to_owned(), does.to_owned()));
+                        let within = WITHIN.map(|(keys, does)| (keys.to_owned(), does.to_owned()));
                         list(ui, context, "within", &within);
                     });
                 });

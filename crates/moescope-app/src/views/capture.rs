@@ -12,8 +12,7 @@ use crate::{
     captures::{CaptureEnd, Planned, beside},
     choices::CaptureChoice,
     command::Command,
-    command_line,
-    fonts,
+    command_line, fonts,
     job::Job,
     view::{View, ViewAbout, ViewContext},
     widgets::text::{heading, soft},
@@ -35,21 +34,23 @@ impl View for Capture {
     }
 
     fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
-        ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-            let mut choice = ctx.state.choices.capture.clone();
-            let is_running = !ctx.state.captures.is_idle();
-            ui.add_enabled_ui(!is_running, |ui| {
-                model(ui, ctx, &mut choice);
-                texts(ui, ctx, &mut choice);
-                options(ui, &mut choice);
-                out(ui, ctx, &mut choice);
+        ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .show(ui, |ui| {
+                let mut choice = ctx.state.choices.capture.clone();
+                let is_running = !ctx.state.captures.is_idle();
+                ui.add_enabled_ui(!is_running, |ui| {
+                    model(ui, ctx, &mut choice);
+                    texts(ui, ctx, &mut choice);
+                    options(ui, &mut choice);
+                    out(ui, ctx, &mut choice);
+                });
+                if choice != ctx.state.choices.capture {
+                    ctx.send(Command::ChooseCapture(Box::new(choice.clone())));
+                }
+                ui.add_space(12.0);
+                run(ui, ctx, &choice);
             });
-            if choice != ctx.state.choices.capture {
-                ctx.send(Command::ChooseCapture(Box::new(choice.clone())));
-            }
-            ui.add_space(12.0);
-            run(ui, ctx, &choice);
-        });
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
@@ -89,7 +90,9 @@ fn texts(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
     ui.horizontal(|ui| {
         if ui
             .button("Choose files…")
-            .on_hover_text("JSON lines, JSON, CSV, TSV or plain text, each also with .zst; or drop them here")
+            .on_hover_text(
+                "JSON lines, JSON, CSV, TSV or plain text, each also with .zst; or drop them here",
+            )
             .clicked()
         {
             ctx.send(Command::PickTexts);
@@ -156,7 +159,10 @@ fn options(ui: &mut Ui, choice: &mut CaptureChoice) {
         row(ui, "Seed", |ui| ui.add(DragValue::new(&mut choice.seed)));
     }
     ui.horizontal_wrapped(|ui| {
-        ui.checkbox(&mut choice.is_chat, "Each text is the user's message in a chat");
+        ui.checkbox(
+            &mut choice.is_chat,
+            "Each text is the user's message in a chat",
+        );
         ui.checkbox(&mut choice.keeps_logits, "Keep router logits");
         ui.checkbox(&mut choice.is_full_precision, "Keep all bits of numbers");
     });
@@ -256,9 +262,7 @@ fn missing(choice: &CaptureChoice) -> Option<&'static str> {
 }
 
 fn problem(ui: &mut Ui, ctx: &ViewContext<'_>, error: &str) {
-    ui.add(
-        egui::Label::new(RichText::new(format!("⚠ {error}")).color(ctx.theme.error)).wrap(),
-    );
+    ui.add(egui::Label::new(RichText::new(format!("⚠ {error}")).color(ctx.theme.error)).wrap());
 }
 
 fn cost(ui: &mut Ui, ctx: &ViewContext<'_>, planned: &Planned) {
@@ -278,7 +282,10 @@ fn cost(ui: &mut Ui, ctx: &ViewContext<'_>, planned: &Planned) {
     let rows = [
         ("Documents", number(*samples)),
         ("Tokens", number(*tokens)),
-        ("To generate", format!("at most {}", number(*generated_tokens))),
+        (
+            "To generate",
+            format!("at most {}", number(*generated_tokens)),
+        ),
         ("Decisions", number(*decisions)),
         ("Trace", format!("about {}", bytes(*trace_bytes))),
         (

@@ -187,7 +187,9 @@ impl Compare {
             || Question::Compare(question),
             |ui, measured| {
                 let Some(index) = first_with(measured, &TABLE) else {
-                    ui.label("The difference has no table of layers and experts; choose another metric");
+                    ui.label(
+                        "The difference has no table of layers and experts; choose another metric",
+                    );
                     return HeatmapOutput::default();
                 };
                 let source = TableSource {
@@ -248,7 +250,10 @@ fn choice_ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CompareChoice) {
     ui.horizontal_wrapped(|ui| {
         metric_combo(ui, &mut choice.metric, is_of_experts);
         let labels = labels(ctx, choice);
-        let shown = choice.group.clone().unwrap_or_else(|| "all documents".to_owned());
+        let shown = choice
+            .group
+            .clone()
+            .unwrap_or_else(|| "all documents".to_owned());
         named_combo(ui, "Label", &shown, 130.0, |ui| {
             if ui
                 .selectable_label(choice.group.is_none(), "all documents")

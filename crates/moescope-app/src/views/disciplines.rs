@@ -83,9 +83,8 @@ impl View for Disciplines {
         let trace = ctx.trace().ok_or("open a trace first")?;
         let choice = &ctx.state.choices.disciplines;
         let request = ctx.request();
-        let line = |trace: &OpenTrace, metric: &str| {
-            command_line::measure(&trace.path, metric, request)
-        };
+        let line =
+            |trace: &OpenTrace, metric: &str| command_line::measure(&trace.path, metric, request);
         Ok(match choice.tab {
             DisciplinesTab::Heatmap | DisciplinesTab::Ranking => {
                 let pair = choice_row::Pair::of(trace, request, choice);

@@ -45,10 +45,7 @@ impl View for Expert {
                 ctx,
                 "No expert is chosen",
                 "Click a cell of a heat map or a row of the ranking, or write LAYER:EXPERT above",
-                &[(
-                    "Choose the first expert",
-                    Command::ChooseCell(first(trace)),
-                )],
+                &[("Choose the first expert", Command::ChooseCell(first(trace)))],
             );
         };
         let (question, job) = ctx.expert(trace, cell, ctx.request());
@@ -117,7 +114,12 @@ impl Expert {
             for (label, hint, layers, experts) in [
                 ("◀", "The expert before", 0, -1),
                 ("▶", "The expert after", 0, 1),
-                ("▲", "The same expert one layer up, in the list of layers", -1, 0),
+                (
+                    "▲",
+                    "The same expert one layer up, in the list of layers",
+                    -1,
+                    0,
+                ),
                 ("▼", "The same expert one layer down", 1, 0),
             ] {
                 let next = cell.and_then(|cell| step(trace, cell, layers, experts));

@@ -51,9 +51,18 @@ pub fn traces() -> &'static Traces {
 /// Six groups of two documents for each of three disciplines.
 fn texts_of_three_disciplines() -> String {
     let sentences = [
-        ("law", "The court held that the contract was void because consent had been obtained by duress in the district of"),
-        ("math", "Let f be a continuous function on a compact interval; then the integral converges uniformly for every n equal to"),
-        ("protein", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR"),
+        (
+            "law",
+            "The court held that the contract was void because consent had been obtained by duress in the district of",
+        ),
+        (
+            "math",
+            "Let f be a continuous function on a compact interval; then the integral converges uniformly for every n equal to",
+        ),
+        (
+            "protein",
+            "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR",
+        ),
     ];
     let mut text = String::new();
     for (discipline, sentence) in sentences {
@@ -185,10 +194,7 @@ impl Window {
     /// The place and the words of the widget whose name begins so.
     pub fn find(&self, beginning: &str) -> (Rect, String) {
         let node = self.harness.get_by_label_contains(beginning);
-        let text = node
-            .accesskit_node()
-            .label()
-            .unwrap_or_default();
+        let text = node.accesskit_node().label().unwrap_or_default();
         (node.rect(), text)
     }
 

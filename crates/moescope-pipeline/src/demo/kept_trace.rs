@@ -18,10 +18,7 @@ use crate::{cache_folder::cache_folder, checksum, error::PipelineError};
 ///
 /// # Errors
 /// When there is no folder to keep it in, the capture fails, or `progress` cancels.
-pub fn kept_trace(
-    choice: DeviceChoice,
-    progress: &dyn Progress,
-) -> Result<PathBuf, PipelineError> {
+pub fn kept_trace(choice: DeviceChoice, progress: &dyn Progress) -> Result<PathBuf, PipelineError> {
     let Some(cache) = cache_folder() else {
         return Err(PipelineError::Settings(
             "there is no folder to keep the demo trace in; set HOME or XDG_CACHE_HOME, or run moescope demo --out FOLDER and open its trace"
@@ -102,13 +99,24 @@ mod tests {
         let manifest = trace.join("manifest.json");
         let written = fs::metadata(&manifest).unwrap().modified().unwrap();
         assert_eq!(get(), trace);
-        assert_eq!(fs::metadata(&manifest).unwrap().modified().unwrap(), written);
+        assert_eq!(
+            fs::metadata(&manifest).unwrap().modified().unwrap(),
+            written
+        );
         fs::write(&manifest, "{").unwrap();
         assert_eq!(get(), trace);
         assert_eq!(
-            RoutingTrace::open(&trace).unwrap().manifest().counts.samples,
+            RoutingTrace::open(&trace)
+                .unwrap()
+                .manifest()
+                .counts
+                .samples,
             240
         );
-        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1, "no draft is left");
+        assert_eq!(
+            fs::read_dir(cache.path()).unwrap().count(),
+            1,
+            "no draft is left"
+        );
     }
 }

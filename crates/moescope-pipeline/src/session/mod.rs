@@ -16,6 +16,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -42,6 +43,15 @@ pub struct SessionConfig {
     pub keep_in: Option<PathBuf>,
 }
 
+/// What the worker still has to do.
+#[derive(Debug, Default)]
+struct Work {
+    /// Commands that were sent and not done.
+    waiting: AtomicUsize,
+    /// Whether a branch grows.
+    is_running: AtomicBool,
+}
+
 /// A worker thread with a model and the sequences that grow in it.
 ///
 /// ```no_run
@@ -65,6 +75,7 @@ pub struct Session {
     /// `None` once it is closed.
     commands: Option<Sender<SessionCommand>>,
     events: Receiver<SessionEvent>,
+    work: Arc<Work>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,24 +90,27 @@ impl Session {
         wake: impl Fn() + Send + 'static,
     ) -> Result<Self, PipelineError> {
         let (commands, to_do) = mpsc::channel();
+        let work = Arc::new(Work::default());
+        let noted = Arc::clone(&work);
         let (tell, events) = mpsc::channel();
-        let work = move || {
+        let run = move || {
             let tell = |event| {
                 // Nobody listens any more when the session was dropped; the work is then about to end.
                 let _ = tell.send(event);
                 wake();
             };
-            Worker::new(&loaded, config, &tell).run(&to_do);
+            Worker::new(&loaded, config, &tell).run(&to_do, &noted);
         };
         let thread = thread::Builder::new()
             .name("moescope-session".to_owned())
-            .spawn(work)
+            .spawn(run)
             .map_err(|error| {
                 PipelineError::Settings(format!("cannot start a thread to generate on: {error}"))
             })?;
         Ok(Self {
             commands: Some(commands),
             events,
+            work,
             thread: Some(thread),
         })
     }
@@ -104,9 +118,18 @@ impl Session {
     /// Queues a command; it is done after those before it, between two tokens.
     pub fn send(&self, command: SessionCommand) {
         if let Some(commands) = &self.commands {
+            self.work.waiting.fetch_add(1, Ordering::SeqCst);
             // A worker that is gone has told why.
             let _ = commands.send(command);
         }
+    }
+
+    /// Whether every command was done and no branch grows; all that was to be told is then among the events.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let has_ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let is_done = self.work.waiting.load(Ordering::SeqCst) == 0;
+        has_ended || is_done && !self.work.is_running.load(Ordering::SeqCst)
     }
 
     /// The next event, if there is one.

@@ -3,14 +3,17 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, TryRecvError},
+    sync::{
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
+    },
     time::Instant,
 };
 
 use moescope_engine::Interventions;
 
 use super::{
-    BranchId, BranchState, SessionCommand, SessionConfig, SessionEvent,
+    BranchId, BranchState, SessionCommand, SessionConfig, SessionEvent, Work,
     growing::{End, Growing},
     save::save,
 };
@@ -44,7 +47,7 @@ impl<'m> Worker<'m> {
     }
 
     /// Works until nobody sends commands any more.
-    pub(super) fn run(mut self, commands: &Receiver<SessionCommand>) {
+    pub(super) fn run(mut self, commands: &Receiver<SessionCommand>, work: &Work) {
         loop {
             let command = if self.running.is_some() {
                 match commands.try_recv() {
@@ -58,9 +61,14 @@ impl<'m> Worker<'m> {
                     Err(_) => break,
                 }
             };
-            match command {
-                Some(command) => self.command(&command),
+            match &command {
+                Some(command) => self.command(command),
                 None => self.grow(),
+            }
+            let is_running = self.running.is_some();
+            work.is_running.store(is_running, Ordering::SeqCst);
+            if command.is_some() {
+                work.waiting.fetch_sub(1, Ordering::SeqCst);
             }
         }
         self.keep_all();

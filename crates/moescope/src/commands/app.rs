@@ -91,7 +91,9 @@ fn split(open: &[String]) -> anyhow::Result<(Vec<PathBuf>, Option<String>)> {
         .iter()
         .partition(|name| PathBuf::from(name).join("manifest.json").is_file());
     if let [_, second, ..] = models.as_slice() {
-        anyhow::bail!("one model can be chosen at a time, and '{second}' is neither a trace (a folder with manifest.json) nor the first model");
+        anyhow::bail!(
+            "one model can be chosen at a time, and '{second}' is neither a trace (a folder with manifest.json) nor the first model"
+        );
     }
     let traces = traces.into_iter().map(PathBuf::from).collect();
     Ok((traces, models.first().map(|model| (*model).clone())))

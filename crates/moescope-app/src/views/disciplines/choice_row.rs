@@ -24,9 +24,7 @@ impl Pair {
         let mut labels = trace.data.labels(&request.by).unwrap_or_default();
         let only = &request.scope.labels;
         labels.retain(|label| only.is_empty() || only.contains(label));
-        let known = |wanted: &Option<String>| {
-            wanted.clone().filter(|label| labels.contains(label))
-        };
+        let known = |wanted: &Option<String>| wanted.clone().filter(|label| labels.contains(label));
         let group = known(&choice.group).or_else(|| labels.first().cloned());
         let minus = known(&choice.minus).filter(|minus| Some(minus) != group.as_ref());
         Self {

@@ -116,10 +116,7 @@ pub(in crate::views) fn scale_combo(ui: &mut Ui, scale: &mut ColorScale) {
 }
 
 /// Where an expert is in a table of layers and experts.
-pub(in crate::views) fn chosen_in(
-    table: Option<&Table>,
-    cell: Option<Cell>,
-) -> Option<[usize; 2]> {
+pub(in crate::views) fn chosen_in(table: Option<&Table>, cell: Option<Cell>) -> Option<[usize; 2]> {
     let (table, cell) = (table?, cell?);
     let place = |labels: &[String], wanted: String| labels.iter().position(|l| *l == wanted);
     Some([

@@ -60,12 +60,9 @@ pub(super) fn ui(
 /// Whether a metric is one value, or one a label or variant, at each layer.
 fn is_along_layers(axes: &[AxisKind]) -> bool {
     axes.contains(&AxisKind::Layer)
-        && axes.iter().all(|kind| {
-            matches!(
-                kind,
-                AxisKind::Layer | AxisKind::Group | AxisKind::Variant
-            )
-        })
+        && axes
+            .iter()
+            .all(|kind| matches!(kind, AxisKind::Layer | AxisKind::Group | AxisKind::Variant))
 }
 
 /// A line along the layers.
@@ -231,7 +228,13 @@ mod tests {
         };
         let found = series(&measurement);
         assert_eq!(found[0].name, "math");
-        assert_eq!((found[0].layers.as_slice(), found[0].values.as_slice()), ([1.0, 4.0].as_slice(), [0.1, 0.3].as_slice()));
-        assert_eq!((found[1].layers.as_slice(), found[1].values.as_slice()), ([1.0].as_slice(), [0.2].as_slice()));
+        assert_eq!(
+            (found[0].layers.as_slice(), found[0].values.as_slice()),
+            ([1.0, 4.0].as_slice(), [0.1, 0.3].as_slice())
+        );
+        assert_eq!(
+            (found[1].layers.as_slice(), found[1].values.as_slice()),
+            ([1.0].as_slice(), [0.2].as_slice())
+        );
     }
 }

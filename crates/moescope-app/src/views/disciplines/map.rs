@@ -232,7 +232,8 @@ fn map_names(measured: &[Measurement]) -> Vec<String> {
 }
 
 fn is_map(measurement: &Measurement) -> bool {
-    measurement.axis(AxisKind::Document).is_some() && measurement.axis(AxisKind::Component).is_some()
+    measurement.axis(AxisKind::Document).is_some()
+        && measurement.axis(AxisKind::Component).is_some()
 }
 
 fn index_of(measured: &[Measurement], name: &str) -> Option<usize> {
@@ -247,7 +248,9 @@ fn places(measurement: &Measurement) -> Vec<Place> {
     let Some((0, documents)) = measurement.axis(AxisKind::Document) else {
         return Vec::new();
     };
-    let components = measurement.axis(AxisKind::Component).map_or(0, |(_, a)| a.len());
+    let components = measurement
+        .axis(AxisKind::Component)
+        .map_or(0, |(_, a)| a.len());
     if components < 2 {
         return Vec::new();
     }
@@ -320,7 +323,10 @@ mod tests {
         };
         let found = places(&measurement);
         assert_eq!(found[1].at.map(f64::to_bits), [3.0, 4.0].map(f64::to_bits));
-        assert_eq!((found[1].document.as_str(), found[1].class.as_str()), ("b", "math"));
+        assert_eq!(
+            (found[1].document.as_str(), found[1].class.as_str()),
+            ("b", "math")
+        );
         assert_eq!(map_names(std::slice::from_ref(&measurement)), ["PCA"]);
         assert_eq!(index_of(&[measurement], "t-SNE"), Some(0));
     }

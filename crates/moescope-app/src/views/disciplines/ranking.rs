@@ -113,7 +113,13 @@ fn ranked(measurement: &Measurement, pair: &Pair) -> Vec<Ranked> {
     }
     rows.retain(|row| row.value.is_finite());
     let is_difference = pair.minus.is_some();
-    let size = |row: &Ranked| if is_difference { row.value.abs() } else { row.value };
+    let size = |row: &Ranked| {
+        if is_difference {
+            row.value.abs()
+        } else {
+            row.value
+        }
+    };
     rows.sort_by(|a, b| size(b).total_cmp(&size(a)));
     rows
 }
@@ -196,8 +202,7 @@ fn row(
     significance: Option<Significance>,
 ) {
     let theme = ctx.theme;
-    let (rect, response) =
-        ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
     let is_chosen = ctx.state.choices.cell == Some(ranked.cell);
     if is_chosen {
         ui.painter().rect_filled(rect, 3, theme.accent_ground);

@@ -45,7 +45,11 @@ pub(super) fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile
     let most = profile
         .labels
         .iter()
-        .map(|label| label.interval.map_or(label.share, |i| i.high.max(label.share)))
+        .map(|label| {
+            label
+                .interval
+                .map_or(label.share, |i| i.high.max(label.share))
+        })
         .fold(profile.share, f64::max);
     Grid::new("labels")
         .num_columns(4)
@@ -78,7 +82,12 @@ pub(super) fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile
 }
 
 /// A share with its interval beside the share of all tokens.
-fn bar(ui: &mut Ui, ctx: &ViewContext<'_>, [share, all, most]: [f64; 3], interval: Option<Interval>) {
+fn bar(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    [share, all, most]: [f64; 3],
+    interval: Option<Interval>,
+) {
     let (rect, _) = ui.allocate_exact_size(vec2(110.0, 14.0), egui::Sense::hover());
     let place = |value: f64| {
         #[expect(clippy::cast_possible_truncation, reason = "a place on the screen")]
@@ -176,7 +185,12 @@ pub(super) fn positions(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProf
         .striped(true)
         .spacing([10.0, 3.0])
         .show(ui, |ui| {
-            for word in ["positions", "share of assignments", "over random order", "q"] {
+            for word in [
+                "positions",
+                "share of assignments",
+                "over random order",
+                "q",
+            ] {
                 ui.label(soft(word, ctx.theme));
             }
             ui.end_row();

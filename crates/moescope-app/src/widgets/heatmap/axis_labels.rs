@@ -86,8 +86,7 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, grid: &Grid, table: &Table,
         font(),
         theme.text,
     );
-    let title =
-        painter.layout_no_wrap(table.row_title.clone(), font(), theme.text);
+    let title = painter.layout_no_wrap(table.row_title.clone(), font(), theme.text);
     let at = pos2(
         grid.rect.left() - room.left + 2.0,
         grid.rect.center().y + title.size().x / 2.0,

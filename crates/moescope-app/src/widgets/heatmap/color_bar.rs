@@ -23,7 +23,10 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
     let below = 17.0 * signs.len() as f32;
     let bar = Rect::from_min_max(
         room.min + vec2(0.0, 2.0),
-        pos2(room.left() + BAR, (room.bottom() - below).max(room.top() + 40.0)),
+        pos2(
+            room.left() + BAR,
+            (room.bottom() - below).max(room.top() + 40.0),
+        ),
     );
     let painter = ui.painter();
     painter.add(gradient(painted, bar));
@@ -112,7 +115,11 @@ fn signs(painted: &Painted) -> Vec<(Sign, String)> {
         let words = format!("even: {}", short_number(reference));
         signs.push((Sign::Reference, words));
     }
-    if let Some(words) = table.mark_words.as_ref().filter(|_| table.marks.contains(&true)) {
+    if let Some(words) = table
+        .mark_words
+        .as_ref()
+        .filter(|_| table.marks.contains(&true))
+    {
         signs.push((Sign::Mark, words.clone()));
     }
     if table.values.iter().any(|value| !value.is_finite()) {

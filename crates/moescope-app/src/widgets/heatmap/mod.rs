@@ -217,7 +217,10 @@ impl Grid {
     /// Where a cell is, row first; it may lie outside.
     fn cell_rect(&self, [row, column]: [usize; 2]) -> Rect {
         let size = self.cell_size();
-        #[expect(clippy::cast_precision_loss, reason = "tables have at most 65536 cells a side")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "tables have at most 65536 cells a side"
+        )]
         let corner = vec2(
             column as f32 - self.shown.left(),
             row as f32 - self.shown.top(),

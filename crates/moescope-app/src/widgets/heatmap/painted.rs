@@ -60,7 +60,10 @@ impl Painted {
     /// Paints the cells.
     pub(super) fn paint(&self, ui: &Ui, grid: &Grid) {
         let [rows, columns] = self.table.shape();
-        #[expect(clippy::cast_precision_loss, reason = "tables have at most 65536 cells a side")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "tables have at most 65536 cells a side"
+        )]
         let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
         let shown = grid.shown;
         let part = Rect::from_min_max(

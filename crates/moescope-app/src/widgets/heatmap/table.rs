@@ -171,13 +171,16 @@ impl Pick {
         kinds: [AxisKind; 2],
     ) -> Result<Self, String> {
         let axis = |kind: AxisKind| {
-            measurement.axis(kind).map(|(place, _)| place).ok_or_else(|| {
-                format!(
-                    "{} has no axis of {}; choose another metric",
-                    measurement.metric,
-                    axis_title(kind).to_lowercase()
-                )
-            })
+            measurement
+                .axis(kind)
+                .map(|(place, _)| place)
+                .ok_or_else(|| {
+                    format!(
+                        "{} has no axis of {}; choose another metric",
+                        measurement.metric,
+                        axis_title(kind).to_lowercase()
+                    )
+                })
         };
         let axes = [axis(kinds[0])?, axis(kinds[1])?];
         let [rows, columns] = axes.map(|axis| measurement.axes[axis].len());
@@ -233,11 +236,19 @@ impl Table {
                 self.column_title.to_lowercase(),
                 self.columns[cell[1]]
             ),
-            format!("{} {}", with_interval(self.values[flat], interval), self.unit),
+            format!(
+                "{} {}",
+                with_interval(self.values[flat], interval),
+                self.unit
+            ),
         ];
         match (interval, self.level) {
             (Some(_), Some(level)) => {
-                lines.push(format!("{}% interval of {}", short_number(100.0 * level), self.counted));
+                lines.push(format!(
+                    "{}% interval of {}",
+                    short_number(100.0 * level),
+                    self.counted
+                ));
             }
             _ => lines.push(format!("no interval; {}", self.counted)),
         }
@@ -273,7 +284,11 @@ pub(crate) fn shared_limits(sources: &[&TableSource]) -> Option<[f64; 2]> {
     // Shares start at zero, as on the figures' own scale.
     limits
         .map(|[low, high]| {
-            let low = if low >= 0.0 && low <= 0.5 * high { 0.0 } else { low };
+            let low = if low >= 0.0 && low <= 0.5 * high {
+                0.0
+            } else {
+                low
+            };
             [low, high]
         })
         .filter(|[low, high]| low < high)
@@ -340,7 +355,11 @@ mod tests {
             // math: 0.1 0.9 / 0.2 0.8; law: 0.5 0.5 / 0.25 not defined.
             values: vec![0.1, 0.9, 0.2, 0.8, 0.5, 0.5, 0.25, f64::NAN],
             intervals: Some(vec![interval; 8]),
-            nulls: Some([0.01, 0.2, 0.04, 0.9, 0.5, 0.5, 0.5, 0.5].map(null).to_vec()),
+            nulls: Some(
+                [0.01, 0.2, 0.04, 0.9, 0.5, 0.5, 0.5, 0.5]
+                    .map(null)
+                    .to_vec(),
+            ),
             reference: Some(0.5),
             protocol: Protocol {
                 level: Some(0.95),
@@ -385,7 +404,10 @@ mod tests {
         let mut source = source();
         source.fixed = vec![(AxisKind::Group, "art".into())];
         let error = source.table().unwrap_err();
-        assert!(error.contains("'art'") && error.contains("math, law"), "{error}");
+        assert!(
+            error.contains("'art'") && error.contains("math, law"),
+            "{error}"
+        );
         source.rows = AxisKind::Lag;
         source.fixed.clear();
         assert!(source.table().unwrap_err().contains("no axis of lag"));

@@ -57,7 +57,10 @@ impl Zoom {
     /// Moves just so far that a cell is seen, row first.
     pub(super) fn show_cell(&mut self, [row, column]: [usize; 2], shape: [usize; 2]) {
         let size = size_of(shape);
-        #[expect(clippy::cast_precision_loss, reason = "tables have at most 65536 cells a side")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "tables have at most 65536 cells a side"
+        )]
         let low = vec2(column as f32, row as f32) / size;
         let high = low + Vec2::splat(1.0) / size;
         let too_low = (low - self.part.min.to_vec2()).min(Vec2::ZERO);
@@ -83,7 +86,10 @@ impl Zoom {
 }
 
 fn size_of([rows, columns]: [usize; 2]) -> Vec2 {
-    #[expect(clippy::cast_precision_loss, reason = "tables have at most 65536 cells a side")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "tables have at most 65536 cells a side"
+    )]
     vec2(columns.max(1) as f32, rows.max(1) as f32)
 }
 

@@ -11,7 +11,6 @@ mod report;
 mod resident;
 
 pub use available::available_memory;
-pub use resident::resident_memory;
 pub use capacity::DeviceCapacity;
 pub use check::{Fit, check_memory, fit};
 pub use left_as_stored::left_as_stored;
@@ -19,3 +18,4 @@ pub use model_sizes::{ModelSizes, WeightBytes};
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};
 pub use pair::check_memory_of_pair;
 pub use report::{MemoryReport, memory_reports};
+pub use resident::resident_memory;
