@@ -29,7 +29,8 @@ use crate::{
 ///
 /// The texts are read with and without the intervention, token by token the same (teacher forcing): change of surprisal by
 /// discipline, divergence of predictions, routing of later layers. The same intervention on random experts of the same
-/// layer, matched by load, says what any expert would have done. Give texts that were not used to choose the expert.
+/// layer, matched by load, says what any expert would have done. Give texts that were not used to choose the expert. Definitions:
+/// `docs/ABLATION.md`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   moescope ablate demo --data law.jsonl chemistry.jsonl --expert 3:5
