@@ -12,6 +12,7 @@ use std::{
 use egui::{Context, Key, Ui};
 use moescope_analytics::TraceData;
 use moescope_figures::Format;
+use moescope_pipeline::session::{Branch, SessionEvent, Transcript};
 
 use crate::{
     actions,
@@ -192,6 +193,17 @@ impl App {
     /// Puts a trace that is in memory among the open ones, as if it had been read from `path`.
     pub fn insert_trace(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
         self.state.traces.insert(path, about, data)
+    }
+
+    /// Shows a generation that some other session tells of, event by event.
+    pub fn follow_generation(&mut self, transcript: Transcript) {
+        self.state.lives.transcript = Some(transcript);
+    }
+
+    /// Takes note of an event of that session.
+    pub fn tell_generation(&mut self, event: SessionEvent) {
+        // A session elsewhere tells its failures itself.
+        drop(self.state.lives.take(event));
     }
 
     /// Whether nothing is being opened, measured, captured, painted or written.
@@ -525,7 +537,7 @@ impl App {
             }
         }
         self.shell.tokens_per_sec = (self.state.lives.branch())
-            .and_then(moescope_pipeline::session::Branch::tokens_per_sec)
+            .and_then(Branch::tokens_per_sec)
             .or(self.shell.tokens_per_sec);
         match self.state.exports.advance() {
             None => {}

@@ -416,25 +416,31 @@ impl Lives {
             if taken == EVENTS_PER_FRAME {
                 ctx.request_repaint();
             }
-            if let Some(transcript) = &mut self.transcript {
-                transcript.apply(&event);
+            events.extend(self.take(event));
+        }
+    }
+
+    /// Takes note of what a session told.
+    pub(crate) fn take(&mut self, event: SessionEvent) -> Option<LiveEvent> {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.apply(&event);
+        }
+        match event {
+            SessionEvent::Opened { info, .. } => {
+                self.shown = Some(info.id);
+                self.token = None;
+                if let Some(tokens) = self.run_when_opened.take() {
+                    self.run(info.id, Some(tokens));
+                }
+                None
             }
-            match event {
-                SessionEvent::Opened { info, .. } => {
-                    self.shown = Some(info.id);
-                    self.token = None;
-                    if let Some(tokens) = self.run_when_opened.take() {
-                        self.run(info.id, Some(tokens));
-                    }
-                }
-                SessionEvent::Saved { path, .. } => events.push(LiveEvent::Saved(path)),
-                SessionEvent::Failed { command, error } => {
-                    self.run_when_opened = None;
-                    events.push(LiveEvent::Failed(format!("cannot {command}: {error}")));
-                }
-                SessionEvent::Tokens { .. }
-                | SessionEvent::State { .. }
-                | SessionEvent::Changed(_) => {}
+            SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
+            SessionEvent::Failed { command, error } => {
+                self.run_when_opened = None;
+                Some(LiveEvent::Failed(format!("cannot {command}: {error}")))
+            }
+            SessionEvent::Tokens { .. } | SessionEvent::State { .. } | SessionEvent::Changed(_) => {
+                None
             }
         }
     }

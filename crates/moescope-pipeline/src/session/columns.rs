@@ -87,12 +87,7 @@ impl LiveColumns {
     ///
     /// # Panics
     /// When there are not as many decisions, or they are of other routers or lack weights, entropy or margins.
-    pub(crate) fn extend(
-        &mut self,
-        tokens: Vec<LiveToken>,
-        decisions: &DecisionBatch,
-        first_row: usize,
-    ) {
+    pub fn extend(&mut self, tokens: Vec<LiveToken>, decisions: &DecisionBatch, first_row: usize) {
         let rows = first_row..first_row + tokens.len() * self.layers.len();
         assert_eq!(rows.end, decisions.len(), "a decision per token and layer");
         let known = "our own engine records every column";
