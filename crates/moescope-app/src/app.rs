@@ -536,9 +536,9 @@ impl App {
                 }
             }
         }
-        self.shell.tokens_per_sec = (self.state.lives.branch())
-            .and_then(Branch::tokens_per_sec)
-            .or(self.shell.tokens_per_sec);
+        if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
+            self.shell.tokens_per_sec = Some(pace);
+        }
         match self.state.exports.advance() {
             None => {}
             Some(Ok(paths)) => {

@@ -277,6 +277,13 @@ impl<'m> Growth<'m> {
             };
         }
         self.check_room(ids.len())?;
+        let vocab_size = self.run.model.config().vocab_size;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+            return Err(EngineError::TokenOutOfRange {
+                id: *id,
+                vocab_size,
+            });
+        }
         let start = self.len();
         let end = start + ids.len();
         if end > self.capacity {

@@ -102,14 +102,11 @@ struct ActionArgs {
 
 impl ActionArgs {
     fn action(&self) -> AblationAction {
-        match self {
-            Self {
-                boost: Some(amount),
-                ..
-            } => AblationAction::Boost(*amount),
-            Self { zero: true, .. } => AblationAction::Zero,
-            Self { force: true, .. } => AblationAction::Force,
-            _ => AblationAction::Mask,
+        match (self.boost, self.zero, self.force, self.mask) {
+            (Some(amount), ..) => AblationAction::Boost(amount),
+            (None, true, ..) => AblationAction::Zero,
+            (None, false, true, _) => AblationAction::Force,
+            (None, false, false, true | false) => AblationAction::Mask,
         }
     }
 }
