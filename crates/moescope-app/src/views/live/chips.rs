@@ -98,7 +98,9 @@ impl Chips {
                 chosen,
             };
             for row in first..last.min(self.rows.len()) {
-                self.row(ui, rect, row, &painting);
+                if self.row(ui, rect, row, &painting) {
+                    response.request_focus();
+                }
             }
         });
     }
@@ -154,14 +156,17 @@ impl Chips {
         Rect::from_min_size(pos2(area.left() + left, top), vec2(width, ROW - GAP))
     }
 
-    fn row(&self, ui: &Ui, area: Rect, row: usize, painting: &Painting<'_>) {
+    /// Paints a row; says whether one of its tokens was clicked.
+    fn row(&self, ui: &Ui, area: Rect, row: usize, painting: &Painting<'_>) -> bool {
         let end = self.rows.get(row + 1).copied().unwrap_or(self.widths.len());
         let mut rect = self.rect_of(area, self.rows[row]);
+        let mut is_clicked = false;
         for token in self.rows[row]..end {
             rect.set_width(self.widths[token]);
-            painting.chip(ui, rect, token);
+            is_clicked |= painting.chip(ui, rect, token);
             rect = rect.translate(Vec2::new(self.widths[token] + GAP, 0.0));
         }
+        is_clicked
     }
 
     /// Arrows move over tokens; Home and End go to the first and the last.
@@ -215,8 +220,8 @@ struct Painting<'a> {
 }
 
 impl Painting<'_> {
-    /// Paints a token's chip, which chooses it when it is clicked.
-    fn chip(&self, ui: &Ui, rect: Rect, place: usize) {
+    /// Paints a token's chip, which chooses it when it is clicked; says whether it was.
+    fn chip(&self, ui: &Ui, rect: Rect, place: usize) -> bool {
         let (theme, branch) = (self.ctx.theme, self.branch);
         let token = &branch.columns.tokens()[place];
         let (color, value) = self.colors.of(place);
@@ -261,7 +266,8 @@ impl Painting<'_> {
             let label = format!("Token {place} “{text}”: {words} {value}");
             WidgetInfo::labeled(Role::Button, true, label)
         });
-        if response.clicked() {
+        let is_clicked = response.clicked();
+        if is_clicked {
             for command in [
                 LiveCommand::ChooseBranch(branch.info.id),
                 LiveCommand::ChooseToken(Some(place)),
@@ -281,6 +287,7 @@ impl Painting<'_> {
                 }
             });
         }
+        is_clicked
     }
 }
 
