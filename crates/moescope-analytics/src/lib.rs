@@ -50,6 +50,7 @@ pub use expert::{
 };
 pub use fingerprint::FingerprintKind;
 pub use metric::{About, Input, Metric, TraceSetMetric};
+pub use metrics::{LabelLook, LabelReference};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::{BiasCorrection, LabelPrior};

@@ -4,6 +4,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::{
     command::{Command, ZoomStep},
+    lives::LiveCommand,
     state::State,
     traces::folder_name,
     views::VIEWS,
@@ -79,6 +80,44 @@ pub(crate) fn file_actions() -> Vec<Action> {
             "close the window",
             Some((CTRL, Key::Q)),
             Command::Quit,
+        ),
+    ]
+}
+
+/// What concerns a generation.
+pub(crate) fn live_actions() -> Vec<Action> {
+    let live = |command| Command::Live(Box::new(command));
+    vec![
+        action(
+            "Start, pause or continue",
+            "generate with the model",
+            Some((Modifiers::NONE, Key::Space)),
+            live(LiveCommand::Toggle),
+        ),
+        action(
+            "Generate one token",
+            "step",
+            Some((Modifiers::NONE, Key::Period)),
+            live(LiveCommand::Step),
+        ),
+        action(
+            "Start a new line from the prompt",
+            "generate",
+            Some((CTRL, Key::Enter)),
+            live(LiveCommand::Start),
+        ),
+        action("Stop the reply", "generate", None, live(LiveCommand::Stop)),
+        action(
+            "Regenerate with the same seed",
+            "under the interventions that are chosen",
+            Some((CTRL, Key::R)),
+            live(LiveCommand::Regenerate),
+        ),
+        action(
+            "Measure the interventions on this text",
+            "teacher-forced effect",
+            None,
+            live(LiveCommand::MeasureEffect),
         ),
     ]
 }
@@ -205,6 +244,7 @@ pub(crate) fn all(state: &State) -> Vec<Action> {
     let mut all = view_actions();
     all.extend(file_actions());
     all.extend(edit_actions());
+    all.extend(live_actions());
     all.extend(window_actions(state));
     all.extend(export_actions());
     all.extend(recent_actions(state));

@@ -13,6 +13,7 @@ use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
 use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_engine::DeviceChoice;
 use moescope_figures::Format;
+use moescope_pipeline::session::{Branch, SessionEvent, Transcript};
 
 use crate::{
     actions,
@@ -22,6 +23,7 @@ use crate::{
     export::ExportRequest,
     fonts,
     history::History,
+    lives::{LiveCommand, LiveEvent},
     notices::Notice,
     script::{ScriptConfig, ScriptRun},
     settings::{Settings, usual_path},
@@ -138,6 +140,9 @@ impl App {
                 Instant::now(),
             );
         }
+        if config.settings == SettingsPlace::Usual && config.script.is_none() {
+            state.lives.keep_in(Some(crate::lives::keeping_folder()));
+        }
         if let Some(model) = &config.model {
             state.choices.capture.model.clone_from(model);
             state.recent.note_model(model);
@@ -199,6 +204,17 @@ impl App {
     /// Puts a trace that is in memory among the open ones, as if it had been read from `path`.
     pub fn insert_trace(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
         self.state.traces.insert(path, about, data)
+    }
+
+    /// Shows a generation that some other session tells of, event by event.
+    pub fn follow_generation(&mut self, transcript: Transcript) {
+        self.state.lives.transcript = Some(transcript);
+    }
+
+    /// Takes note of an event of that session.
+    pub fn tell_generation(&mut self, event: SessionEvent) {
+        // A session elsewhere tells its failures itself.
+        drop(self.state.lives.take(event));
     }
 
     /// Whether nothing is being opened, measured, captured, painted or written.
@@ -321,6 +337,10 @@ impl App {
             Command::ChooseCapture(choice) => {
                 self.choose("capture", now, |choices| choices.capture = *choice);
             }
+            Command::ChooseLive(choice) => {
+                self.choose("live", now, |choices| choices.live = *choice);
+            }
+            Command::Live(command) => self.live(*command, ctx, now),
             Command::Undo => match self.history.undo(&self.state.choices) {
                 Some(choices) => self.state.choices = choices,
                 None => self.notify(Notice::done("There is nothing to undo"), now),
@@ -382,6 +402,18 @@ impl App {
         change(&mut self.state.choices);
         if self.state.choices != before {
             self.history.note(before, kind, now);
+        }
+    }
+
+    /// Does what a generation is asked for, by what is chosen now.
+    fn live(&mut self, command: LiveCommand, ctx: &Context, now: Instant) {
+        let choices = &self.state.choices;
+        let done = self
+            .state
+            .lives
+            .apply(command, &choices.live, &choices.capture, ctx);
+        if let Err(told) = done {
+            self.notify(Notice::failed(told), now);
         }
     }
 
@@ -466,9 +498,15 @@ impl App {
     fn take_keys(&mut self, ctx: &Context) {
         // Undo in a field of text is the field's own.
         let is_typing = ctx.text_edit_focused();
+        // A key without Ctrl or Alt belongs to whatever has the focus: Space presses a button.
+        let has_focus = ctx.memory(|memory| memory.focused().is_some());
         for action in actions::all(&self.state) {
-            let is_fields_own =
-                is_typing && matches!(action.command, Command::Undo | Command::Redo);
+            let is_plain = action.shortcut.is_some_and(|keys| {
+                keys.modifiers.is_none() && matches!(keys.logical_key, Key::Space | Key::Period)
+            });
+            let is_fields_own = is_typing
+                && matches!(action.command, Command::Undo | Command::Redo)
+                || has_focus && is_plain;
             if let Some(shortcut) = action.shortcut
                 && !is_fields_own
                 && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
@@ -515,6 +553,22 @@ impl App {
         self.state.answers.advance(&self.state.traces, ctx);
         for event in self.state.captures.advance() {
             self.take_capture_event(event, ctx, now);
+        }
+        let choice = &self.state.choices.live;
+        for event in self.state.lives.advance(choice, &self.state.traces, ctx) {
+            match event {
+                LiveEvent::Loaded { device } => self.state.device = Some(device),
+                LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
+                LiveEvent::Saved(path) => {
+                    self.notify(
+                        Notice::done(format!("Kept as a trace: {}", path.display())),
+                        now,
+                    );
+                }
+            }
+        }
+        if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
+            self.shell.tokens_per_sec = Some(pace);
         }
         match self.state.exports.advance() {
             None => {}
@@ -635,6 +689,8 @@ impl eframe::App for App {
     fn on_exit(&mut self) {
         // A capture that runs is asked to stop; the batches that are done are on the disk already.
         self.state.captures.cancel();
+        // What was generated and not kept yet is written where the settings are kept, too.
+        self.state.lives.close();
         if let Err(error) = Self::save(self) {
             let mut report = self.report.borrow_mut();
             if report.is_none() {

@@ -7,6 +7,8 @@ use moescope_core::LayerId;
 use moescope_figures::ColorScale;
 use serde::{Deserialize, Serialize};
 
+use crate::lives::LiveChoice;
+
 /// Everything that the user chose in a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +23,8 @@ pub struct Choices {
     pub compare: CompareChoice,
     /// What the Capture view would run.
     pub capture: CaptureChoice,
+    /// What live generations begin with, and what is shown of them.
+    pub live: LiveChoice,
 }
 
 /// One expert of one layer.

@@ -15,6 +15,7 @@ use crate::{
     choices::{CaptureChoice, Cell, CompareChoice, DisciplinesChoice},
     export::ExportRequest,
     job::JobProgress,
+    lives::{LiveChoice, LiveCommand},
     notices::Notice,
     theme::ThemeChoice,
     traces::TraceId,
@@ -48,6 +49,7 @@ pub enum Command {
     ChooseDisciplines(Box<DisciplinesChoice>),
     ChooseCompare(Box<CompareChoice>),
     ChooseCapture(Box<CaptureChoice>),
+    ChooseLive(Box<LiveChoice>),
     Undo,
     Redo,
 
@@ -60,6 +62,9 @@ pub enum Command {
     EstimateCapture,
     StartCapture,
     CancelCapture,
+
+    // Generations.
+    Live(Box<LiveCommand>),
 
     // What leaves the window.
     Copy(String),

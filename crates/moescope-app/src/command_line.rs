@@ -4,8 +4,12 @@ use std::path::Path;
 
 use moescope_analytics::MeasureRequest;
 use moescope_core::{LayerSelection, PhaseSelection, Weighting};
+use moescope_engine::SamplingConfig;
 
-use crate::choices::{CaptureChoice, Cell};
+use crate::{
+    choices::{CaptureChoice, Cell},
+    lives::{CellAction, LiveChoice},
+};
 
 /// `moescope measure TRACE METRIC …`
 pub(crate) fn measure(trace: &Path, metric: &str, request: &MeasureRequest) -> String {
@@ -91,6 +95,78 @@ pub(crate) fn capture(choice: &CaptureChoice) -> Result<String, &'static str> {
         if is_on {
             line.word(flag);
         }
+    }
+    Ok(line.0)
+}
+
+/// `moescope generate MODEL --prompt … …`
+pub(crate) fn generate(
+    model: &str,
+    choice: &LiveChoice,
+    tokens: usize,
+) -> Result<String, &'static str> {
+    if choice.prompt.is_empty() {
+        return Err("type a prompt first");
+    }
+    let mut line = Line::new("generate");
+    line.word(model);
+    line.option("prompt", &choice.prompt);
+    line.option("max-tokens", &tokens.to_string());
+    let plain = SamplingConfig::default();
+    if choice.temperature > 0.0 {
+        line.option("temperature", &choice.temperature.to_string());
+        line.option("seed", &choice.seed.to_string());
+    }
+    if choice.top_k != plain.top_k {
+        line.option("top-k", &choice.top_k.to_string());
+    }
+    if choice.top_p < plain.top_p {
+        line.option("top-p", &choice.top_p.to_string());
+    }
+    if choice.is_chat {
+        line.word("--chat");
+        if !choice.system.trim().is_empty() {
+            line.option("system", &choice.system);
+        }
+    }
+    for spec in &choice.interventions {
+        line.option("intervene", spec);
+    }
+    Ok(line.0)
+}
+
+/// `moescope ablate MODEL --data … --expert … …`
+pub(crate) fn ablate(
+    capture: &CaptureChoice,
+    choice: &LiveChoice,
+    cell: Cell,
+) -> Result<String, &'static str> {
+    if capture.files.is_empty() {
+        return Err("choose the texts first");
+    }
+    let mut line = Line::new("ablate");
+    line.word(&capture.model);
+    line.0.push_str(" --data");
+    for file in &capture.files {
+        line.path(file);
+    }
+    line.option("expert", &cell.to_string());
+    match choice.action {
+        CellAction::Mask => {}
+        CellAction::Zero => {
+            line.word("--zero");
+        }
+        CellAction::Force => {
+            line.word("--force");
+        }
+        CellAction::Boost => line.option("boost", &choice.boost.to_string()),
+        CellAction::Swap => {
+            return Err("choose mask, zero, force or boost; a swap has no controls");
+        }
+    }
+    line.option("controls", &choice.controls.to_string());
+    if choice.ablate_limit > 0 {
+        line.option("limit", &choice.ablate_limit.to_string());
     }
     Ok(line.0)
 }
@@ -223,6 +299,32 @@ mod tests {
             ),
             "moescope expert t 3:5 --top 12 --contexts 12 --window 12"
         );
+    }
+
+    #[test]
+    fn a_generation_and_an_ablation_are_lines_of_their_own() {
+        let choice = LiveChoice {
+            prompt: "The enzyme".into(),
+            interventions: vec!["mask:3:5".into()],
+            ..LiveChoice::default()
+        };
+        assert_eq!(
+            generate("demo", &choice, 20).unwrap(),
+            "moescope generate demo --prompt 'The enzyme' --max-tokens 20 --temperature 0.8 --seed 1 --intervene mask:3:5"
+        );
+        let capture = CaptureChoice {
+            files: vec!["law.jsonl".into()],
+            ..CaptureChoice::default()
+        };
+        let cell = Cell {
+            layer: LayerId(3),
+            expert: 5,
+        };
+        assert_eq!(
+            ablate(&capture, &choice, cell).unwrap(),
+            "moescope ablate demo --data law.jsonl --expert 3:5 --controls 7 --limit 8"
+        );
+        assert!(ablate(&CaptureChoice::default(), &choice, cell).is_err());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod results;
 
 mod answers;
 mod captures;
+mod lives;
 mod notices;
 mod traces;
 
@@ -50,6 +51,10 @@ pub use command::{Command, Commands};
 pub use error::AppError;
 pub use job::{Job, JobProgress, Running};
 pub use launch::{WindowConfig, run};
+pub use lives::{
+    Ablated, CellAction, ChipColor, LiveChoice, LiveCommand, LiveModel, Lives, MeasuredEffect,
+    PictureChoice,
+};
 pub use script::{Script, ScriptConfig, Step};
 pub use state::State;
 pub use theme::{Theme, ThemeChoice, paint};

@@ -3,8 +3,8 @@
 use moescope_engine::DeviceChoice;
 
 use crate::{
-    answers::Answers, captures::Captures, choices::Choices, export::Exports, notices::Notices,
-    recent::Recent, theme::ThemeChoice, traces::Traces,
+    answers::Answers, captures::Captures, choices::Choices, export::Exports, lives::Lives,
+    notices::Notices, recent::Recent, theme::ThemeChoice, traces::Traces,
 };
 
 /// The state of the app; commands change it, views look at it.
@@ -18,6 +18,8 @@ pub struct State {
     pub answers: Answers,
     /// The capture that is planned, runs or has run.
     pub captures: Captures,
+    /// Generations, and what is measured of them.
+    pub lives: Lives,
     /// Figures that are being written.
     pub exports: Exports,
     /// What was opened lately.
@@ -39,6 +41,7 @@ impl State {
         !self.traces.is_opening()
             && self.answers.is_idle()
             && self.captures.is_idle()
+            && self.lives.is_idle()
             && self.exports.is_idle()
     }
 }

@@ -127,6 +127,33 @@ impl DecisionBatch {
             .extend_from_slice(router_logits);
     }
 
+    /// Keeps the first `rows` decisions; nothing happens where there are not more.
+    pub fn truncate(&mut self, rows: usize) {
+        let (top_k, num_experts) = (self.top_k, self.num_experts);
+        self.position.truncate(rows);
+        self.layer.truncate(rows);
+        self.moe_layer.truncate(rows);
+        self.selected_experts.truncate(rows * top_k);
+        if let Some(weights) = &mut self.routing_weights {
+            weights.truncate(rows * top_k);
+        }
+        let columns = [
+            &mut self.topk_mass,
+            &mut self.entropy,
+            &mut self.margin,
+            &mut self.logsumexp,
+        ];
+        for column in columns.into_iter().flatten() {
+            column.truncate(rows);
+        }
+        if let Some(runner_up) = &mut self.runner_up {
+            runner_up.truncate(rows);
+        }
+        if let Some(logits) = &mut self.router_logits {
+            logits.truncate(rows * num_experts);
+        }
+    }
+
     /// Experts per layer.
     #[must_use]
     pub fn num_experts(&self) -> usize {
@@ -213,5 +240,36 @@ mod tests {
         assert_eq!(batch.weights(0), Some(&[0.5, 0.25, 0.25][..]));
         assert_eq!(batch.runner_up.as_ref().unwrap()[0], 2);
         assert_eq!(batch.len(), 1);
+    }
+
+    #[test]
+    fn a_truncated_batch_is_the_batch_of_its_first_rows() {
+        let of_rows = |rows: u32| {
+            let mut batch = DecisionBatch::new(4, 2);
+            for position in 0..rows {
+                let logits = [0.0, 1.0, 2.0, f32::from(u16::try_from(position).unwrap())];
+                let gating = Gating::softmax_top_k();
+                batch.push_decision(
+                    position,
+                    LayerId(2),
+                    0,
+                    &[2, 3],
+                    &[0.5, 0.25],
+                    &logits,
+                    &gating,
+                );
+            }
+            batch
+        };
+        let mut batch = of_rows(3);
+        batch.truncate(2);
+        assert_eq!(batch, of_rows(2));
+        batch.truncate(5);
+        assert_eq!(batch, of_rows(2));
+        let mut ids = DecisionBatch::ids_only(4, 2);
+        ids.position = vec![0, 1];
+        ids.selected_experts = vec![0, 1, 2, 3];
+        ids.truncate(1);
+        assert_eq!((ids.len(), ids.experts(0)), (1, &[0, 1][..]));
     }
 }

@@ -64,13 +64,15 @@ pub use kernels::{
     PlainKernels, RotaryAngles,
 };
 pub use matrix::Matrix;
-pub use paired::{PairedSequence, run_paired};
+pub use paired::{Computation, PairedSequence, ReferencePass, run_paired};
 pub use precision::{ComputeType, LoadOptions, WeightType};
 pub use probe::{Probe, RouterSite};
 pub use product_speed::product_gflop_per_s;
 pub use recorder::{RecordedStep, TraceRecorder};
 pub use routing::Routing;
-pub use run::{BatchRun, Lanes, RunConfig, SequenceRecord, SequenceToken};
+pub use run::{
+    BatchRun, Growth, GrowthConfig, Lanes, RunConfig, SequenceRecord, SequenceToken, most_likely,
+};
 pub use sampling::{Sampler, SamplingConfig};
 pub use tokenizer::{
     ChatClock, ChatMessage, ChatTemplate, ContentSpan, EncodedPiece, RenderedChat, ScienceUnits,

@@ -1,4 +1,6 @@
-//! The same texts through two models, token by token: what both routers decided, and how far the predictions lie apart.
+//! The same texts computed in two ways, token by token: what both routers decided, and how far the predictions lie apart.
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use moescope_core::{DecisionBatch, TokenDivergence};
@@ -7,17 +9,27 @@ use rayon::prelude::*;
 use crate::{
     decoder::{KvCache, MoeModel, Span},
     error::EngineError,
+    interventions::Interventions,
     recorder::{StepExtras, StepRecord, TraceRecorder},
 };
 
 /// Rows whose logits are on the host at once: all tokens' of a long pass would be gigabytes.
 const LOGIT_ROWS: usize = 64;
 
-/// One sequence as two models saw it.
+/// A model and what is changed in its routing: one way to compute a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Computation<'m> {
+    /// The model.
+    pub model: &'m MoeModel,
+    /// What is changed.
+    pub interventions: &'m Interventions,
+}
+
+/// One sequence as the reference and a variant computed it.
 #[derive(Clone, Debug)]
 pub struct PairedSequence {
     /// What the reference's routers decided, by position and layer.
-    pub reference: DecisionBatch,
+    pub reference: Arc<DecisionBatch>,
     /// What the variant's routers decided, by position and layer.
     pub variant: DecisionBatch,
     /// How far their predictions lie apart, by position.
@@ -38,30 +50,78 @@ pub fn run_paired(
     variant: &MoeModel,
     sequences: &[Vec<u32>],
 ) -> Result<Vec<PairedSequence>, EngineError> {
-    assert_eq!(reference.spec(), variant.spec(), "two loads of one model");
-    let vocab = reference.config().vocab_size;
-    assert_eq!(vocab, variant.config().vocab_size, "one vocabulary");
-    let passes = [
-        Pass::run(reference, sequences)?,
-        Pass::run(variant, sequences)?,
-    ];
-    let divergences = divergences(&passes, vocab, sequences)?;
-    let mut first = 0;
-    let mut paired = Vec::with_capacity(sequences.len());
-    for (number, sequence) in sequences.iter().enumerate() {
-        let tokens = first..first + sequence.len();
-        let [reference, variant] = &passes;
-        paired.push(PairedSequence {
-            reference: reference.decisions(tokens.clone(), number)?,
-            variant: variant.decisions(tokens.clone(), number)?,
-            divergences: divergences[tokens.clone()].to_vec(),
-        });
-        first = tokens.end;
-    }
-    Ok(paired)
+    let unchanged = Interventions::default();
+    let plain = |model| Computation {
+        model,
+        interventions: &unchanged,
+    };
+    ReferencePass::run(plain(reference), sequences)?.compare(plain(variant))
 }
 
-/// One model's pass over all sequences.
+/// Sequences as a reference computed them, to hold any number of variants against.
+#[derive(Debug)]
+pub struct ReferencePass<'m> {
+    pass: Pass<'m>,
+    sequences: &'m [Vec<u32>],
+    decisions: Vec<Arc<DecisionBatch>>,
+}
+
+impl<'m> ReferencePass<'m> {
+    /// Runs sequences in one pass.
+    ///
+    /// # Errors
+    /// When a token is unknown, the device fails, or a router's logits are not finite.
+    pub fn run(reference: Computation<'m>, sequences: &'m [Vec<u32>]) -> Result<Self, EngineError> {
+        let pass = Pass::run(reference, sequences)?;
+        let decisions = pass.decisions(sequences)?;
+        Ok(Self {
+            decisions: decisions.into_iter().map(Arc::new).collect(),
+            pass,
+            sequences,
+        })
+    }
+
+    /// What the reference's routers decided about each sequence, by position and layer.
+    #[must_use]
+    pub fn decisions(&self) -> &[Arc<DecisionBatch>] {
+        &self.decisions
+    }
+
+    /// Runs the same sequences through a variant, which reads the same tokens (teacher forcing).
+    ///
+    /// # Errors
+    /// As [`Self::run`], and when logits are not finite.
+    ///
+    /// # Panics
+    /// When the models have not the same routers and vocabulary.
+    pub fn compare(&self, variant: Computation<'_>) -> Result<Vec<PairedSequence>, EngineError> {
+        let reference = self.pass.model;
+        assert_eq!(
+            reference.spec(),
+            variant.model.spec(),
+            "two computations of one model"
+        );
+        let vocab = reference.config().vocab_size;
+        assert_eq!(vocab, variant.model.config().vocab_size, "one vocabulary");
+        let pass = Pass::run(variant, self.sequences)?;
+        let divergences = divergences([&self.pass, &pass], vocab, self.sequences)?;
+        let mut first = 0;
+        let mut paired = Vec::with_capacity(self.sequences.len());
+        for (decisions, variant) in self.decisions.iter().zip(pass.decisions(self.sequences)?) {
+            let tokens = first..first + self.sequences[paired.len()].len();
+            first = tokens.end;
+            paired.push(PairedSequence {
+                reference: Arc::clone(decisions),
+                variant,
+                divergences: divergences[tokens].to_vec(),
+            });
+        }
+        Ok(paired)
+    }
+}
+
+/// One computation's pass over all sequences.
+#[derive(Debug)]
 struct Pass<'m> {
     model: &'m MoeModel,
     record: StepRecord,
@@ -70,7 +130,8 @@ struct Pass<'m> {
 }
 
 impl<'m> Pass<'m> {
-    fn run(model: &'m MoeModel, sequences: &[Vec<u32>]) -> Result<Self, EngineError> {
+    fn run(computation: Computation<'m>, sequences: &[Vec<u32>]) -> Result<Self, EngineError> {
+        let model = computation.model;
         let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
         let spans: Vec<Span<'_>> = sequences
             .iter()
@@ -78,10 +139,10 @@ impl<'m> Pass<'m> {
             .filter(|(_, tokens)| !tokens.is_empty())
             .map(|(sequence, tokens)| Span { sequence, tokens })
             .collect();
-        let mut recorder = TraceRecorder::new();
+        let mut probe = (computation.interventions.clone(), TraceRecorder::new());
         let mut cache = KvCache::new(model, &lengths);
-        let hidden = model.forward(&spans, &mut cache, &mut recorder)?;
-        let record = recorder.end_step().read(StepExtras::default())?;
+        let hidden = model.forward(&spans, &mut cache, &mut probe)?;
+        let record = probe.1.end_step().read(StepExtras::default())?;
         Ok(Self {
             model,
             record,
@@ -89,17 +150,21 @@ impl<'m> Pass<'m> {
         })
     }
 
-    fn decisions(
-        &self,
-        tokens: std::ops::Range<usize>,
-        sequence: usize,
-    ) -> Result<DecisionBatch, EngineError> {
+    /// What the routers decided about each sequence.
+    fn decisions(&self, sequences: &[Vec<u32>]) -> Result<Vec<DecisionBatch>, EngineError> {
         let spec = self.model.spec();
-        let mut decisions =
-            DecisionBatch::new(usize::from(spec.num_experts), usize::from(spec.top_k));
-        self.record
-            .push_decisions(tokens, 0, sequence, self.model, &mut decisions)?;
-        Ok(decisions)
+        let mut first = 0;
+        let mut all = Vec::with_capacity(sequences.len());
+        for (number, tokens) in sequences.iter().enumerate() {
+            let mut decisions =
+                DecisionBatch::new(usize::from(spec.num_experts), usize::from(spec.top_k));
+            let rows = first..first + tokens.len();
+            first = rows.end;
+            self.record
+                .push_decisions(rows, 0, number, self.model, &mut decisions)?;
+            all.push(decisions);
+        }
+        Ok(all)
     }
 
     /// Next-token logits of some tokens on the host, `[len × vocab]`.
@@ -116,7 +181,7 @@ impl<'m> Pass<'m> {
 
 /// How far the predictions lie apart at every token of all sequences.
 fn divergences(
-    [reference, variant]: &[Pass<'_>; 2],
+    [reference, variant]: [&Pass<'_>; 2],
     vocab: usize,
     sequences: &[Vec<u32>],
 ) -> Result<Vec<TokenDivergence>, EngineError> {

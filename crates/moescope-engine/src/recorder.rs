@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A probe that holds on to every router's tensors until the step is read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TraceRecorder {
     layers: Vec<(LayerId, u16, Routing)>,
 }

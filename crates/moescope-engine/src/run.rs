@@ -1,5 +1,6 @@
 //! Many sequences through a model at once: prefill together, decode together, every decision recorded.
 
+mod growth;
 mod record;
 
 use moescope_core::{DecisionBatch, Phase};
@@ -11,10 +12,11 @@ use crate::{
     recorder::{StepExtras, TraceRecorder},
     sampling::Sampler,
 };
+pub use growth::{Growth, GrowthConfig, most_likely};
 use record::note_tokens;
 pub use record::{RunConfig, SequenceRecord, SequenceToken};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Sequence {
     record: SequenceRecord,
     sampler: Sampler,
@@ -41,7 +43,7 @@ pub struct Lanes {
 /// while run.decode_step()? {}
 /// let records = run.finish();
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchRun<'m> {
     model: &'m MoeModel,
     config: RunConfig,

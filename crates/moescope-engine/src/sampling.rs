@@ -47,6 +47,23 @@ impl Sampler {
         }
     }
 
+    /// How tokens are drawn.
+    #[must_use]
+    pub fn config(&self) -> &SamplingConfig {
+        &self.config
+    }
+
+    /// How far the stream has been read; [`Self::rewind`] takes it.
+    #[must_use]
+    pub fn place(&self) -> u128 {
+        self.rng.get_word_pos()
+    }
+
+    /// Reads the stream on from a place.
+    pub fn rewind(&mut self, place: u128) {
+        self.rng.set_word_pos(place);
+    }
+
     /// The next token given its logits, `[vocab]`; the lowest id wins a tie.
     ///
     /// # Panics

@@ -359,6 +359,33 @@ fn a_swap_exchanges_two_experts_and_keeps_the_weights() {
 }
 
 #[test]
+fn a_zeroed_expert_is_selected_as_ever_and_adds_nothing() {
+    let model = model();
+    let prompts = vec![prompts()[2].clone()];
+    // At layer 0 nothing upstream has changed.
+    let plain = &run(&model, &prompts, &[0], 0, &[])[0].decisions;
+    let zeroed = &run(&model, &prompts, &[0], 0, &["zero:0:1,6"])[0].decisions;
+    let mut found = 0;
+    for row in (0..plain.len()).filter(|row| plain.layer[*row].0 == 0) {
+        for (expert, weight) in plain.experts(row).iter().zip(plain.weights(row).unwrap()) {
+            let slot = zeroed
+                .experts(row)
+                .iter()
+                .position(|e| e == expert)
+                .unwrap();
+            let is_zeroed = [1, 6].contains(expert);
+            let want = if is_zeroed { 0.0 } else { *weight };
+            found += usize::from(is_zeroed);
+            assert_eq!(zeroed.weights(row).unwrap()[slot].to_bits(), want.to_bits());
+        }
+    }
+    assert!(found > 0, "the text uses expert 1 or 6 at layer 0");
+    // An expert that adds nothing changes what comes after.
+    let logits = |batch: &DecisionBatch| batch.router_logits.clone().unwrap();
+    assert_ne!(logits(plain), logits(zeroed));
+}
+
+#[test]
 fn a_boost_of_nothing_changes_nothing_and_a_large_one_selects() {
     let model = model();
     let prompts = vec![prompts()[1].clone()];
@@ -381,6 +408,7 @@ fn interventions_that_do_not_fit_the_model_are_refused() {
         ("mask:9:1", "no MoE layer"),
         ("mask:0:0,1,2,3,4,5,6", "would be left"),
         ("force:0:1,2,3", "cannot all be"),
+        ("zero:0:8", "does not exist"),
     ] {
         let error = Interventions::new(vec![spec.parse().unwrap()], model.spec()).unwrap_err();
         assert!(error.to_string().contains(reason), "{spec}: {error}");

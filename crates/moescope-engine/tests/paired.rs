@@ -66,7 +66,7 @@ fn check_against_each_alone(variant: &MoeModel) -> Vec<PairedSequence> {
     let (of_variant, q) = alone(variant, &sequences);
     for (number, paired) in paired.iter().enumerate() {
         let (a, b) = (&of_reference[number], &of_variant[number]);
-        assert_eq!(paired.reference, a.decisions);
+        assert_eq!(*paired.reference, a.decisions);
         assert_eq!(paired.variant, b.decisions);
         for (position, found) in paired.divergences.iter().enumerate() {
             let (a, b) = (&a.tokens[position], &b.tokens[position]);

@@ -68,6 +68,7 @@ pub fn catalogue() -> &'static [&'static dyn FigureKind] {
     &[
         &kinds::CoActivationMatrix,
         &kinds::FingerprintMap,
+        &kinds::GroupEffects,
         &kinds::GroupExpertHeatmap,
         &kinds::GroupMatrix,
         &kinds::LagProfile,

@@ -2,6 +2,7 @@
 
 mod co_activation_matrix;
 mod fingerprint_map;
+mod group_effects;
 mod group_expert_heatmap;
 mod group_matrix;
 mod lag_profile;
@@ -18,6 +19,7 @@ mod vocabulary_table;
 
 pub use co_activation_matrix::CoActivationMatrix;
 pub use fingerprint_map::FingerprintMap;
+pub use group_effects::GroupEffects;
 pub use group_expert_heatmap::GroupExpertHeatmap;
 pub use group_matrix::GroupMatrix;
 pub use lag_profile::LagProfile;

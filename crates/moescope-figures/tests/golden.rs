@@ -124,6 +124,7 @@ fn cases_of_structure() -> Vec<Case> {
         case("fingerprint_map-hulls", common::map(60, 4), &|o| {
             o.hulls = true;
         }),
+        case("group_effects", structures::effects(3), &|_| {}),
         case(
             "group_matrix-significance",
             structures::with_nulls(common::pairs(1, 5)),

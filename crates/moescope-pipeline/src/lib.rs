@@ -21,6 +21,7 @@
 //! # Ok::<(), moescope_pipeline::PipelineError>(())
 //! ```
 
+mod ablate;
 pub mod bench;
 mod cache_folder;
 mod capture;
@@ -33,16 +34,20 @@ pub mod demo;
 mod error;
 mod figure;
 mod findings;
+mod fixed_texts;
 mod generate;
 mod import;
 mod inspect;
 mod model;
 pub mod names;
 mod prompt;
+pub mod session;
 pub mod sizes;
 mod stored_weights;
+mod text_effect;
 mod trace_names;
 
+pub use ablate::{AblateConfig, AblatedSet, Ablation, AblationAction, ExpertSet, ablate};
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,
@@ -52,8 +57,8 @@ pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant,
 pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
 pub use error::PipelineError;
 pub use figure::{
-    FigureJob, FigureSpec, SpecFigure, TraceSource, caption_of, export_figure, kind, latex_caption_of,
-    usual_metric,
+    FigureJob, FigureSpec, SpecFigure, TraceSource, caption_of, export_figure, kind,
+    latex_caption_of, usual_metric,
 };
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};
@@ -68,4 +73,5 @@ pub use model::{
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig};
 pub use stored_weights::StoredWeights;
+pub use text_effect::{LayerEffect, TextEffect, TokenEffect, text_effect};
 pub use trace_names::{NamedTrace, name_traces, place_of_reference};

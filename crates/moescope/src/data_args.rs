@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use moescope_pipeline::{CaptureConfig, Columns, DataConfig, OnBadRow, PromptConfig};
+use moescope_pipeline::{CaptureConfig, CapturePlan, Columns, DataConfig, OnBadRow, PromptConfig};
 use moescope_trace::OverlongPolicy;
 
-use crate::shared_args::PromptArgs;
+use crate::{console::Console, output::count, shared_args::PromptArgs};
 
 /// Columns, how many texts, and how long they may be.
 #[derive(Args, Debug)]
@@ -118,6 +118,32 @@ impl ColumnArgs {
             },
             ..CaptureConfig::default()
         })
+    }
+
+    /// Says what was planned, and what was left out.
+    pub(crate) fn tell(&self, plan: &CapturePlan, console: &Console) {
+        if !plan.skipped.is_empty() {
+            console.warning(&format!(
+                "{} records were left out:{}",
+                count(plan.skipped.total()),
+                plan.skipped
+            ));
+        }
+        for note in plan.prompt_notes() {
+            console.note(note);
+        }
+        if !plan.touched().is_empty() {
+            console.note(&format!(
+                "{} texts are longer than the limit and were {}",
+                count(plan.touched().len() as u64),
+                self.overlong_word()
+            ));
+        }
+        console.note(&format!(
+            "{} samples, {} tokens",
+            count(plan.samples().len() as u64),
+            count(plan.num_tokens())
+        ));
     }
 
     /// What was done with overlong texts, in a word.

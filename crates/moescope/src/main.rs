@@ -3,6 +3,7 @@
 //! This is the command line: it parses, calls a job, and shows what came out; without a command it opens the app.
 //! Results go to standard output, progress and warnings to standard error.
 
+mod cells;
 mod cli;
 mod commands;
 mod console;
@@ -13,6 +14,8 @@ mod interrupt;
 mod output;
 mod shared_args;
 mod table_args;
+mod table_file;
+mod text_statistics;
 mod trace_args;
 
 use std::process::ExitCode;

@@ -295,8 +295,8 @@ impl PromptArgs {
 /// Changes to routing.
 #[derive(Args, Debug)]
 pub(crate) struct InterventionArgs {
-    /// Change the routing: mask:LAYERS:EXPERTS, boost=X:LAYERS:EXPERTS, force:LAYERS:EXPERTS, swap:LAYERS:A=B;
-    /// may be given more than once
+    /// Change the routing: mask:LAYERS:EXPERTS, boost=X:LAYERS:EXPERTS, force:LAYERS:EXPERTS, swap:LAYERS:A=B,
+    /// zero:LAYERS:EXPERTS (chosen as ever, adding nothing); may be given more than once
     #[arg(long = "intervene", value_name = "SPEC")]
     specs: Vec<String>,
 }

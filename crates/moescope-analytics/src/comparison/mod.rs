@@ -3,6 +3,7 @@
 //! A [`RoutingComparison`] adds up documents as they come and keeps sums alone; its measurements resample groups as all
 //! others do. Definitions are in `docs/COMPARE_WEIGHTS.md`.
 
+mod ablation;
 pub(crate) mod bins;
 pub(crate) mod measurements;
 mod quantities;
@@ -11,7 +12,7 @@ mod sums;
 mod tables;
 
 use moescope_core::{
-    DecisionBatch, Measurement, ModelSpec, Phase, Progress, Sample, Scope, ScoreFunction,
+    DecisionBatch, LayerId, Measurement, ModelSpec, Phase, Progress, Sample, Scope, ScoreFunction,
     TokenDivergence,
 };
 
@@ -97,7 +98,7 @@ impl RoutingComparison {
         request.check()?;
         if request.scope != Scope::default() || request.contrast.is_some() {
             return Err(AnalyticsError::Request(
-                "a comparison of weights has the default scope and no contrast".to_owned(),
+                "a comparison has the default scope and no contrast".to_owned(),
             ));
         }
         let data = self.data()?;
@@ -130,6 +131,50 @@ impl RoutingComparison {
         request: &MeasureRequest,
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
+        self.with_tables(request, progress, "a comparison of weights", |tables| {
+            let mut found = tables.of_all(request)?;
+            if request.by != "all" {
+                found.extend(tables.of_labels(request)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Measures what an intervention at `layer` does beside the same intervention on other experts of that layer: the
+    /// first variant is the target, all others are its controls.
+    ///
+    /// Every table `ablation_…` has the target, the mean of its controls and their difference as variants; the target is
+    /// placed among the controls (p), corrected for all values of its table (q). `ablation_selectivity` asks whether one
+    /// label suffers more than the others. After them come the pooled tables of [`Self::measure`] for every variant.
+    ///
+    /// # Errors
+    /// As [`Self::measure`], and when there is no control.
+    pub fn measure_ablation(
+        &self,
+        layer: LayerId,
+        request: &MeasureRequest,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Measurement>, AnalyticsError> {
+        if self.variants.len() < 2 {
+            return Err(AnalyticsError::Request(
+                "an ablation needs at least one control to compare with".to_owned(),
+            ));
+        }
+        let later = self.model.moe_layers.iter().map(|other| *other > layer);
+        let downstream: Vec<bool> = later.collect();
+        self.with_tables(request, progress, "ablate", |tables| {
+            ablation::measure(tables, &downstream, request)
+        })
+    }
+
+    /// Makes tables of all documents, if each was added for every variant.
+    fn with_tables(
+        &self,
+        request: &MeasureRequest,
+        progress: &dyn Progress,
+        name: &str,
+        make: impl FnOnce(&tables::Tables<'_>) -> Result<Vec<Measurement>, AnalyticsError>,
+    ) -> Result<Vec<Measurement>, AnalyticsError> {
         self.check(request)?;
         let data = self.data()?;
         let sums: Vec<Vec<&DocumentSums>> = self.sums.iter().map(|s| in_order(&data, s)).collect();
@@ -142,18 +187,14 @@ impl RoutingComparison {
                 self.variants[variant]
             )));
         }
-        let tables = tables::Tables {
+        make(&tables::Tables {
             data: &data,
             variants: &self.variants,
             sums: &sums,
             margin_words: margin_words(&self.model),
+            name,
             progress,
-        };
-        let mut found = tables.of_all(request)?;
-        if request.by != "all" {
-            found.extend(tables.of_labels(request)?);
-        }
-        Ok(found)
+        })
     }
 
     /// The documents as other measurements see them: their labels, and how many of their tokens count.

@@ -109,7 +109,7 @@ pub(crate) fn ratios(
 }
 
 /// Numerators and denominators per unit, `[rows, units, 2 · width]`.
-fn unit_table(
+pub(super) fn unit_table(
     selection: &Selection,
     rows: usize,
     width: usize,

@@ -18,6 +18,8 @@ pub(super) struct Tables<'a> {
     /// `[variants][documents]`, in the data's order.
     pub(super) sums: &'a [Vec<&'a DocumentSums>],
     pub(super) margin_words: String,
+    /// What is measured, as notes and errors call it.
+    pub(super) name: &'a str,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -52,12 +54,12 @@ impl Tables<'_> {
         Ok(found)
     }
 
-    fn select(&self, request: &MeasureRequest) -> Result<Selection, AnalyticsError> {
-        Selection::new(self.data, request, "a comparison of weights", self.progress)
+    pub(super) fn select(&self, request: &MeasureRequest) -> Result<Selection, AnalyticsError> {
+        Selection::new(self.data, request, self.name, self.progress)
     }
 
     /// Quantities over all layers: of decisions, and of tokens.
-    fn pooled(
+    pub(super) fn pooled(
         &self,
         selection: &Selection,
         request: &MeasureRequest,

@@ -88,4 +88,6 @@ pub(crate) use vocabulary::{
 };
 pub(crate) use vocabulary_specialization::measure_vocabulary_specialization;
 pub(crate) use weight_similarity::{ComparedWeights, measure_weight_similarity};
-pub(crate) use words::{add_power_note, interval_words, null_words, power_above_null};
+pub(crate) use words::{
+    add_power_note, interval_words, null_words, power_above_null, power_of_difference,
+};

@@ -102,6 +102,23 @@ pub(crate) fn add_power_note(
     ));
 }
 
+/// The smallest difference to something measured on the same documents that this design could have seen.
+///
+/// `None` where there is no standard error, or none of the differences varies.
+pub(crate) fn power_of_difference(
+    standard_errors: &[f64],
+    other: &str,
+    unit: &str,
+) -> Option<String> {
+    let typical = median(standard_errors.to_vec());
+    (typical.is_finite() && typical > 0.0).then(|| {
+        format!(
+            "power: this design would see a difference to {other} of about {} {unit} (80 % power at the 5 % level for one comparison, median over values)",
+            significant(2.8 * typical)
+        )
+    })
+}
+
 /// The smallest value above its mean under the null that one test would have found in 80 % of studies.
 ///
 /// One-sided at 5 %: 1.645 standard deviations of the null to be significant, 0.842 more to be so in 80 % of studies.

@@ -1,6 +1,7 @@
 //! What a window of a document's routing looks like: how far it is from each label, and how likely each label is.
 
 mod calibration;
+mod reference;
 mod windows;
 
 use moescope_core::{Axis, AxisKind, Measurement, Progress, Protocol};
@@ -13,6 +14,7 @@ use crate::{
 };
 
 use calibration::Calibration;
+pub use reference::{LabelLook, LabelReference};
 use windows::{Window, windows};
 
 /// Divergence of a document's windows from every label's profile, and calibrated probabilities of the labels.

@@ -65,6 +65,8 @@ mod vocabulary_specialization;
 mod weight_ratio;
 mod z_loss;
 
+pub use label_drift::{LabelLook, LabelReference};
+
 use crate::Metric;
 
 /// Every metric, by topic.

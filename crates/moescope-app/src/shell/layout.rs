@@ -36,7 +36,7 @@ pub(crate) struct Layout {
 /// Share of the width that the main views have at first.
 const MAIN_SHARE: f32 = 0.62;
 /// Views that stand on the right at first.
-const RIGHT: [&str; 1] = ["expert"];
+const RIGHT: [&str; 2] = ["expert", "token"];
 
 impl Default for Layout {
     fn default() -> Self {

@@ -90,5 +90,6 @@ fn running(context: &ViewContext<'_>) -> Vec<Arc<JobProgress>> {
         .collect();
     all.extend(state.captures.running().cloned());
     all.extend(state.answers.running());
+    all.extend(state.lives.running().into_iter().cloned());
     all
 }

@@ -4,6 +4,9 @@ mod capture;
 mod compare;
 mod disciplines;
 mod expert;
+mod intervene;
+mod live;
+mod token;
 
 use crate::view::View;
 
@@ -13,6 +16,9 @@ pub const VIEWS: &[fn() -> Box<dyn View>] = &[
     || Box::<compare::Compare>::default(),
     || Box::<capture::Capture>::default(),
     || Box::<expert::Expert>::default(),
+    || Box::<live::Live>::default(),
+    || Box::<token::Token>::default(),
+    || Box::<intervene::Intervene>::default(),
 ];
 
 #[cfg(test)]

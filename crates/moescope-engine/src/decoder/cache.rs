@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// Keys and values of every layer. Each sequence owns a run of rows of its full capacity.
-#[derive(Debug)]
+///
+/// A clone shares what is there until one of the two is written to.
+#[derive(Clone, Debug)]
 pub struct KvCache {
     device: Device,
     /// First row of each sequence, and one past the last sequence's rows.
@@ -75,6 +77,30 @@ impl KvCache {
     /// Forgets a sequence, so that another one may use its rows.
     pub(crate) fn clear(&mut self, sequence: usize) {
         self.lengths[sequence] = 0;
+    }
+
+    /// Forgets all but the first `tokens` of a sequence.
+    pub(crate) fn truncate(&mut self, sequence: usize, tokens: usize) {
+        self.lengths[sequence] = self.lengths[sequence].min(tokens);
+    }
+
+    /// Makes room for `capacity` tokens of the last sequence; what it holds stays.
+    pub(crate) fn grow_last(&mut self, capacity: usize) {
+        let last = self.offsets.len() - 1;
+        let (before, rows) = (self.offsets[last - 1], self.offsets[last]);
+        let more = (before + capacity).saturating_sub(rows);
+        if more == 0 {
+            return;
+        }
+        self.offsets[last] += more;
+        let device = &self.device;
+        for layer in self.keys.iter_mut().chain(&mut self.values) {
+            if let Some(old) = layer.take() {
+                let width = old.dims()[1];
+                let room = Tensor::zeros([more, width], device);
+                *layer = Some(Tensor::cat(vec![old, room], 0));
+            }
+        }
     }
 
     pub(super) fn advance(&mut self, spans: &[Span<'_>]) {

@@ -1,9 +1,10 @@
-//! Changes to routing: mask, boost, force or swap experts in chosen layers.
+//! Changes to routing: mask, boost, force, swap or zero experts in chosen layers.
 
 mod boost;
 mod force;
 mod mask;
 mod swap;
+mod zero;
 
 use std::{fmt, str::FromStr};
 
@@ -19,7 +20,8 @@ use crate::{
 /// One change to routing, as written on the command line.
 ///
 /// `mask:LAYERS:EXPERTS`, `boost=X:LAYERS:EXPERTS` (X is added to the selection score),
-/// `force:LAYERS:EXPERTS` (always among the chosen), `swap:LAYERS:A=B`; LAYERS like `0,5-8` or `all`.
+/// `force:LAYERS:EXPERTS` (always among the chosen), `swap:LAYERS:A=B`, `zero:LAYERS:EXPERTS` (chosen as ever, adding
+/// nothing); LAYERS like `0,5-8` or `all`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intervention {
     /// Where it acts.
@@ -39,6 +41,8 @@ pub enum Action {
     Force(Vec<u16>),
     /// Where one of the two would be dispatched to, the other is.
     Swap(u16, u16),
+    /// These experts are selected as ever and add nothing to the output; the other weights stay as they are.
+    Zero(Vec<u16>),
 }
 
 impl FromStr for Intervention {
@@ -49,7 +53,8 @@ impl FromStr for Intervention {
             spec: spec.to_owned(),
             reason: reason.to_owned(),
         };
-        let usage = "write mask:LAYERS:EXPERTS, boost=X:LAYERS:EXPERTS, force:LAYERS:EXPERTS or swap:LAYERS:A=B";
+        let usage = "write mask:LAYERS:EXPERTS, boost=X:LAYERS:EXPERTS, force:LAYERS:EXPERTS, swap:LAYERS:A=B or \
+                     zero:LAYERS:EXPERTS";
         let [verb, layers, experts] = spec.split(':').collect::<Vec<_>>()[..] else {
             return Err(error(usage));
         };
@@ -69,6 +74,7 @@ impl FromStr for Intervention {
         let action = match verb.split_once('=') {
             None if verb == "mask" => Action::Mask(ids()?),
             None if verb == "force" => Action::Force(ids()?),
+            None if verb == "zero" => Action::Zero(ids()?),
             None if verb == "swap" => {
                 let (a, b) = experts
                     .split_once('=')
@@ -103,6 +109,7 @@ impl fmt::Display for Intervention {
             Action::Boost(ids, amount) => write!(f, "boost={amount}:{}:{}", self.layers, list(ids)),
             Action::Force(ids) => write!(f, "force:{}:{}", self.layers, list(ids)),
             Action::Swap(a, b) => write!(f, "swap:{}:{a}={b}", self.layers),
+            Action::Zero(ids) => write!(f, "zero:{}:{}", self.layers, list(ids)),
         }
     }
 }
@@ -120,7 +127,9 @@ impl Intervention {
             })
         };
         let experts = match &self.action {
-            Action::Mask(ids) | Action::Boost(ids, _) | Action::Force(ids) => ids.clone(),
+            Action::Mask(ids) | Action::Boost(ids, _) | Action::Force(ids) | Action::Zero(ids) => {
+                ids.clone()
+            }
             Action::Swap(a, b) => vec![*a, *b],
         };
         if let Some(id) = experts.iter().find(|id| **id >= spec.num_experts) {
@@ -162,7 +171,7 @@ impl Intervention {
 }
 
 /// Interventions in force, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interventions(Vec<Intervention>);
 
 impl Interventions {
@@ -175,6 +184,12 @@ impl Interventions {
             .iter()
             .try_for_each(|intervention| intervention.check(spec))?;
         Ok(Self(interventions))
+    }
+
+    /// Whether routing is left as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// As written on the command line.
@@ -201,7 +216,7 @@ impl Probe for Interventions {
                 Action::Mask(ids) => mask::add(&mut bias, ids),
                 Action::Boost(ids, amount) => boost::add(&mut bias, ids, *amount),
                 Action::Force(ids) => force::add(&mut bias, ids),
-                Action::Swap(..) => {}
+                Action::Swap(..) | Action::Zero(_) => {}
             }
         }
         let routing = if bias.iter().any(|b| *b != 0.0) {
@@ -215,6 +230,7 @@ impl Probe for Interventions {
         here.into_iter()
             .fold(routing, |routing, action| match action {
                 Action::Swap(a, b) => swap::apply(routing, *a, *b),
+                Action::Zero(ids) => zero::apply(routing, ids),
                 _ => routing,
             })
     }

@@ -2,7 +2,7 @@
 
 mod drawing;
 
-use drawing::{Lollipops, Row};
+pub(super) use drawing::{Lollipops, Row};
 use moescope_core::{AxisKind, Measurement};
 
 use crate::{

@@ -40,6 +40,7 @@ pub(crate) fn fitting(kind: &str) -> Measurement {
         "group_matrix" => super::pairs(1, 4),
         "layer_series" => super::series(5, 3),
         "margin_series" => super::margins(),
+        "group_effects" => structures::effects(3),
         "layer_expert_heatmap" => super::shares(4, 1, 8),
         "group_expert_heatmap" => super::shares(1, 4, 8),
         "co_activation_matrix" => structures::co_activation(1, 6),

@@ -63,6 +63,15 @@ pub(crate) fn figures() -> Vec<Shown> {
             },
         ),
         shown(
+            "group_effects",
+            "",
+            structures::effects(5),
+            FigureOptions {
+                width_mm: 140.0,
+                ..plain()
+            },
+        ),
+        shown(
             "group_expert_heatmap",
             "--layer 0",
             super::shares(1, 15, 16),

@@ -4,6 +4,47 @@ use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison};
 
 use super::{Numbers, disciplines, measurement, numbered};
 
+/// What an intervention does to groups, beside its controls: the first group suffers, the last one gains a little.
+pub(crate) fn effects(groups: usize) -> Measurement {
+    let mut numbers = Numbers::new(29);
+    let mut values = Vec::new();
+    let mut nulls = Vec::new();
+    for group in 0..groups {
+        #[expect(clippy::cast_precision_loss, reason = "a few groups")]
+        let target = 0.21 / (1.0 + group as f64) - 0.03;
+        let controls = 0.02 + 0.004 * numbers.bell();
+        values.extend([target, controls, target - controls]);
+        let null = NullComparison {
+            null_mean: controls,
+            p: if group == 0 { 0.03 } else { 0.4 },
+            p_corrected: Some(if group == 0 { 0.04 } else { 0.7 }),
+        };
+        nulls.extend([Some(null), None, None]);
+    }
+    let intervals = values.iter().map(|v| {
+        Some(Interval {
+            low: v - 0.012,
+            high: v + 0.016,
+        })
+    });
+    let variants = ["target", "controls", "difference"].map(str::to_owned);
+    Measurement {
+        intervals: Some(intervals.collect()),
+        nulls: Some(nulls),
+        reference: Some(0.0),
+        ..measurement(
+            "ablation_effect",
+            "Change of surprisal under the intervention",
+            "nats per token",
+            vec![
+                Axis::new(AxisKind::Group, disciplines(groups)),
+                Axis::new(AxisKind::Variant, variants.to_vec()),
+            ],
+            values.clone(),
+        )
+    }
+}
+
 /// Lift of pairs of experts by layer: three families of experts that are chosen together, diagonal undefined.
 pub(crate) fn co_activation(layers: usize, experts: usize) -> Measurement {
     let mut numbers = Numbers::new(13);

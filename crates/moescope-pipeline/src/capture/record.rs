@@ -63,7 +63,7 @@ pub(crate) fn sample_record(
 }
 
 /// The text that a generated token adds after the one before it; some decoders drop the space before a lone token.
-fn generated_piece(
+pub(crate) fn generated_piece(
     tokenizer: &Tokenizer,
     previous: Option<u32>,
     id: u32,

@@ -77,7 +77,7 @@ fn scale(measurement: &Measurement) -> ColorScale {
 }
 
 /// `a/b.svg` → `a/b-by-margin.svg`.
-fn beside(out: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(out: &Path, suffix: &str) -> PathBuf {
     let stem = out.file_stem().unwrap_or_default().to_string_lossy();
     let extension = out.extension().unwrap_or_default().to_string_lossy();
     out.with_file_name(format!("{stem}{suffix}.{extension}"))

@@ -3,7 +3,7 @@
 //! The reference (weights as stored) and each variant read the same tokens; every decision of the default scope is
 //! compared. The texts become batches as in a capture.
 
-mod figures;
+pub(crate) mod figures;
 mod variant;
 
 use std::{collections::BTreeMap, path::Path, time::Instant};
@@ -17,8 +17,9 @@ use moescope_engine::{
 pub use variant::WeightVariant;
 
 use crate::{
-    capture::{CapturePlan, PlannedSample},
+    capture::CapturePlan,
     error::PipelineError,
+    fixed_texts::{counted, labelled, table},
     model::ModelFiles,
 };
 
@@ -56,14 +57,7 @@ impl WeightComparison {
     /// A metric's table over these axes.
     #[must_use]
     pub fn table(&self, metric: &str, axes: &[AxisKind]) -> Option<&Measurement> {
-        self.measurements.iter().find(|measurement| {
-            measurement.metric == metric
-                && measurement
-                    .axes
-                    .iter()
-                    .map(|axis| axis.kind)
-                    .eq(axes.iter().copied())
-        })
+        table(&self.measurements, metric, axes)
     }
 
     /// Draws the changed selections by layer into `out` (its ending is the format), and by margin into a file beside it
@@ -173,21 +167,4 @@ fn run_variant(
         done += prompts.iter().map(Vec::len).sum::<usize>() as u64;
     }
     Ok(())
-}
-
-/// Which tokens the default scope counts.
-fn counted(planned: &PlannedSample) -> Vec<bool> {
-    let is_content = |token: &crate::PlannedToken| !token.is_special && !token.is_template;
-    planned.tokens.iter().map(is_content).collect()
-}
-
-/// The request, without labels where no text has the usual one.
-fn labelled(plan: &CapturePlan, request: &MeasureRequest) -> MeasureRequest {
-    let usual = MeasureRequest::default().by;
-    let is_unlabelled = || plan.samples().iter().all(|s| s.sample.discipline.is_none());
-    let mut request = request.clone();
-    if request.by == usual && is_unlabelled() {
-        "all".clone_into(&mut request.by);
-    }
-    request
 }

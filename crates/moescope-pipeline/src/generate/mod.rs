@@ -1,6 +1,6 @@
 //! One prompt continued, token by token, with its routing kept where it is wanted.
 
-mod text_stream;
+pub(crate) mod text_stream;
 
 use std::{path::PathBuf, time::Instant};
 

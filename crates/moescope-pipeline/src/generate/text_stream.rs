@@ -5,9 +5,9 @@ use moescope_engine::{EngineError, Tokenizer};
 /// Turns generated tokens into text that can be shown at once.
 ///
 /// Text is held back while it ends in the middle of a character, or in what may become a stop text.
-#[derive(Debug)]
-pub(super) struct TextStream<'s> {
-    stop: &'s [String],
+#[derive(Clone, Debug)]
+pub(crate) struct TextStream {
+    stop: Vec<String>,
     ids: Vec<u32>,
     /// Tokens from here on are decoded together, so that a decoder sees what stands before.
     window: usize,
@@ -18,10 +18,10 @@ pub(super) struct TextStream<'s> {
     is_stopped: bool,
 }
 
-impl<'s> TextStream<'s> {
-    pub(super) fn new(stop: &'s [String]) -> Self {
+impl TextStream {
+    pub(crate) fn new(stop: &[String]) -> Self {
         Self {
-            stop,
+            stop: stop.to_vec(),
             ids: Vec::new(),
             window: 0,
             read: 0,
@@ -32,7 +32,7 @@ impl<'s> TextStream<'s> {
     }
 
     /// Adds a token and returns the text that can be shown now.
-    pub(super) fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String, EngineError> {
+    pub(crate) fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String, EngineError> {
         self.ids.push(id);
         let before = tokenizer.decode(&self.ids[self.window..self.read])?;
         let with = tokenizer.decode(&self.ids[self.window..])?;
@@ -46,7 +46,7 @@ impl<'s> TextStream<'s> {
     }
 
     /// What was held back and is now known to be all.
-    pub(super) fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String, EngineError> {
+    pub(crate) fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String, EngineError> {
         if !self.is_stopped {
             let before = tokenizer.decode(&self.ids[self.window..self.read])?;
             let with = tokenizer.decode(&self.ids[self.window..])?;
@@ -56,12 +56,17 @@ impl<'s> TextStream<'s> {
     }
 
     /// Whether a stop text came.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped
     }
 
+    /// All text that was shown.
+    pub(crate) fn text(&self) -> &str {
+        &self.text[..self.shown]
+    }
+
     /// All text before the stop text.
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.text
     }
 

@@ -2,14 +2,9 @@
 
 mod report;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_analytics::{MeasureRequest, long_table};
 use moescope_core::{Measurement, Progress as _};
 use moescope_figures::Format;
 use moescope_pipeline::{
@@ -24,8 +19,10 @@ use crate::{
     data_args::{ColumnArgs, TextArgs},
     devices,
     exit::Outcome,
-    output::{self, count},
+    output,
     shared_args::{ComputeArg, SourceArgs},
+    table_file::TableFile,
+    text_statistics::TextStatisticsArgs,
 };
 
 /// Measure what 8-bit and 4-bit weights, or bf16 arithmetic, do to routing and predictions
@@ -67,28 +64,7 @@ pub(crate) struct CompareWeightsArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Data")]
     batch_tokens: Option<u32>,
     #[command(flatten)]
-    statistics: StatisticsArgs,
-}
-
-/// How numbers are divided, and how sure they are.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Statistics")]
-struct StatisticsArgs {
-    /// The label to divide the texts by; `all` for none
-    #[arg(long, default_value = "discipline", value_name = "COLUMN")]
-    by: String,
-    /// The column whose values are resampled together
-    #[arg(long, default_value = "group", value_name = "COLUMN")]
-    resample_by: String,
-    /// Bootstrap resamples; 0 makes no intervals
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    resamples: u32,
-    /// Level of the intervals
-    #[arg(long, default_value_t = 0.95, value_name = "P")]
-    level: f64,
-    /// Seed of the resamples
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
+    statistics: TextStatisticsArgs,
 }
 
 /// What `--json` prints.
@@ -122,7 +98,7 @@ pub(crate) fn run(
     global: &GlobalArgs,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
-    let request = args.statistics.request()?;
+    let request = args.statistics.request(0)?;
     // What would be refused in the end is refused before anything slow happens.
     let table_format = args.out.as_deref().map(TableFile::of).transpose()?;
     if let Some(figure) = &args.figure {
@@ -145,7 +121,7 @@ pub(crate) fn run(
         device.kind,
         console,
     )?;
-    tell(&plan, args, console);
+    args.columns.tell(&plan, console);
     for variant in &variants {
         let weights = variant.options.weights;
         if let Some(warning) =
@@ -184,82 +160,6 @@ pub(crate) fn run(
         }
     }
     Ok(Outcome::Success)
-}
-
-impl StatisticsArgs {
-    fn request(&self) -> anyhow::Result<MeasureRequest> {
-        let request = MeasureRequest {
-            by: self.by.clone(),
-            resample_by: self.resample_by.clone(),
-            resamples: self.resamples,
-            permutations: 0,
-            seed: self.seed,
-            level: self.level,
-            ..MeasureRequest::default()
-        };
-        request.check()?;
-        Ok(request)
-    }
-}
-
-/// Says what was planned, and what was left out.
-fn tell(plan: &CapturePlan, args: &CompareWeightsArgs, console: &Console) {
-    if !plan.skipped.is_empty() {
-        console.warning(&format!(
-            "{} records were left out:{}",
-            count(plan.skipped.total()),
-            plan.skipped
-        ));
-    }
-    for note in plan.prompt_notes() {
-        console.note(note);
-    }
-    if !plan.touched().is_empty() {
-        console.note(&format!(
-            "{} texts are longer than the limit and were {}",
-            count(plan.touched().len() as u64),
-            args.columns.overlong_word()
-        ));
-    }
-    console.note(&format!(
-        "{} samples, {} tokens",
-        count(plan.samples().len() as u64),
-        count(plan.num_tokens())
-    ));
-}
-
-/// The formats of `--out`.
-#[derive(Clone, Copy)]
-enum TableFile {
-    Csv,
-    Json,
-    Parquet,
-}
-
-impl TableFile {
-    fn of(path: &Path) -> anyhow::Result<Self> {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("csv") => Ok(Self::Csv),
-            Some("json" | "jsonl") => Ok(Self::Json),
-            Some("parquet") => Ok(Self::Parquet),
-            _ => bail!(
-                "--out takes a file that ends in .csv, .parquet or .json, found: {}",
-                path.display()
-            ),
-        }
-    }
-
-    fn write(self, measurements: &[Measurement], path: &Path) -> anyhow::Result<()> {
-        let table = long_table(measurements);
-        let mut bytes = Vec::new();
-        match self {
-            Self::Parquet => return Ok(table.write_parquet(path)?),
-            Self::Csv => table.write_csv(&mut bytes)?,
-            Self::Json => table.write_json_lines(&mut bytes)?,
-        }
-        std::fs::write(path, bytes)
-            .with_context(|| format!("cannot write the table: {}", path.display()))
-    }
 }
 
 fn show_json(

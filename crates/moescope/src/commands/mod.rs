@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod ablate;
 mod app;
 mod bench;
 mod capture;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Measure(measure::MeasureArgs),
     Compare(compare::CompareArgs),
     CompareWeights(compare_weights::CompareWeightsArgs),
+    Ablate(ablate::AblateArgs),
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
     Findings(findings::FindingsArgs),
@@ -74,6 +76,7 @@ impl Command {
             Self::Measure(args) => measure::run(&args, console),
             Self::Compare(args) => compare::run(&args, console),
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
+            Self::Ablate(args) => ablate::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Expert(args) => expert::run(&args, console),
             Self::Findings(args) => findings::run(&args, console),

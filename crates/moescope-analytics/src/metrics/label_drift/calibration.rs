@@ -44,24 +44,14 @@ impl Calibration {
         let fold = deal_groups(selection, FOLDS, seed);
         let folds = fold.iter().max().map_or(0, |last| last + 1);
         let beta = (0..folds)
-            .map(|held_out| {
-                let others = windows
-                    .iter()
-                    .enumerate()
-                    .filter(|(i, _)| fold[*i] != held_out);
-                let fitted: Vec<(&[f64], usize)> = others
-                    .flat_map(|(i, windows)| {
-                        windows
-                            .iter()
-                            .map(move |window| (window.likelihood.as_slice(), selection.label[i]))
-                    })
-                    // A label whose only group is the document's own cannot be found.
-                    .filter(|(likelihood, label)| likelihood[*label].is_finite())
-                    .collect();
-                best_beta(&fitted)
-            })
+            .map(|held_out| beta_of(selection, windows, |i| fold[i] != held_out))
             .collect();
         Self { fold, beta }
+    }
+
+    /// β fitted on the windows of all documents: for texts that are in none of the folds.
+    pub(super) fn beta_for_others(selection: &Selection, windows: &[Vec<Window>]) -> f64 {
+        beta_of(selection, windows, |_| true)
     }
 
     /// Probabilities of the labels in a window of a selected document, `[labels]`.
@@ -250,6 +240,21 @@ fn overall(sums: &[f64], out: &mut [f64]) {
     out[..values.len()].copy_from_slice(&values);
 }
 
+/// β fitted on the windows of some documents, each against profiles without its own group.
+fn beta_of(selection: &Selection, windows: &[Vec<Window>], takes: impl Fn(usize) -> bool) -> f64 {
+    let taken = windows.iter().enumerate().filter(|(i, _)| takes(*i));
+    let fitted: Vec<(&[f64], usize)> = taken
+        .flat_map(|(i, windows)| {
+            windows
+                .iter()
+                .map(move |window| (window.likelihood.as_slice(), selection.label[i]))
+        })
+        // A label whose only group is the document's own cannot be found.
+        .filter(|(likelihood, label)| likelihood[*label].is_finite())
+        .collect();
+    best_beta(&fitted)
+}
+
 /// The β ≥ 0 that makes the true labels most likely; the log-likelihood is concave in β, so its slope is bisected.
 fn best_beta(windows: &[(&[f64], usize)]) -> f64 {
     let slope = |beta: f64| -> f64 {
@@ -280,7 +285,7 @@ fn best_beta(windows: &[(&[f64], usize)]) -> f64 {
 }
 
 /// Softmax of β times log-likelihoods; a label at −∞ has probability 0.
-fn softmax(likelihood: &[f64], beta: f64) -> Vec<f64> {
+pub(super) fn softmax(likelihood: &[f64], beta: f64) -> Vec<f64> {
     let most = likelihood.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let part = |l: &f64| {
         if l.is_finite() {

@@ -19,6 +19,42 @@ pub(super) struct Window {
     pub(super) likelihood: Vec<f64>,
 }
 
+impl Window {
+    /// Holds counts of assignments by layer, `[layers][experts]`, against labels' counts `[layers][labels × experts]` and
+    /// the logarithms of their shares; layers without an assignment say nothing.
+    pub(super) fn between(
+        counts: impl Iterator<Item = Vec<f64>>,
+        profiles: &[Vec<f64>],
+        logs: &[Vec<f64>],
+        labels: usize,
+    ) -> Self {
+        let mut window = Self {
+            divergence: vec![0.0; labels],
+            likelihood: vec![0.0; labels],
+        };
+        let mut layers = 0.0;
+        for ((counts, profiles), logs) in counts.zip(profiles).zip(logs) {
+            if counts.iter().all(|n| *n == 0.0) {
+                continue;
+            }
+            layers += 1.0;
+            let experts = counts.len();
+            let of_labels = profiles
+                .chunks_exact(experts)
+                .zip(logs.chunks_exact(experts));
+            for (label, (sums, logs)) in of_labels.enumerate() {
+                window.divergence[label] += jsd_bits(&counts, sums);
+                let terms = counts.iter().zip(logs).map(|(n, log)| n * log);
+                window.likelihood[label] += terms.sum::<f64>();
+            }
+        }
+        for divergence in &mut window.divergence {
+            *divergence /= layers;
+        }
+        window
+    }
+}
+
 /// The windows of every selected document, `[documents][windows]`.
 pub(super) fn windows(
     data: &TraceData,
@@ -49,7 +85,7 @@ pub(super) fn windows(
 }
 
 /// Assignments per expert of every label and group.
-struct Profiles<'a> {
+pub(super) struct Profiles<'a> {
     selection: &'a Selection,
     experts: usize,
     /// Layers of the trace, selected or not.
@@ -63,7 +99,7 @@ struct Profiles<'a> {
 }
 
 impl<'a> Profiles<'a> {
-    fn new(
+    pub(super) fn new(
         data: &TraceData,
         selection: &'a Selection,
         request: &MeasureRequest,
@@ -96,6 +132,11 @@ impl<'a> Profiles<'a> {
             units,
             units_of_group,
         })
+    }
+
+    /// Assignments of every label with all its groups, `[layers][labels × experts]`.
+    pub(super) fn of_labels(self) -> Vec<Vec<f64>> {
+        self.sums
     }
 
     /// Assignments of every label without a group, `[layers][labels × experts]`.
@@ -132,33 +173,15 @@ impl<'a> Profiles<'a> {
         let tokens = tokens.min(length.max(1));
         (0..length / tokens)
             .map(|i| {
-                let mut window = Window {
-                    divergence: vec![0.0; labels],
-                    likelihood: vec![0.0; labels],
-                };
-                let mut layers = 0.0;
-                for (layer, rows) in rows.iter().enumerate() {
+                let of_layers = rows.iter().map(|rows| {
                     let rows = rows.get(i * tokens..).unwrap_or_default();
                     let mut counts = vec![0.0; self.experts];
                     for expert in rows.iter().take(tokens).flat_map(|r| decisions.experts(*r)) {
                         counts[usize::from(*expert)] += 1.0;
                     }
-                    if rows.is_empty() {
-                        continue;
-                    }
-                    layers += 1.0;
-                    let of_labels = profiles[layer]
-                        .chunks_exact(self.experts)
-                        .zip(logs[layer].chunks_exact(self.experts));
-                    for (label, (sums, logs)) in of_labels.enumerate() {
-                        window.divergence[label] += jsd_bits(&counts, sums);
-                        let terms = counts.iter().zip(logs).map(|(n, log)| n * log);
-                        window.likelihood[label] += terms.sum::<f64>();
-                    }
-                }
-                for divergence in &mut window.divergence {
-                    *divergence /= layers;
-                }
+                    counts
+                });
+                let window = Window::between(of_layers, &profiles, &logs, labels);
                 window
             })
             .collect()
@@ -166,7 +189,7 @@ impl<'a> Profiles<'a> {
 }
 
 /// ln of every label's shares, half a count added to each; −∞ for a label without a count.
-fn log_shares(sums: &[f64], experts: usize) -> Vec<f64> {
+pub(super) fn log_shares(sums: &[f64], experts: usize) -> Vec<f64> {
     let mut logs = Vec::with_capacity(sums.len());
     for sums in sums.chunks_exact(experts) {
         let total: f64 = sums.iter().sum();

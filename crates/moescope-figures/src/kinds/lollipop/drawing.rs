@@ -15,16 +15,16 @@ use crate::{
 
 /// A cell as a row.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) label: String,
-    pub(super) color: Rgb,
-    pub(super) value: f64,
-    pub(super) interval: Option<Interval>,
-    pub(super) is_significant: bool,
+pub(in crate::kinds) struct Row {
+    pub(in crate::kinds) label: String,
+    pub(in crate::kinds) color: Rgb,
+    pub(in crate::kinds) value: f64,
+    pub(in crate::kinds) interval: Option<Interval>,
+    pub(in crate::kinds) is_significant: bool,
 }
 
 /// The rows with everything that their drawing says.
-pub(super) struct Lollipops {
+pub(in crate::kinds) struct Lollipops {
     rows: Vec<Row>,
     unit: String,
     center: f64,
@@ -40,7 +40,7 @@ const ROW: f64 = 4.2;
 const RADIUS: f64 = 1.05;
 
 impl Lollipops {
-    pub(super) fn new(
+    pub(in crate::kinds) fn new(
         measurement: &Measurement,
         options: &FigureOptions,
         rows: Vec<Row>,
@@ -89,13 +89,13 @@ impl Lollipops {
     }
 
     /// The height at which rows are well proportioned, and the least.
-    pub(super) fn heights(&self) -> (f64, f64) {
+    pub(in crate::kinds) fn heights(&self) -> (f64, f64) {
         let rows = count(self.rows.len().max(1));
         ((ROW * rows).max(12.0), (3.0 * rows).max(8.0))
     }
 
     /// Draws the rows; returns the y under them.
-    pub(super) fn paint(
+    pub(in crate::kinds) fn paint(
         &self,
         canvas: &mut Canvas<'_>,
         options: &FigureOptions,

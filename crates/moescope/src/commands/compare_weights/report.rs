@@ -7,7 +7,10 @@ use moescope_core::{
 use moescope_engine::ComputeDevice;
 use moescope_pipeline::WeightComparison;
 
-use crate::output::{self, count};
+use crate::{
+    cells::{cell, significant, unit_mark, whole},
+    output::{self, count},
+};
 
 /// Quantities over all layers, in the order of the first table.
 const SUMMARY: [&str; 10] = [
@@ -212,76 +215,4 @@ fn print(found: &WeightComparison, first: &[&str], rows: &[Vec<String>]) -> anyh
         output::line("")?;
     }
     Ok(output::table(&headings, rows)?)
-}
-
-fn is_share(table: &Measurement) -> bool {
-    table.unit.starts_with("share of")
-}
-
-/// The unit after a title, where numbers are not percentages.
-fn unit_mark(table: &Measurement) -> String {
-    if is_share(table) {
-        String::new()
-    } else {
-        format!(" [{}]", table.unit)
-    }
-}
-
-/// A value with its interval: `1.2 % (1.1 to 1.3)`.
-fn cell(table: &Measurement, flat: usize) -> String {
-    let value = table.values[flat];
-    if !value.is_finite() {
-        return "—".to_owned();
-    }
-    let (factor, mark) = if is_share(table) {
-        (100.0, " %")
-    } else {
-        (1.0, "")
-    };
-    let interval = table.intervals.as_ref().and_then(|all| all[flat]);
-    let range = interval.map_or_else(String::new, |interval| {
-        format!(
-            " ({} to {})",
-            significant(factor * interval.low),
-            significant(factor * interval.high)
-        )
-    });
-    format!("{}{mark}{range}", significant(factor * value))
-}
-
-/// Three significant digits.
-fn significant(x: f64) -> String {
-    if x == 0.0 {
-        return "0".to_owned();
-    }
-    if x.abs() < 1e-4 {
-        return format!("{x:.2e}");
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
-    let exponent = x.abs().log10().floor() as i32;
-    let places = usize::try_from(2 - exponent).unwrap_or(0);
-    format!("{x:.places$}")
-}
-
-fn whole(number: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a count"
-    )]
-    count(number as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_three_digits() {
-        let found = [0.0, 12.345, 1.0, 0.012_34, 100.0, -0.5, 0.000_012_3].map(significant);
-        assert_eq!(
-            found,
-            ["0", "12.3", "1.00", "0.0123", "100", "-0.500", "1.23e-5"]
-        );
-    }
 }

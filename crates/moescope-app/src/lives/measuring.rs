@@ -1,0 +1,192 @@
+//! What is measured of a generation and of experts, as jobs.
+
+use std::{sync::Arc, time::Instant};
+
+use moescope_analytics::{LabelReference, MeasureRequest};
+use moescope_core::{LayerSelection, PhaseSelection, Progress as _};
+use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions};
+use moescope_pipeline::{
+    AblateConfig, AblationAction, CaptureConfig, CapturePlan, DataConfig, ExpertSet, ModelFiles,
+    ModelFolder, PassSize, PipelineError, ablate, check_memory, text_effect,
+};
+
+use super::{Ablated, BETWEEN_PICTURES, CellAction, LiveChoice, LiveModel, Lives, MeasuredEffect};
+use crate::{
+    choices::{CaptureChoice, Cell},
+    job::JobProgress,
+    traces::Traces,
+};
+
+/// Tokens of a pass that must fit into memory before a model is loaded for generations.
+const PLANNED_TOKENS: u64 = 4096;
+
+/// Loads a model where it runs best.
+pub(super) fn load(name: &str, progress: &Arc<JobProgress>) -> Result<LiveModel, PipelineError> {
+    let files = ModelFiles::open(ModelFolder::find(name, None)?)?;
+    let device = ComputeDevice::open(DeviceChoice::Auto)?;
+    let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
+    let options = LoadOptions::default();
+    let pass = PassSize::prefill(PLANNED_TOKENS);
+    if let Some(warning) = check_memory(&files.checkpoint, &device, options.weights, &pass)? {
+        progress.report(0, 0, &warning)?;
+    }
+    let loaded = files.load(device, options, progress.as_ref())?;
+    Ok(LiveModel {
+        name: name.to_owned(),
+        device: told,
+        loaded: Arc::new(loaded),
+    })
+}
+
+impl Lives {
+    /// Measures the chosen interventions on the text of the branch that is shown.
+    pub(super) fn measure_effect(
+        &mut self,
+        choice: &LiveChoice,
+        ctx: &egui::Context,
+    ) -> Result<(), String> {
+        let interventions = choice.interventions()?;
+        if interventions.is_empty() {
+            return Err("choose an intervention first: click a cell of the heat map".to_owned());
+        }
+        let branch = self.need_branch()?;
+        let model = self.model.value().map(|model| Arc::clone(&model.loaded));
+        let (Some(loaded), Some(shown)) = (model, self.branch()) else {
+            return Err("the model is not loaded".to_owned());
+        };
+        let tokens: Vec<u32> = shown
+            .columns
+            .tokens()
+            .iter()
+            .map(|token| token.id)
+            .collect();
+        self.effect.start("measuring the effect", ctx, move |_| {
+            text_effect(&loaded, &tokens, &interventions)
+                .map(|effect| MeasuredEffect { branch, effect })
+                .map_err(|error| error.to_string())
+        });
+        Ok(())
+    }
+
+    /// Measures what an expert is worth on the chosen texts.
+    pub(super) fn ablate(
+        &mut self,
+        cell: Cell,
+        choice: &LiveChoice,
+        capture: &CaptureChoice,
+        ctx: &egui::Context,
+    ) -> Result<(), String> {
+        if capture.files.is_empty() {
+            return Err("choose texts first that were not used to find this expert".to_owned());
+        }
+        let action = action(choice)?;
+        let config = AblateConfig {
+            experts: ExpertSet::new(cell.layer, vec![cell.expert]),
+            action,
+            controls: choice.controls.max(1),
+            load_factor: 2.0,
+            request: MeasureRequest::default(),
+        };
+        let data = CaptureConfig {
+            data: DataConfig {
+                files: capture.files.clone(),
+                limit: (choice.ablate_limit > 0).then_some(choice.ablate_limit),
+                ..DataConfig::default()
+            },
+            ..CaptureConfig::default()
+        };
+        let known = self
+            .model
+            .value()
+            .filter(|model| model.name == capture.model);
+        let known = known.map(|model| Arc::clone(&model.loaded));
+        let name = capture.model.clone();
+        self.ablation
+            .start("does it matter?", ctx, move |progress| {
+                let work = || -> Result<Ablated, PipelineError> {
+                    let loaded = match known {
+                        Some(loaded) => loaded,
+                        None => load(&name, progress)?.loaded,
+                    };
+                    let kind = loaded.device.kind;
+                    let plan = CapturePlan::new(data, &loaded.files, kind, progress.as_ref())?;
+                    let found = ablate(&plan, &loaded, &config, progress.as_ref())?;
+                    Ok(Ablated {
+                        cell,
+                        found: Arc::new(found),
+                    })
+                };
+                work().map_err(|error| error.to_string())
+            });
+        Ok(())
+    }
+
+    /// Makes profiles of the labels of the trace that is shown, where a view needs them.
+    pub(super) fn follow_reference(&mut self, traces: &Traces, ctx: &egui::Context) {
+        let Some(trace) = traces.active().filter(|_| self.branch().is_some()) else {
+            return;
+        };
+        if self.reference_of == Some(trace.id) || self.reference.is_running() {
+            return;
+        }
+        self.reference_of = Some(trace.id);
+        let data = Arc::clone(&trace.data);
+        let request = MeasureRequest {
+            scope: moescope_core::Scope {
+                layers: LayerSelection::All,
+                phase: PhaseSelection::Prefill,
+                ..moescope_core::Scope::default()
+            },
+            resamples: 200,
+            ..MeasureRequest::default()
+        };
+        self.reference
+            .start("profiles of the labels", ctx, move |progress| {
+                LabelReference::fit(&data, &request, progress.as_ref())
+                    .map(Arc::new)
+                    .map_err(|error| error.to_string())
+            });
+    }
+
+    /// Which label the last window of content tokens looks like; asked anew when there are other tokens, and not too
+    /// often.
+    pub(super) fn look_again(&mut self, ctx: &egui::Context) {
+        let key = self.branch().zip(self.reference.value());
+        let Some((branch, reference)) = key else {
+            (self.look, self.looked) = (None, None);
+            return;
+        };
+        let (id, tokens) = (branch.info.id, branch.columns.len());
+        if let Some((known, at)) = self.looked {
+            if known == (id, tokens) {
+                return;
+            }
+            let left = BETWEEN_PICTURES.saturating_sub(at.elapsed());
+            if known.0 == id && !left.is_zero() {
+                ctx.request_repaint_after(left);
+                return;
+            }
+        }
+        let columns = &branch.columns;
+        let is_alike =
+            reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
+        let window = columns.last_content(reference.window as usize);
+        let counted = u32::try_from(window.len()).unwrap_or(u32::MAX);
+        self.look =
+            (is_alike && counted > 0).then(|| reference.look(&columns.counts_of(window), counted));
+        self.looked = Some(((id, tokens), Instant::now()));
+    }
+}
+
+/// What an ablation does, by what a click does.
+fn action(choice: &LiveChoice) -> Result<AblationAction, String> {
+    match choice.action {
+        CellAction::Mask => Ok(AblationAction::Mask),
+        CellAction::Zero => Ok(AblationAction::Zero),
+        CellAction::Force => Ok(AblationAction::Force),
+        CellAction::Boost => Ok(AblationAction::Boost(choice.boost)),
+        CellAction::Swap => {
+            Err("a swap has no controls; choose mask, zero, force or boost".to_owned())
+        }
+    }
+}

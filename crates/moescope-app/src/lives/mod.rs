@@ -1,0 +1,529 @@
+//! Generations that run: the model, the session on its thread, what it told, and what is measured of it.
+
+mod choice;
+mod command;
+mod measuring;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use moescope_analytics::{LabelLook, LabelReference};
+use moescope_core::Measurement;
+use moescope_pipeline::{
+    Ablation, LoadedModel, TextEffect,
+    session::{
+        Branch, BranchId, BranchState, LiveScope, Session, SessionCommand, SessionConfig,
+        SessionEvent, Transcript, picture,
+    },
+};
+
+pub use choice::{CellAction, ChipColor, LiveChoice, PictureChoice};
+pub use command::LiveCommand;
+
+use crate::{
+    answers::Measured,
+    choices::{CaptureChoice, Cell},
+    job::{Job, JobProgress},
+    traces::{TraceId, Traces},
+};
+
+/// The picture of a running reply is made anew at most this often.
+const BETWEEN_PICTURES: Duration = Duration::from_millis(120);
+/// Events that are taken in one frame; more wait for the next.
+const EVENTS_PER_FRAME: usize = 256;
+
+/// A model on its device.
+#[derive(Clone, Debug)]
+pub struct LiveModel {
+    /// What it was asked for as.
+    pub name: String,
+    /// Where it runs, and why.
+    pub device: String,
+    pub(crate) loaded: Arc<LoadedModel>,
+}
+
+/// An ablation with what it was asked of.
+#[derive(Clone, Debug)]
+pub struct Ablated {
+    /// The expert.
+    pub cell: Cell,
+    /// What was found.
+    pub found: Arc<Ablation>,
+}
+
+/// What interventions do to a branch's text as it stands.
+#[derive(Clone, Debug)]
+pub struct MeasuredEffect {
+    /// The branch whose text it is.
+    pub branch: BranchId,
+    /// What they do.
+    pub effect: TextEffect,
+}
+
+/// Everything that is live.
+#[derive(Debug, Default)]
+pub struct Lives {
+    /// The model; loaded when something is to be generated.
+    pub model: Job<LiveModel>,
+    /// What the session told.
+    pub transcript: Option<Transcript>,
+    /// The branch that is shown.
+    pub shown: Option<BranchId>,
+    /// The branch that is shown beside it where texts are compared.
+    pub beside: Option<BranchId>,
+    /// The token that is looked at.
+    pub token: Option<usize>,
+    /// Layers × experts of what is chosen to be shown.
+    pub picture: Option<Measured>,
+    /// Why there is no picture.
+    pub picture_error: Option<String>,
+    /// Which label the last window of tokens looks like.
+    pub look: Option<LabelLook>,
+    /// The labels' profiles of a trace.
+    pub reference: Job<Arc<LabelReference>>,
+    /// What interventions do to a text.
+    pub effect: Job<MeasuredEffect>,
+    /// What an expert is worth.
+    pub ablation: Job<Ablated>,
+    reference_of: Option<TraceId>,
+    /// The model that is loaded, or is being.
+    asked: Option<String>,
+    session: Option<Session>,
+    /// What the session will be told when the model is there.
+    waiting: Vec<SessionCommand>,
+    /// How many tokens a branch draws as soon as it is there.
+    run_when_opened: Option<usize>,
+    /// Where unsaved branches are kept when the session ends.
+    keep_in: Option<PathBuf>,
+    pictured: Option<(PictureKey, Instant)>,
+    /// The branch and its number of tokens when it was looked at, and when that was.
+    looked: Option<((BranchId, usize), Instant)>,
+}
+
+/// What a picture was made of.
+#[derive(Clone, Debug, PartialEq)]
+struct PictureKey {
+    branch: BranchId,
+    tokens: usize,
+    scope: LiveScope,
+    has_reference: bool,
+}
+
+/// Something that happened to a generation.
+#[derive(Clone, Debug)]
+pub(crate) enum LiveEvent {
+    /// A model is on its device.
+    Loaded { device: String },
+    /// Something could not be done.
+    Failed(String),
+    /// A branch was written.
+    Saved(PathBuf),
+}
+
+impl Lives {
+    /// Keeps unsaved branches in a folder when the session ends.
+    pub(crate) fn keep_in(&mut self, folder: Option<PathBuf>) {
+        self.keep_in = folder;
+    }
+
+    /// The branch that is shown.
+    #[must_use]
+    pub fn branch(&self) -> Option<&Branch> {
+        self.transcript.as_ref()?.branch(self.shown?)
+    }
+
+    /// The branch that is shown beside it.
+    #[must_use]
+    pub fn other(&self) -> Option<&Branch> {
+        self.transcript.as_ref()?.branch(self.beside?)
+    }
+
+    /// The token that is looked at: the chosen one, or the last.
+    #[must_use]
+    pub fn token(&self) -> Option<usize> {
+        let last = self.branch()?.columns.len().checked_sub(1)?;
+        Some(self.token.map_or(last, |token| token.min(last)))
+    }
+
+    /// Whether the branch that is shown draws tokens.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.branch()
+            .is_some_and(|branch| branch.state == BranchState::Running)
+    }
+
+    /// Whether nothing is loaded, generated or measured.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let is_drawing = self.transcript.iter().flat_map(Transcript::branches);
+        let mut is_drawing = is_drawing.map(|branch| branch.state == BranchState::Running);
+        !self.model.is_running()
+            && !self.reference.is_running()
+            && !self.effect.is_running()
+            && !self.ablation.is_running()
+            && self.waiting.is_empty()
+            && self.run_when_opened.is_none()
+            && self.session.as_ref().is_none_or(Session::is_idle)
+            && !is_drawing.any(|is_drawing| is_drawing)
+    }
+
+    /// The progress of all that runs.
+    pub(crate) fn running(&self) -> Vec<&Arc<JobProgress>> {
+        let jobs = [
+            self.model.progress(),
+            self.reference.progress(),
+            self.effect.progress(),
+            self.ablation.progress(),
+        ];
+        jobs.into_iter().flatten().collect()
+    }
+
+    /// Does what was asked for; what the choices say at this moment counts.
+    ///
+    /// # Errors
+    /// Says what is missing.
+    pub(crate) fn apply(
+        &mut self,
+        command: LiveCommand,
+        choice: &LiveChoice,
+        capture: &CaptureChoice,
+        ctx: &egui::Context,
+    ) -> Result<(), String> {
+        let model = &capture.model;
+        match command {
+            LiveCommand::Start => {
+                let start = choice.start()?;
+                self.run_when_opened = Some(choice.max_tokens);
+                self.tell(SessionCommand::Start(start), model, ctx);
+            }
+            LiveCommand::Step => match self.shown {
+                Some(branch) if self.branch().is_some() => {
+                    self.run(branch, Some(1));
+                }
+                _ => {
+                    let start = choice.start()?;
+                    self.run_when_opened = Some(1);
+                    self.tell(SessionCommand::Start(start), model, ctx);
+                }
+            },
+            LiveCommand::Toggle => {
+                if self.is_running() {
+                    self.send(SessionCommand::Pause);
+                } else if let Some(branch) = self.shown {
+                    self.run(branch, Some(choice.max_tokens));
+                } else {
+                    self.apply(LiveCommand::Start, choice, capture, ctx)?;
+                }
+            }
+            LiveCommand::Stop => {
+                let branch = self.need_branch()?;
+                self.send(SessionCommand::Stop(branch));
+            }
+            LiveCommand::Sample => {
+                let branch = self.need_branch()?;
+                let sampling = choice.sampling();
+                self.send(SessionCommand::Sample { branch, sampling });
+            }
+            LiveCommand::Intervene => {
+                let branch = self.need_branch()?;
+                let interventions = choice.interventions()?;
+                self.send(SessionCommand::Intervene {
+                    branch,
+                    interventions,
+                });
+            }
+            LiveCommand::Fork { keep } => {
+                let branch = self.need_branch()?;
+                self.send(SessionCommand::Fork { branch, keep });
+            }
+            LiveCommand::Give { keep, given } => {
+                let branch = self.need_branch()?;
+                self.send(SessionCommand::Give {
+                    branch,
+                    keep,
+                    given,
+                });
+            }
+            LiveCommand::Edit => {
+                let branch = self.need_branch()?;
+                let prompt = choice.prompt.clone();
+                self.send(SessionCommand::Edit { branch, prompt });
+            }
+            LiveCommand::Regenerate => {
+                let branch = self.need_branch()?;
+                let interventions = choice.interventions()?;
+                self.beside = Some(branch);
+                self.send(SessionCommand::Regenerate {
+                    branch,
+                    interventions,
+                });
+            }
+            LiveCommand::Save(path) => {
+                let branch = self.need_branch()?;
+                self.send(SessionCommand::Save { branch, path });
+            }
+            LiveCommand::ChooseBranch(branch) => {
+                self.shown = Some(branch);
+                self.token = None;
+            }
+            LiveCommand::ChooseBeside(branch) => self.beside = branch,
+            LiveCommand::ChooseToken(token) => self.token = token,
+            LiveCommand::MeasureEffect => self.measure_effect(choice, ctx)?,
+            LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, ctx)?,
+        }
+        Ok(())
+    }
+
+    /// Takes what has come, and makes the picture of what is shown.
+    pub(crate) fn advance(
+        &mut self,
+        choice: &LiveChoice,
+        traces: &Traces,
+        ctx: &egui::Context,
+    ) -> Vec<LiveEvent> {
+        let mut events = Vec::new();
+        if self.model.poll() {
+            self.take_model(ctx, &mut events);
+        }
+        self.hear(ctx, &mut events);
+        self.reference.poll();
+        for (error, what) in [
+            (
+                self.effect.poll().then(|| self.effect.error()).flatten(),
+                "the effect",
+            ),
+            (
+                self.ablation
+                    .poll()
+                    .then(|| self.ablation.error())
+                    .flatten(),
+                "the ablation",
+            ),
+        ] {
+            if let Some(error) = error.filter(|error| *error != "cancelled") {
+                events.push(LiveEvent::Failed(format!(
+                    "{what} could not be measured: {error}"
+                )));
+            }
+        }
+        self.follow_reference(traces, ctx);
+        self.look_again(ctx);
+        self.paint(choice, ctx);
+        events
+    }
+
+    /// Ends the session; unsaved branches are kept where that was asked for. Waits for the token that is being drawn.
+    pub(crate) fn close(&mut self) {
+        drop(self.session.take());
+    }
+
+    /// Tells a running session something.
+    fn send(&self, command: SessionCommand) {
+        if let Some(session) = &self.session {
+            session.send(command);
+        }
+    }
+
+    fn run(&self, branch: BranchId, tokens: Option<usize>) {
+        self.send(SessionCommand::Run { branch, tokens });
+    }
+
+    fn need_branch(&self) -> Result<BranchId, String> {
+        let shown = self.shown.filter(|_| self.branch().is_some());
+        shown.ok_or_else(|| "nothing was generated yet; start a generation first".to_owned())
+    }
+
+    /// Tells a session of a model something, and loads the model before if that is needed.
+    fn tell(&mut self, command: SessionCommand, model: &str, ctx: &egui::Context) {
+        if self.asked.as_deref() == Some(model) {
+            if self.session.is_some() {
+                self.send(command);
+                return;
+            }
+            if self.model.is_running() {
+                self.waiting.push(command);
+                return;
+            }
+        }
+        self.forget_session();
+        self.waiting = vec![command];
+        self.asked = Some(model.to_owned());
+        let name = model.to_owned();
+        self.model.start("loading the model", ctx, move |progress| {
+            measuring::load(&name, progress).map_err(|error| error.to_string())
+        });
+    }
+
+    /// Leaves a session to end by itself: it may be in the middle of a long prompt.
+    fn forget_session(&mut self) {
+        if let Some(session) = self.session.take() {
+            thread::spawn(move || drop(session));
+        }
+        (self.transcript, self.shown, self.beside, self.token) = (None, None, None, None);
+        (self.picture, self.pictured) = (None, None);
+        (self.look, self.looked) = (None, None);
+        self.effect = Job::Idle;
+    }
+
+    fn take_model(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
+        let opened = match &self.model {
+            Job::Ready(model) => {
+                events.push(LiveEvent::Loaded {
+                    device: model.device.clone(),
+                });
+                let config = SessionConfig {
+                    keep_in: self.keep_in.clone(),
+                    ..SessionConfig::default()
+                };
+                let wake = ctx.clone();
+                let transcript = Transcript::new(model.loaded.model.spec());
+                Session::open(Arc::clone(&model.loaded), config, move || {
+                    wake.request_repaint()
+                })
+                .map(|session| (session, transcript))
+                .map_err(|error| error.to_string())
+            }
+            Job::Failed { error, .. } => Err(error.clone()),
+            Job::Idle | Job::Running(_) => return,
+        };
+        match opened {
+            Ok((session, transcript)) => {
+                for command in self.waiting.drain(..) {
+                    session.send(command);
+                }
+                (self.session, self.transcript) = (Some(session), Some(transcript));
+            }
+            Err(error) => {
+                self.waiting.clear();
+                self.run_when_opened = None;
+                self.asked = None;
+                events.push(LiveEvent::Failed(format!(
+                    "the model could not be loaded: {error}"
+                )));
+            }
+        }
+    }
+
+    fn hear(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
+        for taken in 0..=EVENTS_PER_FRAME {
+            let Some(event) = self.session.as_ref().and_then(Session::next_event) else {
+                return;
+            };
+            if taken == EVENTS_PER_FRAME {
+                ctx.request_repaint();
+            }
+            events.extend(self.take(event));
+        }
+    }
+
+    /// Takes note of what a session told.
+    pub(crate) fn take(&mut self, event: SessionEvent) -> Option<LiveEvent> {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.apply(&event);
+        }
+        match event {
+            SessionEvent::Opened { info, .. } => {
+                self.shown = Some(info.id);
+                self.token = None;
+                if let Some(tokens) = self.run_when_opened.take() {
+                    self.run(info.id, Some(tokens));
+                }
+                None
+            }
+            SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
+            SessionEvent::Failed { command, error } => {
+                self.run_when_opened = None;
+                Some(LiveEvent::Failed(format!("cannot {command}: {error}")))
+            }
+            SessionEvent::Tokens { .. } | SessionEvent::State { .. } | SessionEvent::Changed(_) => {
+                None
+            }
+        }
+    }
+
+    /// What the heat map shall show.
+    fn scope(&self, choice: &LiveChoice) -> Option<LiveScope> {
+        Some(match choice.picture {
+            PictureChoice::Token => LiveScope::Token(self.token()?),
+            PictureChoice::Last => LiveScope::Last(choice.last.max(1)),
+            PictureChoice::Reply => LiveScope::Reply,
+            PictureChoice::MinusPrompt => LiveScope::ReplyMinusPrompt,
+            PictureChoice::MinusLabel => LiveScope::ReplyMinusLabel(self.label(choice)?.to_owned()),
+        })
+    }
+
+    /// The label that replies are compared with.
+    pub(crate) fn label<'a>(&'a self, choice: &'a LiveChoice) -> Option<&'a str> {
+        let labels = &self.reference.value()?.labels;
+        let chosen = choice.label.as_ref().filter(|label| labels.contains(label));
+        chosen.or(labels.first()).map(String::as_str)
+    }
+
+    fn paint(&mut self, choice: &LiveChoice, ctx: &egui::Context) {
+        let key = self.branch().and_then(|branch| {
+            Some(PictureKey {
+                branch: branch.info.id,
+                tokens: branch.columns.len(),
+                scope: self.scope(choice)?,
+                has_reference: self.reference.value().is_some(),
+            })
+        });
+        let Some(key) = key else {
+            let waits_for_label =
+                choice.picture == PictureChoice::MinusLabel && self.branch().is_some();
+            self.picture_error = waits_for_label
+                .then(|| "open a trace of this model whose texts have labels".to_owned());
+            (self.picture, self.pictured) = (None, None);
+            return;
+        };
+        if let Some((known, at)) = &self.pictured {
+            if *known == key {
+                return;
+            }
+            let is_same_kind = known.branch == key.branch && known.scope == key.scope;
+            let left = BETWEEN_PICTURES.saturating_sub(at.elapsed());
+            if is_same_kind && !left.is_zero() {
+                ctx.request_repaint_after(left);
+                return;
+            }
+        }
+        let reference = self.reference.value().map(Arc::as_ref);
+        let made: Option<Result<Measurement, _>> = self
+            .branch()
+            .map(|branch| picture(&branch.columns, &key.scope, reference));
+        match made {
+            Some(Ok(measurement)) => {
+                self.picture = Some(Arc::new(vec![measurement]));
+                self.picture_error = None;
+            }
+            Some(Err(error)) => {
+                self.picture = None;
+                self.picture_error = Some(error.to_string());
+            }
+            None => {}
+        }
+        self.pictured = Some((key, Instant::now()));
+    }
+}
+
+/// Where branches are kept that nobody saved.
+pub(crate) fn keeping_folder() -> PathBuf {
+    crate::captures::suggested_out("live")
+}
+
+/// Where a branch is saved that has no name yet: a folder beside other traces that is not there.
+pub(crate) fn suggested_path(out: &Path, branch: BranchId) -> PathBuf {
+    let folder = out.parent().unwrap_or(out);
+    let numbered = |number: u32| match number {
+        1 => folder.join(format!("live-{branch}")),
+        number => folder.join(format!("live-{branch}-{number}")),
+    };
+    (1..=9999)
+        .map(numbered)
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| numbered(1))
+}

@@ -1,0 +1,238 @@
+//! Change what experts do, and see both texts, the effect on the text as it stands, and whether the expert matters.
+
+mod ablation;
+mod effect;
+
+use egui::{DragValue, Panel, ScrollArea, Ui};
+use moescope_core::AxisKind;
+use moescope_figures::FigureOptions;
+
+use crate::{
+    command::Command,
+    command_line,
+    export::FigureOffer,
+    lives::{CellAction, LiveChoice, LiveCommand},
+    view::{View, ViewAbout, ViewContext},
+    views::live::{
+        cell_at, chosen_cell, heat_source,
+        shared::{Chips, nothing_yet, running},
+    },
+    widgets::{
+        heatmap::{HeatmapState, Overlay},
+        text::{heading, soft},
+    },
+};
+
+/// The Intervene view.
+#[derive(Debug, Default)]
+pub(crate) struct Intervene {
+    heat: HeatmapState,
+    texts: [Chips; 2],
+}
+
+impl View for Intervene {
+    fn about(&self) -> ViewAbout {
+        ViewAbout {
+            name: "intervene",
+            title: "Intervene",
+            summary: "Mask, force, boost or swap experts by clicking, and measure what that does",
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        if running(ui, ctx) {
+            return;
+        }
+        if ctx.state.lives.branch().is_none() {
+            return nothing_yet(ui, ctx);
+        }
+        let mut choice = ctx.state.choices.live.clone();
+        let width = ui.available_width();
+        Panel::left("intervene choice")
+            .resizable(true)
+            .default_size((width * 0.5).max(300.0))
+            .size_range(240.0..=(width * 0.75).max(241.0))
+            .show(ui, |ui| {
+                actions(ui, ctx, &mut choice);
+                self.cells(ui, ctx, &mut choice);
+            });
+        Panel::bottom("intervene numbers")
+            .resizable(true)
+            .default_size(220.0)
+            .show(ui, |ui| {
+                ScrollArea::vertical().id_salt("numbers").show(ui, |ui| {
+                    effect::ui(ui, ctx);
+                    ui.separator();
+                    ablation::ui(ui, ctx, &mut choice);
+                });
+            });
+        self.both_texts(ui, ctx, &choice);
+        if choice != ctx.state.choices.live {
+            ctx.send(Command::ChooseLive(Box::new(choice)));
+        }
+    }
+
+    fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        let ablated = ctx.state.lives.ablation.value()?;
+        let measured = std::sync::Arc::new(ablated.found.measurements.clone());
+        let axes = [AxisKind::Group, AxisKind::Variant];
+        let index = measured.iter().position(|m| {
+            m.metric == "ablation_effect" && m.axes.iter().map(|axis| axis.kind).eq(axes)
+        })?;
+        let options = FigureOptions {
+            title: Some(format!(
+                "{}: {}",
+                measured[index].title, ablated.found.target.intervention
+            )),
+            ..FigureOptions::default()
+        };
+        Some(FigureOffer {
+            index,
+            ..FigureOffer::new("group_effects", &measured, options)
+        })
+    }
+
+    fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
+        let choices = &ctx.state.choices;
+        if let Some(ablated) = ctx.state.lives.ablation.value() {
+            return command_line::ablate(&choices.capture, &choices.live, ablated.cell);
+        }
+        let branch = ctx.state.lives.branch().ok_or("generate something first")?;
+        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
+        command_line::generate(&choices.capture.model, &choices.live, drawn)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.heat.is_busy()
+    }
+}
+
+/// What a click does, and the interventions that are chosen.
+fn actions(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    heading(ui, "A click on a cell");
+    ui.horizontal_wrapped(|ui| {
+        for action in CellAction::ALL {
+            ui.selectable_value(&mut choice.action, action, action.title());
+        }
+        match choice.action {
+            CellAction::Boost => {
+                let label = ui.label(soft("by", ctx.theme));
+                let drag = DragValue::new(&mut choice.boost).speed(0.05);
+                ui.add(drag).labelled_by(label.id);
+            }
+            CellAction::Swap => {
+                let label = ui.label(soft("with expert", ctx.theme));
+                ui.add(DragValue::new(&mut choice.swap_with))
+                    .labelled_by(label.id);
+            }
+            CellAction::Mask | CellAction::Zero | CellAction::Force => {}
+        }
+    });
+    chosen(ui, ctx, choice);
+    ui.horizontal_wrapped(|ui| {
+        let send = |command| ctx.send(Command::Live(Box::new(command)));
+        let again = ui.button("Regenerate with the same seed");
+        if again
+            .on_hover_text("The same prompt and seed under these interventions, beside the text as it was")
+            .clicked()
+        {
+            send(LiveCommand::Regenerate);
+        }
+        let onwards = ui.button("Apply to what comes");
+        if onwards
+            .on_hover_text("The tokens to come are routed so; the past stays as it is")
+            .clicked()
+        {
+            send(LiveCommand::Intervene);
+        }
+        let has_any = !choice.interventions.is_empty();
+        let measure = ui.add_enabled(has_any, egui::Button::new("Measure on this text"));
+        if measure
+            .on_hover_text("Teacher-forced: surprisal and divergence of predictions at every token of the text as it stands")
+            .clicked()
+        {
+            send(LiveCommand::MeasureEffect);
+        }
+    });
+}
+
+/// The interventions that are chosen, each with a way to take it back.
+fn chosen(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    if choice.interventions.is_empty() {
+        ui.label(soft("No intervention is chosen yet", ctx.theme));
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        let mut taken_back = None;
+        for (place, spec) in choice.interventions.iter().enumerate() {
+            let button = ui.button(format!("{spec}  ✕"));
+            if button.on_hover_text("Take this back").clicked() {
+                taken_back = Some(place);
+            }
+        }
+        if let Some(place) = taken_back {
+            choice.interventions.remove(place);
+        }
+        if ui.button("Take all back").clicked() {
+            choice.interventions.clear();
+        }
+    });
+}
+
+impl Intervene {
+    /// The heat map whose cells are clicked.
+    fn cells(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+        let Some(source) = heat_source(ctx, choice) else {
+            let why = ctx.state.lives.picture_error.as_deref();
+            ui.label(soft(
+                why.unwrap_or("There is nothing to click on yet"),
+                ctx.theme,
+            ));
+            return;
+        };
+        self.heat.prepare(ui.ctx(), source);
+        let overlay = Overlay {
+            chosen: chosen_cell(ctx),
+            linked: None,
+        };
+        let output = self.heat.ui(ui, ctx, "Experts to change", overlay);
+        if let Some(cell) = output.chosen.and_then(|cell| cell_at(ctx, cell)) {
+            choice.toggle(cell.layer, cell.expert);
+            ctx.send(Command::ChooseCell(Some(cell)));
+        }
+    }
+
+    /// The text as it was and as it is, one under the other.
+    fn both_texts(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
+        let lives = &ctx.state.lives;
+        let Some(shown) = lives.branch() else {
+            return;
+        };
+        let [above, below] = &mut self.texts;
+        let words = |branch: &moescope_pipeline::session::Branch| {
+            let specs = branch
+                .info
+                .interventions
+                .last()
+                .map(|(_, specs)| specs.join(", "));
+            let under = specs.filter(|specs| !specs.is_empty());
+            let under = under.unwrap_or_else(|| "without interventions".to_owned());
+            format!("Line {}, {under}", branch.info.id.0 + 1)
+        };
+        match lives.other().filter(|other| other.info.id != shown.info.id) {
+            Some(other) => {
+                let half = ui.available_height() * 0.5;
+                ui.label(soft(words(other), ctx.theme));
+                ui.allocate_ui(egui::vec2(ui.available_width(), half - 28.0), |ui| {
+                    above.ui(ui, ctx, other, choice, "Text before");
+                });
+                ui.label(soft(words(shown), ctx.theme));
+                below.ui(ui, ctx, shown, choice, "Text now");
+            }
+            None => {
+                ui.label(soft(words(shown), ctx.theme));
+                below.ui(ui, ctx, shown, choice, "Text now");
+            }
+        }
+    }
+}

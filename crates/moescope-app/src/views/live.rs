@@ -1,0 +1,206 @@
+//! A generation as it runs: its text in chips, its routing as a heat map, and which label it looks like.
+
+mod chips;
+mod controls;
+mod looks;
+
+use egui::{Panel, Ui};
+use moescope_core::AxisKind;
+use moescope_figures::FigureOptions;
+
+use crate::{
+    choices::Cell,
+    command::Command,
+    command_line,
+    export::FigureOffer,
+    lives::{LiveChoice, LiveCommand, PictureChoice},
+    view::{View, ViewAbout, ViewContext},
+    views::disciplines::shared::scale_combo,
+    widgets::{
+        heatmap::{HeatmapState, Overlay, TableSource},
+        text::soft,
+    },
+};
+
+/// What other views of generations use as well.
+pub(in crate::views) mod shared {
+    pub(in crate::views) use super::{chips::Chips, nothing_yet, running};
+}
+
+/// The Live view.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    chips: chips::Chips,
+    heat: HeatmapState,
+}
+
+impl View for Live {
+    fn about(&self) -> ViewAbout {
+        ViewAbout {
+            name: "live",
+            title: "Live",
+            summary: "Write with a model and see its routers decide, token by token",
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        let mut choice = ctx.state.choices.live.clone();
+        let width = ui.available_width();
+        Panel::left("live text")
+            .resizable(true)
+            .default_size((width * 0.52).max(320.0))
+            .size_range(260.0..=(width * 0.75).max(261.0))
+            .show(ui, |ui| {
+                controls::ui(ui, ctx, &mut choice);
+                ui.separator();
+                if running(ui, ctx) {
+                    return;
+                }
+                match ctx.state.lives.branch() {
+                    Some(branch) => {
+                        controls::color_row(ui, ctx, &mut choice);
+                        self.chips.ui(ui, ctx, branch, &choice, "Reply");
+                    }
+                    None => nothing_yet(ui, ctx),
+                }
+            });
+        self.routing(ui, ctx, &mut choice);
+        if choice != ctx.state.choices.live {
+            ctx.send(Command::ChooseLive(Box::new(choice)));
+        }
+    }
+
+    fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        let measured = ctx.state.lives.picture.as_ref()?;
+        let options = FigureOptions {
+            scale: ctx.state.choices.live.scale,
+            ..FigureOptions::default()
+        };
+        Some(FigureOffer::new("layer_expert_heatmap", measured, options))
+    }
+
+    fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
+        let choice = &ctx.state.choices.live;
+        let branch = ctx.state.lives.branch();
+        let drawn = branch.map(|branch| branch.columns.len() - branch.columns.num_prompt_tokens());
+        command_line::generate(
+            &ctx.state.choices.capture.model,
+            choice,
+            drawn.unwrap_or(choice.max_tokens),
+        )
+    }
+
+    fn is_busy(&self) -> bool {
+        self.heat.is_busy()
+    }
+}
+
+impl Live {
+    /// The heat map and the labels.
+    fn routing(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+        ui.horizontal_wrapped(|ui| {
+            for picture in PictureChoice::ALL {
+                ui.selectable_value(&mut choice.picture, picture, picture.title());
+            }
+        });
+        ui.horizontal_wrapped(|ui| {
+            match choice.picture {
+                PictureChoice::Last => {
+                    let label = ui.label(soft("Tokens", ctx.theme));
+                    let drag = egui::DragValue::new(&mut choice.last).range(1..=4096);
+                    ui.add(drag).labelled_by(label.id);
+                }
+                PictureChoice::MinusLabel => looks::label_combo(ui, ctx, choice),
+                PictureChoice::Token | PictureChoice::Reply | PictureChoice::MinusPrompt => {}
+            }
+            scale_combo(ui, &mut choice.scale);
+        });
+        Panel::bottom("live labels")
+            .resizable(true)
+            .default_size(150.0)
+            .show(ui, |ui| looks::ui(ui, ctx));
+        let Some(source) = heat_source(ctx, choice) else {
+            let why = ctx.state.lives.picture_error.as_deref();
+            ui.centered_and_justified(|ui| {
+                ui.label(soft(
+                    why.unwrap_or("Layers × experts appear here with the first token"),
+                    ctx.theme,
+                ));
+            });
+            return;
+        };
+        self.heat.prepare(ui.ctx(), source);
+        let overlay = Overlay {
+            chosen: chosen_cell(ctx),
+            linked: None,
+        };
+        let output = self.heat.ui(ui, ctx, "Routing of the generation", overlay);
+        if let Some(cell) = output.chosen.and_then(|cell| cell_at(ctx, cell)) {
+            ctx.send(Command::ChooseCell(Some(cell)));
+        }
+    }
+}
+
+/// The table of the picture that is shown.
+pub(in crate::views) fn heat_source(
+    ctx: &ViewContext<'_>,
+    choice: &LiveChoice,
+) -> Option<TableSource> {
+    Some(TableSource {
+        measured: ctx.state.lives.picture.clone()?,
+        index: 0,
+        rows: AxisKind::Layer,
+        columns: AxisKind::Expert,
+        fixed: Vec::new(),
+        scale: choice.scale,
+        limits: None,
+        has_marks: false,
+    })
+}
+
+/// The row and column of the cell that all views have chosen.
+pub(in crate::views) fn chosen_cell(ctx: &ViewContext<'_>) -> Option<[usize; 2]> {
+    let cell = ctx.state.choices.cell?;
+    let columns = &ctx.state.lives.branch()?.columns;
+    let row = columns
+        .layers()
+        .iter()
+        .position(|layer| *layer == cell.layer)?;
+    let column = usize::from(cell.expert);
+    (column < columns.num_experts()).then_some([row, column])
+}
+
+/// The expert of a row and column.
+pub(in crate::views) fn cell_at(ctx: &ViewContext<'_>, [row, column]: [usize; 2]) -> Option<Cell> {
+    let columns = &ctx.state.lives.branch()?.columns;
+    Some(Cell {
+        layer: *columns.layers().get(row)?,
+        expert: u16::try_from(column).ok()?,
+    })
+}
+
+/// Shows that the model is being loaded, if it is.
+pub(in crate::views) fn running(ui: &mut Ui, ctx: &ViewContext<'_>) -> bool {
+    let loading = ctx.state.lives.model.progress();
+    if let Some(progress) = loading {
+        crate::widgets::job_panel::running(ui, ctx, progress);
+    }
+    loading.is_some()
+}
+
+/// Nothing was generated.
+pub(in crate::views) fn nothing_yet(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    crate::widgets::empty::empty(
+        ui,
+        ctx,
+        "Nothing was generated yet",
+        "Type a prompt and press Start, or Space outside the text",
+        &[
+            (
+                "Start with this prompt",
+                Command::Live(Box::new(LiveCommand::Start)),
+            ),
+            ("Open model…", Command::PickModel),
+        ],
+    );
+}

@@ -1,0 +1,430 @@
+//! Tokens as chips, each coloured by a quantity that is also written under it; only what can be seen is laid out anew.
+
+use std::collections::HashMap;
+
+use egui::{
+    Align2, CornerRadius, EventFilter, FontId, Key, Modifiers, Rect, Response, Role, ScrollArea,
+    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
+use moescope_analytics::LabelReference;
+use moescope_core::Phase;
+use moescope_figures::{palette, short_number};
+use moescope_pipeline::session::{Branch, BranchId, LiveColumns};
+
+use crate::{
+    command::Command,
+    lives::{ChipColor, LiveChoice, LiveCommand},
+    theme::paint,
+    view::ViewContext,
+};
+
+/// Height of a row of chips.
+const ROW: f32 = 36.0;
+const TEXT: f32 = 13.0;
+const NUMBER: f32 = 9.5;
+const PADDING: f32 = 5.0;
+const GAP: f32 = 3.0;
+
+/// Where the chips of one line stand.
+#[derive(Debug, Default)]
+pub(in crate::views) struct Chips {
+    /// The line and the width that the rows were made for.
+    made_for: Option<(BranchId, f32)>,
+    /// The first token of each row.
+    rows: Vec<usize>,
+    /// Width of each token's chip; as many as were laid out.
+    widths: Vec<f32>,
+    /// Where the last row ends.
+    end: f32,
+    /// Widths of texts that were measured.
+    known: HashMap<Box<str>, f32>,
+    /// The token that was in sight when it was last chosen.
+    followed: Option<usize>,
+}
+
+impl Chips {
+    /// Paints a line; a click, or the arrow keys, choose a token.
+    pub(in crate::views) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        branch: &Branch,
+        choice: &LiveChoice,
+        name: &str,
+    ) {
+        let colors = Colors::new(ctx, &branch.columns, choice);
+        let width = ui.available_width() - 12.0;
+        self.lay_out(ui, branch, width);
+        let chosen = ctx
+            .state
+            .lives
+            .token
+            .filter(|_| ctx.state.lives.shown == Some(branch.info.id));
+        let is_followed = chosen.is_none();
+        let area = ScrollArea::vertical()
+            .id_salt((name, branch.info.id))
+            .auto_shrink([false, false])
+            .stick_to_bottom(is_followed);
+        area.show_viewport(ui, |ui, seen| {
+            #[expect(clippy::cast_precision_loss, reason = "rows on a screen")]
+            let height = self.rows.len() as f32 * ROW;
+            let (rect, response) =
+                ui.allocate_exact_size(vec2(width.max(40.0), height.max(ROW)), Sense::click());
+            response.widget_info(|| {
+                let label = format!("{name}: {} tokens", branch.columns.len());
+                WidgetInfo::labeled(Role::Group, true, label)
+            });
+            if response.clicked() {
+                response.request_focus();
+            }
+            self.take_keys(ui, ctx, &response, branch);
+            if let Some(token) = chosen.filter(|token| self.followed != Some(*token)) {
+                ui.scroll_to_rect(self.rect_of(rect, token), None);
+            }
+            self.followed = chosen;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "rows on a screen"
+            )]
+            let (first, last) = (
+                (seen.min.y / ROW).max(0.0) as usize,
+                (seen.max.y / ROW).max(0.0) as usize + 1,
+            );
+            let painting = Painting {
+                ctx,
+                branch,
+                colors: &colors,
+                chosen,
+            };
+            for row in first..last.min(self.rows.len()) {
+                if self.row(ui, rect, row, &painting) {
+                    response.request_focus();
+                }
+            }
+        });
+    }
+
+    /// Puts tokens that are new into rows; all of them where the width is another.
+    fn lay_out(&mut self, ui: &Ui, branch: &Branch, width: f32) {
+        let key = (branch.info.id, width);
+        if self.made_for != Some(key) || self.widths.len() > branch.columns.len() {
+            (self.rows, self.widths, self.end) = (Vec::new(), Vec::new(), 0.0);
+            self.made_for = Some(key);
+        }
+        let tokens = branch.columns.tokens();
+        for (place, token) in tokens.iter().enumerate().skip(self.widths.len()) {
+            let wide = self.width_of(ui, &token.text);
+            let is_new_row = self.rows.is_empty()
+                || self.end + wide > width
+                || tokens[place - 1].text.contains('\n');
+            if is_new_row {
+                self.rows.push(place);
+                self.end = 0.0;
+            }
+            self.end += wide + GAP;
+            self.widths.push(wide);
+        }
+    }
+
+    fn width_of(&mut self, ui: &Ui, text: &str) -> f32 {
+        if let Some(width) = self.known.get(text) {
+            return *width;
+        }
+        let galley = ui.painter().layout_no_wrap(
+            shown(text),
+            FontId::proportional(TEXT),
+            ui.visuals().text_color(),
+        );
+        let width = (galley.size().x + 2.0 * PADDING).max(22.0);
+        self.known.insert(text.into(), width);
+        width
+    }
+
+    /// Where a token's chip is.
+    fn rect_of(&self, area: Rect, token: usize) -> Rect {
+        let row = self
+            .rows
+            .partition_point(|first| *first <= token)
+            .saturating_sub(1);
+        let first = self.rows.get(row).copied().unwrap_or(0);
+        let before = self.widths.get(first..token).unwrap_or_default();
+        let left: f32 = before.iter().map(|width| width + GAP).sum();
+        let width = self.widths.get(token).copied().unwrap_or(0.0);
+        #[expect(clippy::cast_precision_loss, reason = "rows on a screen")]
+        let top = area.top() + row as f32 * ROW;
+        Rect::from_min_size(pos2(area.left() + left, top), vec2(width, ROW - GAP))
+    }
+
+    /// Paints a row; says whether one of its tokens was clicked.
+    fn row(&self, ui: &Ui, area: Rect, row: usize, painting: &Painting<'_>) -> bool {
+        let end = self.rows.get(row + 1).copied().unwrap_or(self.widths.len());
+        let mut rect = self.rect_of(area, self.rows[row]);
+        let mut is_clicked = false;
+        for token in self.rows[row]..end {
+            rect.set_width(self.widths[token]);
+            is_clicked |= painting.chip(ui, rect, token);
+            rect = rect.translate(Vec2::new(self.widths[token] + GAP, 0.0));
+        }
+        is_clicked
+    }
+
+    /// Arrows move over tokens; Home and End go to the first and the last.
+    fn take_keys(&self, ui: &Ui, ctx: &ViewContext<'_>, response: &Response, branch: &Branch) {
+        let last = branch.columns.len().saturating_sub(1);
+        if !response.has_focus() || branch.columns.is_empty() {
+            return;
+        }
+        let filter = EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+        let from = ctx.state.lives.token().unwrap_or(last);
+        let row = self
+            .rows
+            .partition_point(|first| *first <= from)
+            .saturating_sub(1);
+        let offset = from - self.rows.get(row).copied().unwrap_or(0).min(from);
+        let in_row = |row: usize| {
+            let first = self.rows.get(row).copied().unwrap_or(0);
+            let end = self.rows.get(row + 1).copied().unwrap_or(last + 1);
+            (first + offset).min(end.saturating_sub(1))
+        };
+        let steps = [
+            (Key::ArrowLeft, from.saturating_sub(1)),
+            (Key::ArrowRight, (from + 1).min(last)),
+            (Key::ArrowUp, in_row(row.saturating_sub(1))),
+            (
+                Key::ArrowDown,
+                in_row((row + 1).min(self.rows.len().saturating_sub(1))),
+            ),
+            (Key::Home, 0),
+            (Key::End, last),
+        ];
+        for (key, to) in steps {
+            if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+                ctx.send(Command::Live(Box::new(LiveCommand::ChooseToken(Some(to)))));
+            }
+        }
+    }
+}
+
+/// A line as it is painted in one frame.
+struct Painting<'a> {
+    ctx: &'a ViewContext<'a>,
+    branch: &'a Branch,
+    colors: &'a Colors<'a>,
+    chosen: Option<usize>,
+}
+
+impl Painting<'_> {
+    /// Paints a token's chip, which chooses it when it is clicked; says whether it was.
+    fn chip(&self, ui: &Ui, rect: Rect, place: usize) -> bool {
+        let (theme, branch) = (self.ctx.theme, self.branch);
+        let token = &branch.columns.tokens()[place];
+        let (color, value) = self.colors.of(place);
+        let id = ui.id().with(("chip", branch.info.id, place));
+        let response = ui.interact(rect, id, Sense::click());
+        let text = shown(&token.text);
+        let painter = ui.painter();
+        let corner = CornerRadius::same(4);
+        painter.rect_filled(rect, corner, color.map_or(theme.field, paint));
+        let ink = color.map_or(theme.text, |color| paint(color.ink()));
+        let middle = rect.center().x;
+        painter.text(
+            pos2(middle, rect.top() + 2.0),
+            Align2::CENTER_TOP,
+            &text,
+            FontId::proportional(TEXT),
+            ink,
+        );
+        painter.text(
+            pos2(middle, rect.bottom() - 1.0),
+            Align2::CENTER_BOTTOM,
+            &value,
+            FontId::proportional(NUMBER),
+            ink,
+        );
+        // What was given has a line under it, so that it is told from the reply without colours.
+        if token.phase == Phase::Prefill {
+            let line = Stroke::new(1.5, theme.soft_text);
+            painter.line_segment([rect.left_bottom(), rect.right_bottom()], line);
+        }
+        let is_chosen = self.chosen == Some(place);
+        if is_chosen || response.hovered() {
+            let edge = if is_chosen {
+                theme.accent
+            } else {
+                theme.strong_line
+            };
+            painter.rect_stroke(rect, corner, Stroke::new(2.0, edge), StrokeKind::Inside);
+        }
+        let words = self.colors.words();
+        response.widget_info(|| {
+            let label = format!("Token {place} “{text}”: {words} {value}");
+            WidgetInfo::labeled(Role::Button, true, label)
+        });
+        let is_clicked = response.clicked();
+        if is_clicked {
+            for command in [
+                LiveCommand::ChooseBranch(branch.info.id),
+                LiveCommand::ChooseToken(Some(place)),
+            ] {
+                self.ctx.send(Command::Live(Box::new(command)));
+            }
+        }
+        if response.hovered() {
+            response.on_hover_ui_at_pointer(|ui| {
+                ui.label(format!("Token {place} “{text}”"));
+                ui.label(format!("{words} {value}"));
+                if let Some(surprisal) = token.surprisal {
+                    ui.label(format!(
+                        "Surprisal {} nats",
+                        short_number(f64::from(surprisal))
+                    ));
+                }
+            });
+        }
+        is_clicked
+    }
+}
+
+/// Control characters as signs that can be seen.
+fn shown(text: &str) -> String {
+    let sign = |c: char| match c {
+        '\n' => '⏎',
+        '\t' => '→',
+        ' ' => '\u{a0}',
+        c if c.is_control() => '·',
+        c => c,
+    };
+    if text.is_empty() {
+        return "∅".to_owned();
+    }
+    text.chars().map(sign).collect()
+}
+
+/// What colours tokens, and the number that is written under each.
+struct Colors<'a> {
+    columns: &'a LiveColumns,
+    color: ChipColor,
+    /// The layer's place.
+    layer: usize,
+    layer_words: String,
+    agreement: Option<Agreement>,
+    label: String,
+}
+
+/// How much more than an indifferent router a label's documents use each expert, in bits, `[layers × experts]`.
+struct Agreement(Vec<f32>);
+
+impl<'a> Colors<'a> {
+    fn new(ctx: &ViewContext<'a>, columns: &'a LiveColumns, choice: &LiveChoice) -> Self {
+        let layers = columns.layers();
+        let chosen = choice
+            .layer
+            .and_then(|layer| layers.iter().position(|l| *l == layer));
+        let layer = chosen.unwrap_or(layers.len().saturating_sub(1));
+        let label = ctx.state.lives.label(choice).unwrap_or_default().to_owned();
+        let reference = ctx.state.lives.reference.value();
+        let agreement = reference
+            .filter(|_| choice.color == ChipColor::Agreement)
+            .and_then(|reference| Agreement::new(reference, columns, &label));
+        Self {
+            layer_words: layers
+                .get(layer)
+                .map_or_else(String::new, |l| format!("at layer {l}")),
+            columns,
+            color: choice.color,
+            layer,
+            agreement,
+            label,
+        }
+    }
+
+    /// What the number under a token is.
+    fn words(&self) -> String {
+        match self.color {
+            ChipColor::TopExpert => format!("top expert {}", self.layer_words),
+            ChipColor::Entropy => format!("routing entropy in nats {}", self.layer_words),
+            ChipColor::Margin => format!("margin {}", self.layer_words),
+            ChipColor::Surprisal => "surprisal in nats".to_owned(),
+            ChipColor::Agreement => format!("agreement with {} in bits", self.label),
+        }
+    }
+
+    /// A token's colour, where its quantity is known, and its number.
+    fn of(&self, token: usize) -> (Option<palette::Rgb>, String) {
+        let number = |value: f32, share: f64| {
+            let color = palette::sequential(share.clamp(0.0, 1.0));
+            (Some(color), short_number(f64::from(value)))
+        };
+        let none = (None, "—".to_owned());
+        match self.color {
+            ChipColor::TopExpert => {
+                let expert = self.columns.experts(token, self.layer)[0];
+                let color = palette::category(usize::from(expert)).color;
+                (Some(color), expert.to_string())
+            }
+            ChipColor::Entropy => {
+                let entropy = self.columns.entropy(token, self.layer);
+                #[expect(clippy::cast_precision_loss, reason = "a count of experts")]
+                let most = (self.columns.num_experts() as f64).ln().max(1e-9);
+                number(entropy, f64::from(entropy) / most)
+            }
+            ChipColor::Margin => self
+                .columns
+                .margin(token, self.layer)
+                .map_or(none, |margin| {
+                    // Three decades, so that near ties are told apart.
+                    let share = (f64::from(margin.max(1e-3)).log10() + 3.0) / 3.0;
+                    number(margin, share)
+                }),
+            ChipColor::Surprisal => self.columns.tokens()[token]
+                .surprisal
+                .map_or(none, |nats| number(nats, f64::from(nats) / 10.0)),
+            ChipColor::Agreement => self.agreement.as_ref().map_or(none, |agreement| {
+                let bits = agreement.of(self.columns, token);
+                let color = palette::diverging((f64::from(bits) / 4.0 + 0.5).clamp(0.0, 1.0));
+                (Some(color), format!("{bits:+.1}"))
+            }),
+        }
+    }
+}
+
+impl Agreement {
+    fn new(reference: &LabelReference, columns: &LiveColumns, label: &str) -> Option<Self> {
+        let is_alike =
+            reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
+        let bits = reference.preference_bits(label).filter(|_| is_alike)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a number to be shown")]
+        let narrow = |bits: f64| bits as f32;
+        Some(Self(bits.into_iter().map(narrow).collect()))
+    }
+
+    /// The mean over a token's assignments.
+    fn of(&self, columns: &LiveColumns, token: usize) -> f32 {
+        let (mut sum, mut number) = (0.0, 0.0);
+        for layer in 0..columns.layers().len() {
+            for expert in columns.experts(token, layer) {
+                sum += self.0[layer * columns.num_experts() + usize::from(*expert)];
+                number += 1.0;
+            }
+        }
+        if number > 0.0 { sum / number } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_has_a_sign() {
+        assert_eq!(shown("a\nb"), "a⏎b");
+        assert_eq!(shown(" x"), "\u{a0}x");
+        assert_eq!(shown(""), "∅");
+    }
+}

@@ -1,0 +1,223 @@
+//! The prompt, how tokens are drawn, and the buttons of a generation.
+
+use egui::{CollapsingHeader, DragValue, TextEdit, Ui};
+use moescope_pipeline::{FinishReason, session::BranchState};
+
+use crate::{
+    command::Command,
+    lives::{ChipColor, LiveChoice, LiveCommand, suggested_path},
+    view::ViewContext,
+    views::disciplines::shared::named_combo,
+    widgets::text::soft,
+};
+
+/// Paints everything above the reply.
+pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    let label = ui.label("Prompt");
+    let edit = TextEdit::multiline(&mut choice.prompt)
+        .desired_rows(3)
+        .desired_width(f32::INFINITY)
+        .hint_text("A text to continue, or a question");
+    ui.add(edit).labelled_by(label.id);
+    CollapsingHeader::new("Sampling and chat")
+        .id_salt("live sampling")
+        .show(ui, |ui| sampling(ui, ctx, choice));
+    buttons(ui, ctx, choice);
+    state_line(ui, ctx);
+    branches(ui, ctx);
+}
+
+fn sampling(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    ui.horizontal_wrapped(|ui| {
+        let numbers: [(&str, DragValue<'_>); 5] = [
+            (
+                "Temperature",
+                DragValue::new(&mut choice.temperature)
+                    .range(0.0..=5.0)
+                    .speed(0.02),
+            ),
+            (
+                "Top k",
+                DragValue::new(&mut choice.top_k).range(0..=100_000),
+            ),
+            (
+                "Top p",
+                DragValue::new(&mut choice.top_p)
+                    .range(0.01..=1.0)
+                    .speed(0.01),
+            ),
+            ("Seed", DragValue::new(&mut choice.seed)),
+            (
+                "Most tokens",
+                DragValue::new(&mut choice.max_tokens).range(1..=1_000_000),
+            ),
+        ];
+        for (name, number) in numbers {
+            let label = ui.label(soft(name, ctx.theme));
+            ui.add(number).labelled_by(label.id);
+        }
+    });
+    ui.checkbox(&mut choice.is_chat, "As a question in a chat");
+    if choice.is_chat {
+        let label = ui.label(soft("System message", ctx.theme));
+        let edit = TextEdit::singleline(&mut choice.system).desired_width(f32::INFINITY);
+        ui.add(edit).labelled_by(label.id);
+    }
+}
+
+fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
+    let lives = &ctx.state.lives;
+    let branch = lives.branch();
+    let send = |command| ctx.send(Command::Live(Box::new(command)));
+    ui.horizontal_wrapped(|ui| {
+        if ui
+            .button("Start")
+            .on_hover_text("Read the prompt and draw tokens, as a new line")
+            .clicked()
+        {
+            send(LiveCommand::Start);
+        }
+        let (name, told) = if lives.is_running() {
+            ("Pause", "Stop after this token (Space)")
+        } else {
+            ("Continue", "Draw more tokens (Space)")
+        };
+        let toggle = ui.add_enabled(branch.is_some(), egui::Button::new(name));
+        if toggle.on_hover_text(told).clicked() {
+            send(LiveCommand::Toggle);
+        }
+        if ui.button("One token").on_hover_text("Draw a single token (.)").clicked() {
+            send(LiveCommand::Step);
+        }
+        let stop = ui.add_enabled(branch.is_some(), egui::Button::new("Stop"));
+        if stop.on_hover_text("End the reply").clicked() {
+            send(LiveCommand::Stop);
+        }
+        let Some(branch) = branch else {
+            return;
+        };
+        let is_edited = branch.info.prompt != choice.prompt;
+        let edit = ui.add_enabled(is_edited, egui::Button::new("Use the edited prompt"));
+        if edit
+            .on_hover_text("A new line with this prompt, sampled and routed as this one; what both begin with is kept")
+            .clicked()
+        {
+            send(LiveCommand::Edit);
+        }
+        let is_resampled = branch.info.sampling != choice.sampling();
+        let sample = ui.add_enabled(is_resampled, egui::Button::new("Use this sampling"));
+        if sample
+            .on_hover_text("Draw the tokens to come with the sampling above")
+            .clicked()
+        {
+            send(LiveCommand::Sample);
+        }
+        let save = ui.button("Keep as a trace");
+        if save.on_hover_text("Write this line with all its routing").clicked() {
+            let path = suggested_path(&ctx.state.choices.capture.out, branch.info.id);
+            send(LiveCommand::Save(path));
+        }
+    });
+}
+
+/// What the line that is shown is doing.
+fn state_line(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let Some(branch) = ctx.state.lives.branch() else {
+        return;
+    };
+    let columns = &branch.columns;
+    let drawn = columns.len() - columns.num_prompt_tokens();
+    let doing = match branch.state {
+        BranchState::Paused => "paused",
+        BranchState::Running => "running",
+        BranchState::Finished(FinishReason::EndToken) => "the model ended its reply",
+        BranchState::Finished(FinishReason::StopText) => "a stop text came",
+        BranchState::Finished(FinishReason::Length) => "the model's context is full",
+        BranchState::Finished(FinishReason::Cancelled) => "stopped",
+    };
+    let pace = branch
+        .tokens_per_sec()
+        .map_or_else(String::new, |pace| format!(", {pace:.0} tokens/s"));
+    let under = branch
+        .info
+        .interventions
+        .last()
+        .map(|(_, specs)| specs.join(", "))
+        .filter(|specs| !specs.is_empty())
+        .map_or_else(String::new, |specs| format!(" · {specs}"));
+    let words = format!(
+        "{} prompt tokens, {drawn} generated{pace} · {doing}{under}",
+        columns.num_prompt_tokens()
+    );
+    ui.label(soft(words, ctx.theme));
+}
+
+/// All lines, where there are several.
+fn branches(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let Some(transcript) = &ctx.state.lives.transcript else {
+        return;
+    };
+    if transcript.branches().count() < 2 {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        ui.label(soft("Lines", ctx.theme));
+        for branch in transcript.branches() {
+            let id = branch.info.id;
+            let from = branch
+                .info
+                .parent
+                .map_or_else(String::new, |(parent, kept)| {
+                    format!(", from line {} after {kept} tokens", parent.0 + 1)
+                });
+            let is_shown = ctx.state.lives.shown == Some(id);
+            let label = ui.selectable_label(is_shown, format!("Line {}", id.0 + 1));
+            let told = format!("{}{from}", branch.info.prompt);
+            if label.on_hover_text(told).clicked() {
+                let command = LiveCommand::ChooseBranch(id);
+                ctx.send(Command::Live(Box::new(command)));
+            }
+        }
+    });
+}
+
+/// What colours the tokens.
+pub(super) fn color_row(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    ui.horizontal_wrapped(|ui| {
+        named_combo(ui, "Colour of tokens", choice.color.title(), 160.0, |ui| {
+            for color in ChipColor::ALL {
+                ui.selectable_value(&mut choice.color, color, color.title());
+            }
+        });
+        let Some(branch) = ctx.state.lives.branch() else {
+            return;
+        };
+        if choice.color == ChipColor::Agreement {
+            super::looks::label_combo(ui, ctx, choice);
+            return;
+        }
+        if !choice.color.has_layer() {
+            return;
+        }
+        let layers = branch.columns.layers();
+        let Some(layer) = layers[..].last().copied() else {
+            return;
+        };
+        let shown = choice
+            .layer
+            .filter(|layer| layers.contains(layer))
+            .unwrap_or(layer);
+        let title = format!("Layer {shown}");
+        named_combo(ui, "Layer of the colour", &title, 90.0, |ui| {
+            for layer in layers {
+                let is_shown = *layer == shown;
+                if ui
+                    .selectable_label(is_shown, format!("Layer {layer}"))
+                    .clicked()
+                {
+                    choice.layer = Some(*layer);
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,258 @@
+//! One token: its path through all layers, the same token elsewhere, and what would have come next.
+
+use egui::{Grid, RichText, ScrollArea, Ui};
+use moescope_figures::{FigureOptions, short_number};
+use moescope_pipeline::session::{Branch, Given};
+
+use crate::{
+    choices::Cell,
+    command::Command,
+    command_line,
+    export::FigureOffer,
+    fonts,
+    lives::LiveCommand,
+    view::{View, ViewAbout, ViewContext},
+    views::live::shared::{nothing_yet, running},
+    widgets::text::{heading, soft},
+};
+
+/// So many other places of the same token are listed.
+const MOST_PLACES: usize = 24;
+/// Tokens before and after each of them.
+const AROUND: usize = 5;
+
+/// The Token view.
+#[derive(Debug, Default)]
+pub(crate) struct Token;
+
+impl View for Token {
+    fn about(&self) -> ViewAbout {
+        ViewAbout {
+            name: "token",
+            title: "Token",
+            summary: "One token's path through all layers, the same token elsewhere, and what could come next",
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        if running(ui, ctx) {
+            return;
+        }
+        let lives = &ctx.state.lives;
+        let (Some(branch), Some(token)) = (lives.branch(), lives.token()) else {
+            return nothing_yet(ui, ctx);
+        };
+        title(ui, ctx, branch, token);
+        ScrollArea::vertical().id_salt("token").show(ui, |ui| {
+            ui.columns(2, |columns| {
+                path(&mut columns[0], ctx, branch, token);
+                next(&mut columns[1], ctx, branch, token);
+                elsewhere(&mut columns[1], ctx, branch, token);
+            });
+        });
+    }
+
+    fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        use moescope_pipeline::session::{LiveScope, picture};
+        let (branch, token) = (ctx.state.lives.branch()?, ctx.state.lives.token()?);
+        let measurement = picture(&branch.columns, &LiveScope::Token(token), None).ok()?;
+        let measured = std::sync::Arc::new(vec![measurement]);
+        let options = FigureOptions::default();
+        Some(FigureOffer::new("layer_expert_heatmap", &measured, options))
+    }
+
+    fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
+        let choice = &ctx.state.choices.live;
+        let branch = ctx.state.lives.branch().ok_or("generate something first")?;
+        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
+        command_line::generate(&ctx.state.choices.capture.model, choice, drawn)
+    }
+}
+
+/// Which token it is, and the ones beside it.
+fn title(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+    let all = branch.columns.tokens();
+    let this = &all[token];
+    let choose = |token| {
+        ctx.send(Command::Live(Box::new(LiveCommand::ChooseToken(Some(
+            token,
+        )))))
+    };
+    ui.horizontal_wrapped(|ui| {
+        let before = ui.add_enabled(token > 0, egui::Button::new("Token before"));
+        if before.clicked() {
+            choose(token - 1);
+        }
+        let after = ui.add_enabled(token + 1 < all.len(), egui::Button::new("Token after"));
+        if after.clicked() {
+            choose(token + 1);
+        }
+        let is_chosen = ctx.state.lives.token.is_some();
+        let follow = ui.add_enabled(is_chosen, egui::Button::new("Follow the last"));
+        if follow
+            .on_hover_text("Always show the token that came last")
+            .clicked()
+        {
+            ctx.send(Command::Live(Box::new(LiveCommand::ChooseToken(None))));
+        }
+        let fork = ui.button("Branch after this token");
+        if fork
+            .on_hover_text("A new line that begins like this one and is drawn on from here")
+            .clicked()
+        {
+            let command = LiveCommand::Fork { keep: token + 1 };
+            ctx.send(Command::Live(Box::new(command)));
+        }
+    });
+    let text = RichText::new(format!("Token {token} “{}”", this.text.escape_debug()));
+    ui.label(text.family(fonts::bold()).size(18.0));
+    let origin = if this.phase == moescope_core::Phase::Prefill {
+        "given"
+    } else {
+        "generated"
+    };
+    let surprisal = this.surprisal.map_or_else(
+        || "the first token has no surprisal".to_owned(),
+        |nats| format!("surprisal {} nats", short_number(f64::from(nats))),
+    );
+    ui.label(soft(
+        format!("Vocabulary entry {}, {origin}, {surprisal}", this.id),
+        ctx.theme,
+    ));
+}
+
+/// Layer by layer: experts, weights, entropy, margin and the runner-up.
+fn path(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+    heading(ui, "Path through the layers");
+    let columns = &branch.columns;
+    Grid::new("token path")
+        .num_columns(5)
+        .striped(true)
+        .show(ui, |ui| {
+            for title in [
+                "Layer",
+                "Experts and weights",
+                "Entropy (nats)",
+                "Margin",
+                "Runner-up",
+            ] {
+                ui.label(soft(title, ctx.theme));
+            }
+            ui.end_row();
+            for (place, layer) in columns.layers().iter().enumerate() {
+                ui.label(layer.to_string());
+                ui.horizontal_wrapped(|ui| {
+                    let weights = columns.weights(token, place);
+                    for (expert, weight) in columns.experts(token, place).iter().zip(weights) {
+                        let cell = Cell {
+                            layer: *layer,
+                            expert: *expert,
+                        };
+                        let text = format!("{expert}: {}", short_number(f64::from(*weight)));
+                        let is_chosen = ctx.state.choices.cell == Some(cell);
+                        let told = format!("Look at expert {cell}");
+                        if ui
+                            .selectable_label(is_chosen, text)
+                            .on_hover_text(told)
+                            .clicked()
+                        {
+                            ctx.send(Command::ChooseCell(Some(cell)));
+                        }
+                    }
+                });
+                ui.label(short_number(f64::from(columns.entropy(token, place))));
+                let margin = columns.margin(token, place);
+                ui.label(margin.map_or("—".to_owned(), |m| short_number(f64::from(m))));
+                let runner_up = columns.runner_up(token, place);
+                ui.label(runner_up.map_or("—".to_owned(), |expert| expert.to_string()));
+                ui.end_row();
+            }
+        });
+}
+
+/// What may come after it, with a branch for each.
+fn next(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+    heading(ui, "What could come next");
+    let all = branch.columns.tokens();
+    let candidates = &all[token].next;
+    if candidates.is_empty() {
+        ui.label(soft(
+            "Not kept within a prompt: read a prompt that ends here to see it",
+            ctx.theme,
+        ));
+        return;
+    }
+    let came = all.get(token + 1).map(|next| next.id);
+    Grid::new("token next")
+        .num_columns(3)
+        .striped(true)
+        .show(ui, |ui| {
+            for candidate in candidates {
+                let text = format!("“{}”", candidate.text.escape_debug());
+                let branch_with = ui.button(text.clone());
+                let told = "A new line with this token instead, the rest drawn anew";
+                if branch_with.on_hover_text(told).clicked() {
+                    let command = LiveCommand::Give {
+                        keep: token + 1,
+                        given: Given::Token(candidate.id),
+                    };
+                    ctx.send(Command::Live(Box::new(command)));
+                }
+                ui.label(format!("{:.1} %", 100.0 * candidate.probability));
+                ui.label(if came == Some(candidate.id) {
+                    "came"
+                } else {
+                    ""
+                });
+                ui.end_row();
+            }
+        });
+    ui.label(soft("Probabilities at temperature 1", ctx.theme));
+}
+
+/// The same token at other places of the line, with how much of its routing is the same.
+fn elsewhere(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+    ui.add_space(8.0);
+    heading(ui, "The same token elsewhere");
+    let columns = &branch.columns;
+    let places = columns.same_token(token);
+    if places.is_empty() {
+        ui.label(soft("It occurs once in this line", ctx.theme));
+        return;
+    }
+    for place in places.iter().take(MOST_PLACES) {
+        let from = place.saturating_sub(AROUND);
+        let to = (place + AROUND + 1).min(columns.len());
+        let text: String = columns.tokens()[from..to]
+            .iter()
+            .map(|token| token.text.as_ref())
+            .collect();
+        let (same, all) = shared(branch, token, *place);
+        let told = format!(
+            "Token {place}: …{}… — {same} of {all} experts the same",
+            text.escape_debug()
+        );
+        if ui.link(told).clicked() {
+            let command = LiveCommand::ChooseToken(Some(*place));
+            ctx.send(Command::Live(Box::new(command)));
+        }
+    }
+    if places.len() > MOST_PLACES {
+        let more = places.len() - MOST_PLACES;
+        ui.label(soft(format!("and {more} more"), ctx.theme));
+    }
+}
+
+/// Experts that two tokens have in common, of all that each has.
+fn shared(branch: &Branch, a: usize, b: usize) -> (usize, usize) {
+    let columns = &branch.columns;
+    let layers = 0..columns.layers().len();
+    let same = layers
+        .map(|layer| {
+            let of_b = columns.experts(b, layer);
+            let of_a = columns.experts(a, layer).iter();
+            of_a.filter(|expert| of_b.contains(expert)).count()
+        })
+        .sum();
+    (same, columns.layers().len() * columns.top_k())
+}

@@ -1,0 +1,375 @@
+//! A branch as the worker has it: the engine's sequence, with its prompt, its text and what ends it.
+
+use moescope_core::{Phase, Role, Sample};
+use moescope_engine::{EngineError, Growth, GrowthConfig, Interventions, Tokenizer, most_likely};
+
+use super::{
+    BranchId, BranchInfo, BranchState, Candidate, Given, LiveColumns, LiveToken, StartConfig,
+};
+use crate::{
+    capture::{PlannedSample, PlannedToken, generated_piece},
+    error::PipelineError,
+    generate::text_stream::TextStream,
+    model::LoadedModel,
+    prompt::{PromptConfig, PromptDescription, Prompter},
+};
+
+/// So many tokens that may come next are told.
+const CANDIDATES: usize = 8;
+
+/// A branch that can grow.
+#[derive(Clone)]
+pub(super) struct Growing<'m> {
+    pub(super) info: BranchInfo,
+    pub(super) state: BranchState,
+    pub(super) growth: Growth<'m>,
+    /// The given tokens, with their places in the prompt's text.
+    pub(super) planned: PlannedSample,
+    pub(super) description: PromptDescription,
+    pub(super) stop: Vec<String>,
+    pub(super) is_saved: bool,
+    /// Seconds that its own tokens took.
+    pub(super) secs: f64,
+    framing: PromptConfig,
+    stop_tokens: Vec<u32>,
+    stream: TextStream,
+    /// Tokens that were told.
+    told: usize,
+}
+
+impl<'m> Growing<'m> {
+    /// Reads a prompt.
+    pub(super) fn start(
+        loaded: &'m LoadedModel,
+        id: BranchId,
+        config: &StartConfig,
+        keeps_logits: bool,
+    ) -> Result<Self, PipelineError> {
+        let prompt = Prompt::read(loaded, &config.framing, &config.prompt)?;
+        let interventions = Interventions::new(config.interventions.clone(), loaded.model.spec())?;
+        let growth = Growth::new(
+            &loaded.model,
+            &prompt.ids(),
+            GrowthConfig {
+                sampling: config.sampling.clone(),
+                keeps_logits,
+            },
+            interventions,
+        )?;
+        let mut growing = Self {
+            info: BranchInfo {
+                id,
+                parent: None,
+                prompt: config.prompt.clone(),
+                sampling: config.sampling.clone(),
+                interventions: Vec::new(),
+            },
+            state: BranchState::Paused,
+            growth,
+            planned: prompt.planned,
+            description: prompt.description,
+            stop: config.stop.clone(),
+            is_saved: false,
+            secs: 0.0,
+            framing: config.framing.clone(),
+            stop_tokens: prompt.stop_tokens,
+            stream: TextStream::new(&config.stop),
+            told: 0,
+        };
+        growing.note_changes();
+        Ok(growing)
+    }
+
+    /// The first `keep` tokens as a branch of their own.
+    pub(super) fn fork(
+        &self,
+        id: BranchId,
+        keep: usize,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, PipelineError> {
+        let mut fork = self.clone();
+        fork.growth.cut(keep)?;
+        fork.planned.tokens.truncate(keep);
+        fork.become_branch(id, (self.info.id, keep));
+        fork.told = keep;
+        fork.read_again(tokenizer)?;
+        Ok(fork)
+    }
+
+    /// The first `keep` tokens and other words after them, all of it a prompt.
+    pub(super) fn give(
+        &self,
+        id: BranchId,
+        keep: usize,
+        given: &Given,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, PipelineError> {
+        self.check_keep(keep)?;
+        let ids: Vec<u32> = match given {
+            Given::Text(text) => {
+                let tokens = tokenizer.encode_as_is(text)?;
+                tokens.iter().map(|token| token.id).collect()
+            }
+            Given::Token(id) => vec![*id],
+        };
+        let mut new = self.clone();
+        new.growth.rewrite(keep, &ids)?;
+        new.planned.tokens.truncate(keep);
+        let role = self.reply_role();
+        let known = new.planned.tokens.len();
+        let further = &new.growth.record().tokens[known..];
+        let planned = further.iter().map(|token| {
+            PlannedToken::new(token.id, None, tokenizer.is_special(token.id)).of_role(role)
+        });
+        let planned: Vec<PlannedToken> = planned.collect();
+        new.planned.tokens.extend(planned);
+        new.become_branch(id, (self.info.id, keep));
+        new.told = 0;
+        new.read_again(tokenizer)?;
+        Ok(new)
+    }
+
+    /// Another prompt in the same frame.
+    pub(super) fn edit(
+        &self,
+        loaded: &LoadedModel,
+        id: BranchId,
+        prompt: &str,
+    ) -> Result<Self, PipelineError> {
+        let read = Prompt::read(loaded, &self.framing, prompt)?;
+        let ids = read.ids();
+        let old = self.growth.record().tokens.iter().map(|token| token.id);
+        let same = old.zip(&ids).take_while(|(old, new)| old == *new).count();
+        // The last token is computed again even where all are the same: what follows it is needed.
+        let mut new = self.clone();
+        new.growth.rewrite(same, &ids[same..])?;
+        new.planned = read.planned;
+        new.description = read.description;
+        new.info.prompt = prompt.to_owned();
+        new.become_branch(id, (self.info.id, same));
+        new.told = 0;
+        new.read_again(&loaded.files.tokenizer)?;
+        Ok(new)
+    }
+
+    /// The same prompt from the start, under other interventions.
+    pub(super) fn again(
+        &self,
+        loaded: &'m LoadedModel,
+        id: BranchId,
+        interventions: Interventions,
+        keeps_logits: bool,
+    ) -> Result<Self, PipelineError> {
+        let given = self.growth.record().num_prompt_tokens;
+        let tokens = &self.growth.record().tokens[..given];
+        let prompt: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        let growth = Growth::new(
+            &loaded.model,
+            &prompt,
+            GrowthConfig {
+                sampling: self.growth.sampling().clone(),
+                keeps_logits,
+            },
+            interventions,
+        )?;
+        let mut new = Self {
+            growth,
+            ..self.clone()
+        };
+        new.become_branch(id, (self.info.id, given));
+        new.told = 0;
+        new.read_again(&loaded.files.tokenizer)?;
+        Ok(new)
+    }
+
+    /// Draws a token; says what can be added to the reply's text, and whether the reply has ended.
+    pub(super) fn draw(
+        &mut self,
+        tokenizer: &Tokenizer,
+    ) -> Result<(String, Option<End>), PipelineError> {
+        let id = self.growth.draw()?;
+        self.is_saved = false;
+        let text = self.stream.push(tokenizer, id)?;
+        let end = if self.stream.is_stopped() {
+            Some(End::StopText)
+        } else if self.stop_tokens.contains(&id) {
+            Some(End::Token)
+        } else if self.growth.room() == 0 {
+            Some(End::Context)
+        } else {
+            None
+        };
+        Ok((text, end))
+    }
+
+    /// The text that was held back because a stop text might have begun.
+    pub(super) fn finish_text(&mut self, tokenizer: &Tokenizer) -> Result<String, PipelineError> {
+        Ok(self.stream.finish(tokenizer)?)
+    }
+
+    /// Puts what is in force into the branch's description.
+    pub(super) fn note_changes(&mut self) {
+        let stretches = self.growth.stretches().iter();
+        self.info.interventions = stretches
+            .map(|(first, interventions)| (*first, interventions.specs()))
+            .collect();
+        // What no token was computed under yet.
+        let now = self.growth.interventions();
+        if self
+            .growth
+            .stretches()
+            .last()
+            .is_none_or(|(_, last)| last != now)
+        {
+            let next = (self.growth.len(), now.specs());
+            self.info.interventions.push(next);
+        }
+        self.info.sampling = self.growth.sampling().clone();
+    }
+
+    /// The tokens that were not told yet, with their routing.
+    pub(super) fn untold(&mut self, tokenizer: &Tokenizer) -> LiveColumns {
+        let record = self.growth.record();
+        let (first, end) = (self.told, record.tokens.len());
+        let decisions = &record.decisions;
+        let layers = decisions.len() / end.max(1);
+        let mut columns = LiveColumns::new(
+            decisions.layer[..layers].to_vec(),
+            decisions.num_experts(),
+            decisions.top_k(),
+        );
+        let tokens = (first..end).map(|place| self.live_token(place, tokenizer));
+        columns.extend(tokens.collect(), decisions, first * layers);
+        self.told = end;
+        columns
+    }
+
+    fn live_token(&self, place: usize, tokenizer: &Tokenizer) -> LiveToken {
+        let tokens = &self.growth.record().tokens;
+        let token = tokens[place];
+        let given = self.planned.tokens.get(place);
+        let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |g| g.is_special);
+        let of_text = given.and_then(PlannedToken::bytes).and_then(|bytes| {
+            let bytes = bytes.start as usize..bytes.end as usize;
+            self.planned.sample.text.get(bytes)
+        });
+        let previous = place.checked_sub(1).map(|before| tokens[before].id);
+        let text = of_text.map_or_else(
+            || generated_piece(tokenizer, previous, token.id, is_special),
+            str::to_owned,
+        );
+        let is_last = place + 1 == tokens.len();
+        let logits = self.growth.next_logits().filter(|_| is_last);
+        let next = logits.map_or_else(Vec::new, |logits| {
+            let candidates = most_likely(logits, CANDIDATES).into_iter();
+            let candidate = |(id, probability)| Candidate {
+                id,
+                text: tokenizer.piece(id).into(),
+                probability,
+            };
+            candidates.map(candidate).collect()
+        });
+        LiveToken {
+            id: token.id,
+            text: text.into(),
+            phase: token.phase.unwrap_or(Phase::Decode),
+            is_content: !is_special && !given.is_some_and(|given| given.is_template),
+            surprisal: token.surprisal,
+            next,
+        }
+    }
+
+    /// The reply's text so far.
+    pub(super) fn reply(&self) -> &str {
+        self.stream.text()
+    }
+
+    fn become_branch(&mut self, id: BranchId, parent: (BranchId, usize)) {
+        self.info.id = id;
+        self.info.parent = Some(parent);
+        self.state = BranchState::Paused;
+        self.is_saved = false;
+        self.secs = 0.0;
+        self.note_changes();
+    }
+
+    /// Makes the reply's text of the drawn tokens anew.
+    fn read_again(&mut self, tokenizer: &Tokenizer) -> Result<(), PipelineError> {
+        self.stream = TextStream::new(&self.stop);
+        let record = self.growth.record();
+        for token in &record.tokens[record.num_prompt_tokens..] {
+            self.stream.push(tokenizer, token.id)?;
+        }
+        Ok(())
+    }
+
+    /// Whose words a reply is.
+    fn reply_role(&self) -> Role {
+        let of_user = |token: &PlannedToken| token.role == Some(Role::User);
+        if self.planned.tokens.iter().any(of_user) {
+            Role::Assistant
+        } else {
+            Role::Document
+        }
+    }
+
+    fn check_keep(&self, keep: usize) -> Result<(), PipelineError> {
+        if (1..=self.growth.len()).contains(&keep) {
+            return Ok(());
+        }
+        Err(PipelineError::Engine(EngineError::Execution(format!(
+            "cannot keep {keep} of {} tokens",
+            self.growth.len()
+        ))))
+    }
+}
+
+/// Why a reply has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The model said so.
+    Token,
+    /// A stop text came.
+    StopText,
+    /// The context is full.
+    Context,
+}
+
+/// A prompt as the model reads it.
+struct Prompt {
+    planned: PlannedSample,
+    description: PromptDescription,
+    stop_tokens: Vec<u32>,
+}
+
+impl Prompt {
+    fn read(
+        loaded: &LoadedModel,
+        framing: &PromptConfig,
+        text: &str,
+    ) -> Result<Self, PipelineError> {
+        let prompter = Prompter::open(&loaded.files, framing)?;
+        let tokens = prompter.tokens(text, None)?;
+        if tokens.is_empty() {
+            return Err(PipelineError::Settings(
+                "the prompt is empty, and this model's tokenizer puts no token first; write some text".to_owned(),
+            ));
+        }
+        Ok(Self {
+            planned: PlannedSample {
+                sample: Sample {
+                    id: "prompt".to_owned(),
+                    text: text.to_owned(),
+                    ..Sample::default()
+                },
+                tokens,
+            },
+            description: prompter.describe()?,
+            stop_tokens: prompter.stop_tokens(&loaded.model.config().eos_token_ids),
+        })
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.planned.tokens.iter().map(|token| token.id).collect()
+    }
+}

@@ -1,0 +1,332 @@
+//! The thread that holds the sequences: it takes commands between two tokens.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
+    },
+    time::Instant,
+};
+
+use moescope_engine::Interventions;
+
+use super::{
+    BranchId, BranchState, SessionCommand, SessionConfig, SessionEvent, Work,
+    growing::{End, Growing},
+    save::save,
+};
+use crate::{FinishReason, error::PipelineError, model::LoadedModel};
+
+/// The branches of a session.
+pub(super) struct Worker<'m> {
+    loaded: &'m LoadedModel,
+    config: SessionConfig,
+    tell: &'m dyn Fn(SessionEvent),
+    branches: BTreeMap<BranchId, Growing<'m>>,
+    next_id: u32,
+    /// The branch that grows, and how many tokens it may still draw.
+    running: Option<(BranchId, Option<usize>)>,
+}
+
+impl<'m> Worker<'m> {
+    pub(super) fn new(
+        loaded: &'m LoadedModel,
+        config: SessionConfig,
+        tell: &'m dyn Fn(SessionEvent),
+    ) -> Self {
+        Self {
+            loaded,
+            config,
+            tell,
+            branches: BTreeMap::new(),
+            next_id: 0,
+            running: None,
+        }
+    }
+
+    /// Works until nobody sends commands any more.
+    pub(super) fn run(mut self, commands: &Receiver<SessionCommand>, work: &Work) {
+        loop {
+            let command = if self.running.is_some() {
+                match commands.try_recv() {
+                    Ok(command) => Some(command),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            } else {
+                match commands.recv() {
+                    Ok(command) => Some(command),
+                    Err(_) => break,
+                }
+            };
+            match &command {
+                Some(command) => self.command(command),
+                None => self.grow(),
+            }
+            let is_running = self.running.is_some();
+            work.is_running.store(is_running, Ordering::SeqCst);
+            if command.is_some() {
+                work.waiting.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.keep_all();
+    }
+
+    fn command(&mut self, command: &SessionCommand) {
+        if let Err(error) = self.obey(command) {
+            self.fail(command.verb(), &error);
+        }
+    }
+
+    fn obey(&mut self, command: &SessionCommand) -> Result<(), PipelineError> {
+        let tokenizer = &self.loaded.files.tokenizer;
+        match command {
+            SessionCommand::Start(config) => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let keeps_logits = self.config.keeps_logits;
+                let new = Growing::start(self.loaded, id, config, keeps_logits)?;
+                self.open(new, 0);
+            }
+            SessionCommand::Run { branch, tokens } => {
+                self.branch(*branch)?;
+                if self.running.is_some_and(|(running, _)| running != *branch) {
+                    self.pause();
+                }
+                if *tokens == Some(0) {
+                    return Ok(());
+                }
+                self.running = Some((*branch, *tokens));
+                self.set_state(*branch, BranchState::Running);
+            }
+            SessionCommand::Pause => self.pause(),
+            SessionCommand::Stop(branch) => {
+                self.branch(*branch)?;
+                if self.running.is_some_and(|(running, _)| running == *branch) {
+                    self.running = None;
+                }
+                self.finish(*branch, FinishReason::Cancelled)?;
+            }
+            SessionCommand::Fork { branch, keep } => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let new = self.branch(*branch)?.fork(id, *keep, tokenizer)?;
+                self.open(new, *keep);
+            }
+            SessionCommand::Give {
+                branch,
+                keep,
+                given,
+            } => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let new = self.branch(*branch)?.give(id, *keep, given, tokenizer)?;
+                self.open(new, 0);
+            }
+            SessionCommand::Edit { branch, prompt } => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let new = self.branch(*branch)?.edit(self.loaded, id, prompt)?;
+                self.open(new, 0);
+            }
+            SessionCommand::Regenerate {
+                branch,
+                interventions,
+            } => {
+                self.pause();
+                let spec = self.loaded.model.spec();
+                let interventions = Interventions::new(interventions.clone(), spec)?;
+                let old = self.branch(*branch)?;
+                let record = old.growth.record();
+                let drawn = record.tokens.len() - record.num_prompt_tokens;
+                let id = BranchId(self.next_id);
+                let keeps_logits = self.config.keeps_logits;
+                let new = old.again(self.loaded, id, interventions, keeps_logits)?;
+                self.open(new, 0);
+                if drawn > 0 {
+                    self.running = Some((id, Some(drawn)));
+                    self.set_state(id, BranchState::Running);
+                }
+            }
+            SessionCommand::Intervene {
+                branch,
+                interventions,
+            } => {
+                let spec = self.loaded.model.spec();
+                let interventions = Interventions::new(interventions.clone(), spec)?;
+                let branch = self.branch_mut(*branch)?;
+                branch.growth.set_interventions(interventions);
+                branch.note_changes();
+                let info = branch.info.clone();
+                (self.tell)(SessionEvent::Changed(info));
+            }
+            SessionCommand::Sample { branch, sampling } => {
+                let branch = self.branch_mut(*branch)?;
+                branch.growth.set_sampling(sampling.clone());
+                branch.note_changes();
+                let info = branch.info.clone();
+                (self.tell)(SessionEvent::Changed(info));
+            }
+            SessionCommand::Save { branch, path } => self.save(*branch, path)?,
+        }
+        Ok(())
+    }
+
+    /// Adds a branch and tells of it; the first `copied` tokens are known from its parent.
+    fn open(&mut self, mut new: Growing<'m>, copied: usize) {
+        self.next_id += 1;
+        (self.tell)(SessionEvent::Opened {
+            info: new.info.clone(),
+            copied,
+            reply: new.reply().to_owned(),
+        });
+        let columns = new.untold(&self.loaded.files.tokenizer);
+        let id = new.info.id;
+        if !columns.is_empty() {
+            (self.tell)(SessionEvent::Tokens {
+                branch: id,
+                columns,
+                text: String::new(),
+                secs: 0.0,
+            });
+        }
+        self.branches.insert(id, new);
+        self.set_state(id, BranchState::Paused);
+    }
+
+    /// Draws one token.
+    fn grow(&mut self) {
+        let Some((id, left)) = self.running else {
+            return;
+        };
+        match self.draw(id) {
+            Ok(Some(end)) => {
+                self.running = None;
+                let reason = match end {
+                    End::Token => FinishReason::EndToken,
+                    End::StopText => FinishReason::StopText,
+                    End::Context => FinishReason::Length,
+                };
+                if let Err(error) = self.finish(id, reason) {
+                    self.fail("generate", &error);
+                }
+            }
+            Ok(None) => match left {
+                Some(1) => self.pause(),
+                left => self.running = Some((id, left.map(|left| left - 1))),
+            },
+            Err(error) => {
+                self.pause();
+                self.fail("generate", &error);
+            }
+        }
+    }
+
+    fn draw(&mut self, id: BranchId) -> Result<Option<End>, PipelineError> {
+        let tokenizer = &self.loaded.files.tokenizer;
+        let started = Instant::now();
+        let branch = self.branch_mut(id)?;
+        let (text, end) = branch.draw(tokenizer)?;
+        let columns = branch.untold(tokenizer);
+        let secs = started.elapsed().as_secs_f64();
+        branch.secs += secs;
+        (self.tell)(SessionEvent::Tokens {
+            branch: id,
+            columns,
+            text,
+            secs,
+        });
+        Ok(end)
+    }
+
+    fn pause(&mut self) {
+        if let Some((id, _)) = self.running.take() {
+            self.set_state(id, BranchState::Paused);
+        }
+    }
+
+    /// Ends a reply: nothing is held back any more.
+    fn finish(&mut self, id: BranchId, reason: FinishReason) -> Result<(), PipelineError> {
+        let tokenizer = &self.loaded.files.tokenizer;
+        let branch = self.branch_mut(id)?;
+        let text = branch.finish_text(tokenizer)?;
+        let columns = branch.untold(tokenizer);
+        if !text.is_empty() {
+            (self.tell)(SessionEvent::Tokens {
+                branch: id,
+                columns,
+                text,
+                secs: 0.0,
+            });
+        }
+        self.set_state(id, BranchState::Finished(reason));
+        Ok(())
+    }
+
+    fn set_state(&mut self, id: BranchId, state: BranchState) {
+        if let Some(branch) = self.branches.get_mut(&id) {
+            branch.state = state;
+            (self.tell)(SessionEvent::State { branch: id, state });
+        }
+    }
+
+    fn save(&mut self, id: BranchId, path: &Path) -> Result<(), PipelineError> {
+        save(
+            self.loaded,
+            self.branch(id)?,
+            self.config.keeps_logits,
+            path,
+        )?;
+        self.branch_mut(id)?.is_saved = true;
+        (self.tell)(SessionEvent::Saved {
+            branch: id,
+            path: path.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Writes what nobody has saved, where that is wanted.
+    fn keep_all(&mut self) {
+        let Some(folder) = self.config.keep_in.clone() else {
+            return;
+        };
+        let unsaved = self.branches.values().filter(|branch| !branch.is_saved);
+        let unsaved: Vec<BranchId> = unsaved.map(|branch| branch.info.id).collect();
+        for id in unsaved {
+            if let Err(error) = self.save(id, &free_name(&folder, id)) {
+                self.fail("keep the branch", &error);
+            }
+        }
+    }
+
+    fn branch(&self, id: BranchId) -> Result<&Growing<'m>, PipelineError> {
+        self.branches.get(&id).ok_or_else(|| unknown(id))
+    }
+
+    fn branch_mut(&mut self, id: BranchId) -> Result<&mut Growing<'m>, PipelineError> {
+        self.branches.get_mut(&id).ok_or_else(|| unknown(id))
+    }
+
+    fn fail(&self, command: &'static str, error: &PipelineError) {
+        (self.tell)(SessionEvent::Failed {
+            command,
+            error: error.to_string(),
+        });
+    }
+}
+
+fn unknown(id: BranchId) -> PipelineError {
+    PipelineError::Settings(format!("there is no branch {id} in this session"))
+}
+
+/// `branch-N`, or the first of `branch-N-2`, `branch-N-3`, … that does not exist.
+fn free_name(folder: &Path, id: BranchId) -> PathBuf {
+    let first = folder.join(format!("branch-{id}"));
+    let others = (2..u32::MAX).map(|number| folder.join(format!("branch-{id}-{number}")));
+    std::iter::once(first.clone())
+        .chain(others)
+        .find(|path| !path.exists())
+        .unwrap_or(first)
+}
