@@ -3,10 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use moescope_analytics::{
-    ExpertConfig, ExpertProfile, MeasureRequest, TraceData, TraceSet, difference_of_traces,
-    expert_profile, find, find_comparison,
+    ExpertConfig, ExpertProfile, MeasureRequest, TraceData, TraceSet, expert_profile, find,
 };
-use moescope_core::{Measurement, Progress};
+use moescope_core::Measurement;
+use moescope_pipeline::{ComparedMetric, PipelineError, name_traces};
 use moescope_trace::RoutingTrace;
 
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) const EXPERT_TOP: usize = 12;
 pub(crate) const EXPERT_CONTEXTS: usize = 12;
 /// Tokens before and after each.
 pub(crate) const EXPERT_WINDOW: usize = 12;
+/// Of two traces, the one that the other is compared with.
+const REFERENCE: usize = 1;
 
 /// Something that a view wants to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,23 +236,17 @@ fn describe(
 
 /// Opens both traces anew: a set owns its traces, and opening reads the samples only.
 fn compare(question: &CompareQuestion, progress: &Arc<JobProgress>) -> Result<Measured, String> {
-    let told = |error: moescope_analytics::AnalyticsError| error.to_string();
-    let progress: &dyn Progress = progress.as_ref();
-    let [first, second] = names_of([&question.first, &question.second]);
-    let set = TraceSet::new(
-        vec![
-            (first, TraceData::open(&question.first).map_err(told)?),
-            (second, TraceData::open(&question.second).map_err(told)?),
-        ],
-        1,
-    )
-    .map_err(told)?;
-    let found = match find_comparison(&question.metric) {
-        Ok(metric) => metric.compare(&set, &question.request, progress),
-        Err(_) => find(&question.metric)
-            .and_then(|metric| difference_of_traces(&set, metric, &question.request, progress)),
+    let work = || -> Result<Vec<Measurement>, PipelineError> {
+        let named = name_traces(&[question.first.clone(), question.second.clone()])?;
+        let opened = named
+            .into_iter()
+            .map(|trace| Ok((trace.name, TraceData::open(&trace.path)?)))
+            .collect::<Result<Vec<_>, PipelineError>>()?;
+        let set = TraceSet::new(opened, REFERENCE)?;
+        let metric = ComparedMetric::find(&question.metric)?;
+        Ok(metric.compare(&set, &question.request, progress.as_ref())?)
     };
-    found.map(Arc::new).map_err(told)
+    work().map(Arc::new).map_err(|error| error.to_string())
 }
 
 fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, String> {
@@ -277,14 +273,4 @@ fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, Strin
             "The trace keeps no texts; capture it again with texts to read them here".to_owned()
         }),
     }))
-}
-
-/// The names of two folders, with their parents where they are alike.
-pub(crate) fn names_of(paths: [&PathBuf; 2]) -> [String; 2] {
-    let last = paths.map(|path| crate::traces::folder_name(path));
-    if last[0] == last[1] {
-        paths.map(|path| path.display().to_string())
-    } else {
-        last
-    }
 }

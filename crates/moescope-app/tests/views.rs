@@ -2,17 +2,19 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, path::Path};
 
 use common::{SIZE, Window, can_paint, config, traces};
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use moescope_analytics::{MeasureRequest, TraceData, find};
+use moescope_analytics::{MeasureRequest, TraceData, TraceSet, difference_of_traces, find};
 use moescope_app::{
-    CaptureChoice, Cell, Command, DisciplinesChoice, DisciplinesTab, Theme, ThemeChoice, VIEWS,
+    CaptureChoice, Cell, Command, CompareChoice, DisciplinesChoice, DisciplinesTab, Theme,
+    ThemeChoice, VIEWS,
 };
 use moescope_core::{AxisKind, LayerId, NoProgress};
 use moescope_figures::short_number;
+use moescope_pipeline::FigureSpec;
 
 /// Quick enough for a test, and careful enough for intervals.
 fn quick() -> MeasureRequest {
@@ -252,6 +254,74 @@ fn two_traces_are_compared_on_one_scale_and_pointed_at_together() {
 }
 
 #[test]
+fn the_difference_of_a_label_is_shown_and_drawn_again_by_its_specification() {
+    let traces = traces();
+    let paths = [traces.plain.as_path(), traces.masked.as_path()];
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &paths));
+    window.send(Command::ChooseRequest(Box::new(quick())));
+    let choice = CompareChoice {
+        first: Some(traces.masked.clone()),
+        second: Some(traces.plain.clone()),
+        group: Some("law".to_owned()),
+        ..CompareChoice::default()
+    };
+    window.send(Command::ChooseCompare(Box::new(choice)));
+    window.send(Command::OpenView("compare"));
+    assert!(window.says("masked minus plain"));
+
+    // As `moescope compare masked plain assignment_share` has it, for law alone.
+    let open = |path: &Path| TraceData::open(path).unwrap();
+    let set = vec![
+        ("masked".to_owned(), open(&traces.masked)),
+        ("plain".to_owned(), open(&traces.plain)),
+    ];
+    let set = TraceSet::new(set, 1).unwrap();
+    let metric = find("assignment_share").unwrap();
+    let found = difference_of_traces(&set, metric, &quick(), &NoProgress).unwrap();
+    let of_labels = found.iter().find(|m| m.axis(AxisKind::Group).is_some());
+    let of_labels = of_labels.expect("a table of labels");
+    let index: Vec<usize> = of_labels
+        .axes
+        .iter()
+        .map(|axis| {
+            let wanted = match axis.kind {
+                AxisKind::Layer => "2",
+                AxisKind::Expert => "1",
+                AxisKind::Group => "law",
+                _ => return 0,
+            };
+            axis.labels.iter().position(|l| l == wanted).unwrap()
+        })
+        .collect();
+    let value = of_labels.value(&index);
+    assert!(value <= 0.0, "a masked expert is chosen less: {value}");
+    let (cells, _) = window.find("Difference of the traces");
+    window
+        .harness
+        .hover_at(cells.min + cells.size() * vec2(1.5 / 8.0, 2.5 / 6.0));
+    window.settle();
+    let (_, told) = window.find("Difference of the traces");
+    let expected = format!("layer 2, expert 1, {}", short_number(value));
+    assert!(told.contains(&expected), "{told} lacks {expected}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let stem = folder.path().join("moved");
+    window.send(Command::ExportView("compare", stem.clone()));
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    assert!(svg.contains("minus plain") && svg.contains("law"), "{svg}");
+    assert_eq!(svg, drawn_again(folder.path(), "moved"));
+}
+
+/// The SVG that the specification beside an exported figure draws.
+fn drawn_again(folder: &Path, name: &str) -> String {
+    let again = folder.join("again");
+    fs::create_dir(&again).unwrap();
+    let spec = FigureSpec::read(&folder.join(name).with_extension("toml")).unwrap();
+    spec.draw(folder, Some(&again), &NoProgress).unwrap();
+    fs::read_to_string(again.join(name).with_extension("svg")).unwrap()
+}
+
+#[test]
 fn a_capture_says_its_cost_runs_and_opens() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &[]));
@@ -288,15 +358,8 @@ fn figures_are_written_with_numbers_and_specification() {
         let path = stem.with_extension(ending);
         assert!(path.is_file(), "{} is missing", path.display());
     }
-    // The specification draws the same figure again.
-    let again = folder.path().join("again");
-    let spec = moescope_pipeline::FigureSpec::read(&stem.with_extension("toml")).unwrap();
-    std::fs::create_dir(&again).unwrap();
-    spec.draw(folder.path(), Some(&again), &NoProgress).unwrap();
-    assert_eq!(
-        std::fs::read(stem.with_extension("svg")).unwrap(),
-        std::fs::read(again.join("share.svg")).unwrap()
-    );
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    assert_eq!(svg, drawn_again(folder.path(), "share"));
 }
 
 #[test]

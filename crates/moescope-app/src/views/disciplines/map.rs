@@ -6,7 +6,7 @@ use egui::{ScrollArea, Ui};
 use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
 use moescope_figures::{FigureOptions, palette};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::named_combo;
 use crate::{
@@ -281,7 +281,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("fingerprint_map", measured, options.clone());
     offer.index = index_of(measured, &choice.map)?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some("fingerprint_map".to_owned()),
