@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use moescope_analytics::{
-    ExpertConfig, ExpertProfile, MeasureRequest, TraceData, TraceSet, expert_profile, find,
+    ExpertConfig, ExpertProfile, MeasureRequest, TokenConfig, TokenProfile, TraceData, TraceSet,
+    expert_profile, find, token_profile,
 };
 use moescope_core::Measurement;
 use moescope_pipeline::{ComparedMetric, PipelineError, name_traces};
@@ -22,6 +23,10 @@ pub(crate) const EXPERT_TOP: usize = 12;
 pub(crate) const EXPERT_CONTEXTS: usize = 12;
 /// Tokens before and after each.
 pub(crate) const EXPERT_WINDOW: usize = 12;
+/// Occurrences of a token that are shown in their text.
+const TOKEN_CONTEXTS: usize = 12;
+/// Tokens before and after each.
+const TOKEN_WINDOW: usize = 8;
 /// Of two traces, the one that the other is compared with.
 const REFERENCE: usize = 1;
 
@@ -36,6 +41,8 @@ pub enum Question {
     Compare(CompareQuestion),
     /// A document's text.
     Document(DocumentQuestion),
+    /// Where a token occurs in a trace.
+    Token(TokenQuestion),
 }
 
 /// A metric on a trace.
@@ -82,6 +89,17 @@ pub struct DocumentQuestion {
     pub id: String,
 }
 
+/// Where a token occurs in a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenQuestion {
+    /// The trace.
+    pub trace: TraceId,
+    /// Entry of the vocabulary that the trace was made with.
+    pub id: u32,
+    /// What to count.
+    pub request: MeasureRequest,
+}
+
 /// A document as it can be read.
 #[derive(Debug)]
 pub(crate) struct ReadDocument {
@@ -101,6 +119,7 @@ pub struct Answers {
     experts: Results<ExpertQuestion, Arc<ExpertProfile>>,
     compared: Results<CompareQuestion, Measured>,
     documents: Results<DocumentQuestion, Arc<ReadDocument>>,
+    tokens: Results<TokenQuestion, Arc<TokenProfile>>,
 }
 
 impl Answers {
@@ -124,6 +143,11 @@ impl Answers {
         self.documents.get(question)
     }
 
+    /// Where a token occurs, if it was asked for.
+    pub(crate) fn token(&self, question: &TokenQuestion) -> Option<&Job<Arc<TokenProfile>>> {
+        self.tokens.get(question)
+    }
+
     /// Notes a question.
     pub(crate) fn ask(&mut self, question: Question) {
         match question {
@@ -131,6 +155,7 @@ impl Answers {
             Question::Expert(question) => self.experts.ask(question),
             Question::Compare(question) => self.compared.ask(question),
             Question::Document(question) => self.documents.ask(question),
+            Question::Token(question) => self.tokens.ask(question),
         }
     }
 
@@ -141,6 +166,7 @@ impl Answers {
             Question::Expert(question) => self.experts.forget_failure(question),
             Question::Compare(question) => self.compared.forget_failure(question),
             Question::Document(question) => self.documents.forget_failure(question),
+            Question::Token(question) => self.tokens.forget_failure(question),
         }
         self.ask(question);
     }
@@ -149,6 +175,7 @@ impl Answers {
     pub(crate) fn forget_trace(&mut self, id: TraceId) {
         self.measured.forget(|question| question.trace == id);
         self.experts.forget(|question| question.trace == id);
+        self.tokens.forget(|question| question.trace == id);
     }
 
     /// Takes answers that have come and starts work on what waits.
@@ -179,6 +206,13 @@ impl Answers {
                 read_document(&question)
             });
         });
+        self.tokens.advance(|question, job| {
+            let question = question.clone();
+            let data = data_of(traces, question.trace);
+            job.start("looking for the token", ctx, move |p| {
+                find_token(data?.as_ref(), &question, p)
+            });
+        });
     }
 
     /// Whether nothing runs or waits.
@@ -187,6 +221,7 @@ impl Answers {
             && self.experts.is_idle()
             && self.compared.is_idle()
             && self.documents.is_idle()
+            && self.tokens.is_idle()
     }
 
     /// The progress of all that runs.
@@ -194,7 +229,9 @@ impl Answers {
         let measured = self.measured.jobs().filter_map(Job::progress);
         let experts = self.experts.jobs().filter_map(Job::progress);
         let compared = self.compared.jobs().filter_map(Job::progress);
-        measured.chain(experts).chain(compared).cloned().collect()
+        let tokens = self.tokens.jobs().filter_map(Job::progress);
+        let all = measured.chain(experts).chain(compared).chain(tokens);
+        all.cloned().collect()
     }
 }
 
@@ -230,6 +267,21 @@ fn describe(
         window: EXPERT_WINDOW,
     };
     expert_profile(data, &question.request, &config, progress.as_ref())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
+fn find_token(
+    data: &TraceData,
+    question: &TokenQuestion,
+    progress: &Arc<JobProgress>,
+) -> Result<Arc<TokenProfile>, String> {
+    let config = TokenConfig {
+        id: question.id,
+        contexts: TOKEN_CONTEXTS,
+        window: TOKEN_WINDOW,
+    };
+    token_profile(data, &question.request, &config, progress.as_ref())
         .map(Arc::new)
         .map_err(|error| error.to_string())
 }

@@ -178,6 +178,12 @@ impl Window {
         self.settle();
     }
 
+    /// Does what a screen reader does to click something, wherever it is scrolled to.
+    pub fn press(&mut self, label: &str) {
+        self.harness.get_by_label(label).click_accesskit();
+        self.settle();
+    }
+
     /// Clicks a place.
     pub fn click_at(&mut self, pos: Pos2) {
         self.harness.event(Event::PointerMoved(pos));

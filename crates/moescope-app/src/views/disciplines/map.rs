@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use egui::{ScrollArea, Ui};
+use egui::Ui;
 use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
 use moescope_figures::{FigureOptions, palette};
@@ -10,13 +10,14 @@ use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::named_combo;
 use crate::{
-    answers::{DocumentQuestion, Measured, Question},
+    answers::{Measured, Question},
     choices::DisciplinesChoice,
     export::FigureOffer,
     job::Job,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
+        document::document_panel,
         job_panel::job_panel,
         legend::{legend, plot_shape},
         text::{heading, soft},
@@ -169,35 +170,12 @@ impl MapPage {
     }
 
     fn document_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, trace: &OpenTrace) {
-        let Some(id) = self.document.clone() else {
+        let Some(id) = &self.document else {
             return;
         };
-        ui.horizontal(|ui| {
-            heading(ui, &id);
-            if ui.button("Close the document").clicked() {
-                self.document = None;
-            }
-        });
-        let question = DocumentQuestion {
-            trace: trace.path.clone(),
-            id,
-        };
-        let job = ctx.document(&question);
-        job_panel(
-            ui,
-            ctx,
-            job,
-            || Question::Document(question),
-            |ui, document| {
-                ScrollArea::vertical()
-                    .max_height(TEXT_HEIGHT)
-                    .auto_shrink([false, true])
-                    .show(ui, |ui| {
-                        ui.label(soft(document.about.as_str(), ctx.theme));
-                        ui.add(egui::Label::new(document.text.as_str()).wrap());
-                    });
-            },
-        );
+        if document_panel(ui, ctx, trace, id, TEXT_HEIGHT) {
+            self.document = None;
+        }
     }
 }
 
