@@ -5,7 +5,7 @@ mod common;
 use std::{collections::HashSet, fs, path::Path};
 
 use common::{SIZE, Window, can_paint, config, traces};
-use egui::{Key, Modifiers, vec2};
+use egui::{Key, Modifiers, Pos2, Rect, accesskit::Role, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use moescope_analytics::{MeasureRequest, TraceData, TraceSet, difference_of_traces, find};
 use moescope_app::{
@@ -388,6 +388,115 @@ fn a_document_is_read_from_the_map() {
     window.click_at(found.expect("a document under the pointer"));
     assert!(window.says("Close the document"));
     assert!(window.says("as was said before"));
+}
+
+/// The corners of a part of a rectangle, given by its first and last share of the width, and the first again.
+fn corners(rect: Rect, from: f32, to: f32) -> Vec<Pos2> {
+    let rect = rect.shrink(2.0);
+    let x = |share: f32| rect.left() + share * rect.width();
+    vec![
+        pos2(x(from), rect.top()),
+        pos2(x(to), rect.top()),
+        pos2(x(to), rect.bottom()),
+        pos2(x(from), rect.bottom()),
+        pos2(x(from), rect.top()),
+    ]
+}
+
+#[test]
+fn a_lasso_chooses_documents_that_are_listed_copied_read_and_given_back() {
+    let mut window = window(ThemeChoice::Light);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Map,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    let (map, _) = window.find("Map of 36 documents");
+    window.drag(&corners(map, 0.0, 1.0), Modifiers::SHIFT);
+    assert!(window.says("36 documents chosen"));
+    assert_eq!(window.app().state().choices.documents.len(), 36);
+    window.click("Copy ids");
+    assert!(window.says("Copied: law-0, and 35 more lines"));
+    window.click("Clear");
+    assert!(!window.says("documents chosen"));
+    window
+        .harness
+        .key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.settle();
+    assert!(window.says("36 documents chosen"));
+    window.click("law-1");
+    assert!(window.says("Close the document") && window.says("as was said before"));
+    window.click("Close the document");
+
+    // With Select on, a drag needs no Shift.
+    window.click("Select");
+    let (map, _) = window.find("Map of 36 documents");
+    window.drag(&corners(map, 0.0, 0.5), Modifiers::NONE);
+    let chosen: HashSet<String> = window
+        .app()
+        .state()
+        .choices
+        .documents
+        .iter()
+        .cloned()
+        .collect();
+    for (document, x, middle) in first_component() {
+        assert_eq!(
+            chosen.contains(&document),
+            x < middle,
+            "{document} at {x}, {middle} halfway"
+        );
+    }
+    let law = chosen.iter().filter(|id| id.starts_with("law")).count();
+    assert!(window.says(&format!("{} documents chosen", chosen.len())));
+    assert!(law == 0 || window.says(&law.to_string()));
+
+    // With Select off, a drag moves the map.
+    window.click("Select");
+    let (map, _) = window.find("Map of 36 documents");
+    let middle = map.center();
+    window.drag(
+        &[middle, middle + vec2(9.0, 0.0), middle + vec2(9.0, 9.0)],
+        Modifiers::NONE,
+    );
+    let after = window.app().state().choices.documents.iter().cloned();
+    assert_eq!(after.collect::<HashSet<String>>(), chosen);
+}
+
+/// Every document with its first coordinate on the map, and the middle between the outermost two.
+fn first_component() -> Vec<(String, f64, f64)> {
+    let data = TraceData::open(&traces().plain).unwrap();
+    let metric = find("fingerprint_map").unwrap();
+    let found = metric.measure(&data, &quick(), &NoProgress).unwrap();
+    let map = found.iter().find(|m| m.title.ends_with("(PCA)")).unwrap();
+    let (_, documents) = map.axis(AxisKind::Document).unwrap();
+    let x: Vec<f64> = (0..documents.len()).map(|i| map.value(&[i, 0])).collect();
+    let (low, high) = (
+        x.iter().copied().fold(f64::INFINITY, f64::min),
+        x.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let middle = f64::midpoint(low, high);
+    let placed = documents.labels.iter().zip(x);
+    placed.map(|(id, x)| (id.clone(), x, middle)).collect()
+}
+
+#[test]
+fn documents_are_chosen_by_label_without_a_pointer() {
+    let mut window = window(ThemeChoice::Dark);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Map,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    window.press("Select");
+    window.press("Choose all of");
+    let law = window.harness.get_by_role_and_label(Role::Button, "law");
+    law.click_accesskit();
+    window.settle();
+    let chosen = &window.app().state().choices.documents;
+    assert_eq!(chosen.len(), 12);
+    assert!(chosen.iter().all(|id| id.starts_with("law-")));
+    assert!(window.says("12 documents chosen"));
 }
 
 #[test]

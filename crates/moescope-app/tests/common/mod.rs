@@ -200,6 +200,34 @@ impl Window {
         self.settle();
     }
 
+    /// Drags from the first place over the others.
+    pub fn drag(&mut self, places: &[Pos2], modifiers: Modifiers) {
+        let button = |pos, pressed| Event::PointerButton {
+            pos,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers,
+        };
+        let (first, last) = (places[0], places[places.len() - 1]);
+        let moves = places.iter().map(|place| Event::PointerMoved(*place));
+        let events = [
+            Event::ModifiersChanged(modifiers),
+            Event::PointerMoved(first),
+            button(first, true),
+        ]
+        .into_iter()
+        .chain(moves)
+        .chain([
+            button(last, false),
+            Event::ModifiersChanged(Modifiers::NONE),
+        ]);
+        for event in events {
+            self.harness.event(event);
+            self.harness.step();
+        }
+        self.settle();
+    }
+
     /// The place and the words of the widget whose name begins so.
     pub fn find(&self, beginning: &str) -> (Rect, String) {
         let node = self.harness.get_by_label_contains(beginning);
