@@ -715,7 +715,7 @@ fn told_copied(text: &str) -> String {
     let first = lines.next().unwrap_or_default();
     match lines.count() {
         0 => format!("Copied: {first}"),
-        more => format!("Copied: {first}, and {more} more lines"),
+        more => format!("Copied {} lines: {first}, …", more + 1),
     }
 }
 

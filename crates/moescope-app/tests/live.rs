@@ -114,7 +114,7 @@ fn the_same_token_is_found_in_the_open_trace_and_its_document_is_read() {
     let (token, profile) = token_in_trace(&window);
     look_at(&mut window, token);
     let told = format!(
-        "It occurs {} times in {} documents",
+        "Occurrences: {} (documents: {})",
         profile.occurrences, profile.documents
     );
     assert!(window.says(&told), "{told}");
@@ -159,7 +159,7 @@ fn tokens_of_another_tokenizer_are_not_matched_by_their_ids() {
     let mut window = generated(ThemeChoice::Dark);
     let (token, _) = token_in_trace(&window);
     look_at(&mut window, token);
-    assert!(window.says("It occurs"));
+    assert!(window.says("Occurrences: "));
     let mut opened_with = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
         let path = folder.path().join(name);
         copy(&traces().plain, &path);
@@ -171,7 +171,7 @@ fn tokens_of_another_tokenizer_are_not_matched_by_their_ids() {
         window.send(Command::OpenTrace(path));
         let active = window.app().state().traces.active().unwrap();
         assert_eq!(active.name, name);
-        ["It occurs", "another tokenizer", "not known"].map(|words| window.says(words))
+        ["Occurrences: ", "another tokenizer", "not known"].map(|words| window.says(words))
     };
     let other = |manifest: &mut serde_json::Value| {
         manifest["tokenizer"]["sha256"] = "0".repeat(64).into();

@@ -32,7 +32,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usi
         .map(|place| same_first_choices(columns, token, *place))
         .sum();
     ui.label(format!(
-        "In this line {} more times: the heaviest expert at layer {} is the same {at_layer} times, over all layers in {} of decisions",
+        "Other places in this line: {}; the heaviest expert at layer {} is the same at {at_layer} of them, over all layers in {} of decisions",
         places.len(),
         columns.layers()[layer],
         percent(overall as u64, (places.len() * layers) as u64),

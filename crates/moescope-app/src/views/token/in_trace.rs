@@ -125,7 +125,7 @@ fn found(
         return None;
     }
     ui.label(format!(
-        "It occurs {} times in {} documents: {} of {} tokens",
+        "Occurrences: {} (documents: {}), {} of {} tokens",
         profile.occurrences,
         profile.documents,
         percent(profile.occurrences, profile.tokens),

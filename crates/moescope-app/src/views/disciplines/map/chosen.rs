@@ -34,7 +34,7 @@ pub(super) fn chosen_panel(
         .resizable(true)
         .default_size(WIDTH)
         .show(ui, |ui| {
-            heading(ui, &format!("{} documents chosen", chosen.len()));
+            heading(ui, &format!("Documents chosen: {}", chosen.len()));
             ui.horizontal(|ui| {
                 if ui.button("Clear").on_hover_text("Choose none").clicked() {
                     ctx.send(Command::ChooseDocuments(Vec::new()));
