@@ -32,6 +32,7 @@ mod metrics_of_traces;
 mod request;
 mod stats;
 mod table;
+mod token;
 mod traces;
 mod weights;
 
@@ -55,5 +56,9 @@ pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};
+pub use token::{
+    Excerpt, FirstChoiceAgreement, TokenConfig, TokenContext, TokenLabel, TokenProfile,
+    token_profile,
+};
 pub use traces::{TraceSet, difference_of_traces};
 pub use weights::{ExpertProjection, LayerWeights, WeightSource};

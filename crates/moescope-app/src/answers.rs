@@ -3,10 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use moescope_analytics::{
-    ExpertConfig, ExpertProfile, MeasureRequest, TraceData, TraceSet, difference_of_traces,
-    expert_profile, find, find_comparison,
+    ExpertConfig, ExpertProfile, MeasureRequest, TokenConfig, TokenProfile, TraceData, TraceSet,
+    expert_profile, find, token_profile,
 };
-use moescope_core::{Measurement, Progress};
+use moescope_core::Measurement;
+use moescope_pipeline::{ComparedMetric, PipelineError, name_traces};
 use moescope_trace::RoutingTrace;
 
 use crate::{
@@ -22,6 +23,12 @@ pub(crate) const EXPERT_TOP: usize = 12;
 pub(crate) const EXPERT_CONTEXTS: usize = 12;
 /// Tokens before and after each.
 pub(crate) const EXPERT_WINDOW: usize = 12;
+/// Occurrences of a token that are shown in their text.
+const TOKEN_CONTEXTS: usize = 12;
+/// Tokens before and after each.
+const TOKEN_WINDOW: usize = 8;
+/// Of two traces, the one that the other is compared with.
+const REFERENCE: usize = 1;
 
 /// Something that a view wants to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +41,8 @@ pub enum Question {
     Compare(CompareQuestion),
     /// A document's text.
     Document(DocumentQuestion),
+    /// Where a token occurs in a trace.
+    Token(TokenQuestion),
 }
 
 /// A metric on a trace.
@@ -80,6 +89,17 @@ pub struct DocumentQuestion {
     pub id: String,
 }
 
+/// Where a token occurs in a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenQuestion {
+    /// The trace.
+    pub trace: TraceId,
+    /// Entry of the vocabulary that the trace was made with.
+    pub id: u32,
+    /// What to count.
+    pub request: MeasureRequest,
+}
+
 /// A document as it can be read.
 #[derive(Debug)]
 pub(crate) struct ReadDocument {
@@ -99,6 +119,7 @@ pub struct Answers {
     experts: Results<ExpertQuestion, Arc<ExpertProfile>>,
     compared: Results<CompareQuestion, Measured>,
     documents: Results<DocumentQuestion, Arc<ReadDocument>>,
+    tokens: Results<TokenQuestion, Arc<TokenProfile>>,
 }
 
 impl Answers {
@@ -122,6 +143,11 @@ impl Answers {
         self.documents.get(question)
     }
 
+    /// Where a token occurs, if it was asked for.
+    pub(crate) fn token(&self, question: &TokenQuestion) -> Option<&Job<Arc<TokenProfile>>> {
+        self.tokens.get(question)
+    }
+
     /// Notes a question.
     pub(crate) fn ask(&mut self, question: Question) {
         match question {
@@ -129,6 +155,7 @@ impl Answers {
             Question::Expert(question) => self.experts.ask(question),
             Question::Compare(question) => self.compared.ask(question),
             Question::Document(question) => self.documents.ask(question),
+            Question::Token(question) => self.tokens.ask(question),
         }
     }
 
@@ -139,6 +166,7 @@ impl Answers {
             Question::Expert(question) => self.experts.forget_failure(question),
             Question::Compare(question) => self.compared.forget_failure(question),
             Question::Document(question) => self.documents.forget_failure(question),
+            Question::Token(question) => self.tokens.forget_failure(question),
         }
         self.ask(question);
     }
@@ -147,6 +175,7 @@ impl Answers {
     pub(crate) fn forget_trace(&mut self, id: TraceId) {
         self.measured.forget(|question| question.trace == id);
         self.experts.forget(|question| question.trace == id);
+        self.tokens.forget(|question| question.trace == id);
     }
 
     /// Takes answers that have come and starts work on what waits.
@@ -177,6 +206,13 @@ impl Answers {
                 read_document(&question)
             });
         });
+        self.tokens.advance(|question, job| {
+            let question = question.clone();
+            let data = data_of(traces, question.trace);
+            job.start("looking for the token", ctx, move |p| {
+                find_token(data?.as_ref(), &question, p)
+            });
+        });
     }
 
     /// Whether nothing runs or waits.
@@ -185,6 +221,7 @@ impl Answers {
             && self.experts.is_idle()
             && self.compared.is_idle()
             && self.documents.is_idle()
+            && self.tokens.is_idle()
     }
 
     /// The progress of all that runs.
@@ -192,7 +229,9 @@ impl Answers {
         let measured = self.measured.jobs().filter_map(Job::progress);
         let experts = self.experts.jobs().filter_map(Job::progress);
         let compared = self.compared.jobs().filter_map(Job::progress);
-        measured.chain(experts).chain(compared).cloned().collect()
+        let tokens = self.tokens.jobs().filter_map(Job::progress);
+        let all = measured.chain(experts).chain(compared).chain(tokens);
+        all.cloned().collect()
     }
 }
 
@@ -232,25 +271,34 @@ fn describe(
         .map_err(|error| error.to_string())
 }
 
+fn find_token(
+    data: &TraceData,
+    question: &TokenQuestion,
+    progress: &Arc<JobProgress>,
+) -> Result<Arc<TokenProfile>, String> {
+    let config = TokenConfig {
+        id: question.id,
+        contexts: TOKEN_CONTEXTS,
+        window: TOKEN_WINDOW,
+    };
+    token_profile(data, &question.request, &config, progress.as_ref())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
 /// Opens both traces anew: a set owns its traces, and opening reads the samples only.
 fn compare(question: &CompareQuestion, progress: &Arc<JobProgress>) -> Result<Measured, String> {
-    let told = |error: moescope_analytics::AnalyticsError| error.to_string();
-    let progress: &dyn Progress = progress.as_ref();
-    let [first, second] = names_of([&question.first, &question.second]);
-    let set = TraceSet::new(
-        vec![
-            (first, TraceData::open(&question.first).map_err(told)?),
-            (second, TraceData::open(&question.second).map_err(told)?),
-        ],
-        1,
-    )
-    .map_err(told)?;
-    let found = match find_comparison(&question.metric) {
-        Ok(metric) => metric.compare(&set, &question.request, progress),
-        Err(_) => find(&question.metric)
-            .and_then(|metric| difference_of_traces(&set, metric, &question.request, progress)),
+    let work = || -> Result<Vec<Measurement>, PipelineError> {
+        let named = name_traces(&[question.first.clone(), question.second.clone()])?;
+        let opened = named
+            .into_iter()
+            .map(|trace| Ok((trace.name, TraceData::open(&trace.path)?)))
+            .collect::<Result<Vec<_>, PipelineError>>()?;
+        let set = TraceSet::new(opened, REFERENCE)?;
+        let metric = ComparedMetric::find(&question.metric)?;
+        Ok(metric.compare(&set, &question.request, progress.as_ref())?)
     };
-    found.map(Arc::new).map_err(told)
+    work().map(Arc::new).map_err(|error| error.to_string())
 }
 
 fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, String> {
@@ -277,14 +325,4 @@ fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, Strin
             "The trace keeps no texts; capture it again with texts to read them here".to_owned()
         }),
     }))
-}
-
-/// The names of two folders, with their parents where they are alike.
-pub(crate) fn names_of(paths: [&PathBuf; 2]) -> [String; 2] {
-    let last = paths.map(|path| crate::traces::folder_name(path));
-    if last[0] == last[1] {
-        paths.map(|path| path.display().to_string())
-    } else {
-        last
-    }
 }

@@ -328,6 +328,11 @@ impl App {
                 Err(error) => self.notify(Notice::failed(error.to_string()), now),
             },
             Command::ChooseCell(cell) => self.choose("cell", now, |choices| choices.cell = cell),
+            Command::ChooseDocuments(documents) => {
+                self.choose("documents", now, |choices| {
+                    choices.documents = documents.into();
+                });
+            }
             Command::ChooseDisciplines(choice) => {
                 self.choose("disciplines", now, |choices| choices.disciplines = *choice);
             }
@@ -367,8 +372,8 @@ impl App {
             }
             Command::CancelCapture => self.state.captures.cancel(),
             Command::Copy(text) => {
-                ctx.copy_text(text.clone());
-                self.notify(Notice::done(format!("Copied: {text}")), now);
+                self.notify(Notice::done(told_copied(&text)), now);
+                ctx.copy_text(text);
             }
             Command::OpenExport(view) => {
                 self.layout.show(view);
@@ -701,6 +706,16 @@ impl eframe::App for App {
 
     fn persist_egui_memory(&self) -> bool {
         false
+    }
+}
+
+/// What was copied, by its first line.
+fn told_copied(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.count() {
+        0 => format!("Copied: {first}"),
+        more => format!("Copied {} lines: {first}, …", more + 1),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that the user chose; plain values, so that undo can step through them.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use moescope_analytics::MeasureRequest;
 use moescope_core::LayerId;
@@ -17,6 +17,9 @@ pub struct Choices {
     pub request: MeasureRequest,
     /// The expert that views tell of.
     pub cell: Option<Cell>,
+    /// The documents that are chosen on a map, by their ids; not kept, for the next trace may have others.
+    #[serde(skip)]
+    pub documents: Arc<[String]>,
     /// What the Disciplines view shows.
     pub disciplines: DisciplinesChoice,
     /// What the Compare view shows.

@@ -46,6 +46,8 @@ pub enum Command {
     // What is chosen; undo steps through these.
     ChooseRequest(Box<MeasureRequest>),
     ChooseCell(Option<Cell>),
+    /// The documents that are chosen on a map.
+    ChooseDocuments(Vec<String>),
     ChooseDisciplines(Box<DisciplinesChoice>),
     ChooseCompare(Box<CompareChoice>),
     ChooseCapture(Box<CaptureChoice>),

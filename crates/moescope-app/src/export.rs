@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use moescope_figures::{FigureOptions, Format};
-use moescope_pipeline::{FigureJob, FigureSpec, export_figure};
+use moescope_pipeline::{FigureJob, FigureSpec, TraceSource, export_figure};
 
 use crate::{answers::Measured, job::Job};
 
@@ -18,8 +18,8 @@ pub struct FigureOffer {
     pub index: usize,
     /// What the figure looks like.
     pub options: FigureOptions,
-    /// How `moescope figure` makes the same one, where it can: the trace and what is measured.
-    pub again: Option<(PathBuf, FigureJob)>,
+    /// How `moescope figure` makes the same one, where it can: the traces and what is measured.
+    pub again: Option<(TraceSource, FigureJob)>,
 }
 
 /// A figure to write.
@@ -94,9 +94,9 @@ fn write(request: &ExportRequest) -> Result<Vec<PathBuf>, String> {
             .map_err(|error| format!("cannot write the numbers: {error}: {}", path.display()))?;
         written.push(path);
     }
-    if let (true, Some((trace, job)), Some(out)) = (request.has_spec, &offer.again, outs.first()) {
+    if let (true, Some((source, job)), Some(out)) = (request.has_spec, &offer.again, outs.first()) {
         let path = with_ending(&request.stem, "toml");
-        let spec = FigureSpec::of_job(job, trace, out, &path)
+        let spec = FigureSpec::of_job(job, source, out, &path)
             .and_then(|spec| spec.to_toml())
             .map_err(|error| error.to_string())?;
         std::fs::write(&path, spec).map_err(|error| {

@@ -9,7 +9,7 @@ use std::{
 use moescope_analytics::TraceData;
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::demo::kept_trace;
-use moescope_trace::{Counts, RoutingTrace};
+use moescope_trace::{Counts, RoutingTrace, TokenizerIdentity};
 
 use crate::job::{Job, JobProgress};
 
@@ -41,6 +41,10 @@ pub struct TraceAbout {
     pub counts: Counts,
     /// How routing was changed while it was made.
     pub interventions: Vec<String>,
+    /// The checkpoint's name, where it is known.
+    pub checkpoint: Option<String>,
+    /// What made tokens of its texts, where it is known.
+    pub tokenizer: Option<TokenizerIdentity>,
 }
 
 /// What was read of a trace's folder.
@@ -235,6 +239,8 @@ fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
         about: TraceAbout {
             counts: manifest.counts.clone(),
             interventions: manifest.interventions.clone(),
+            checkpoint: manifest.checkpoint.as_ref().and_then(|c| c.id.clone()),
+            tokenizer: manifest.tokenizer.clone(),
         },
         path,
         data,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use egui::Ui;
-use moescope_analytics::{ExpertProfile, MeasureRequest};
+use moescope_analytics::{ExpertProfile, MeasureRequest, TokenProfile};
 
 use crate::{
     answers::{
         CompareQuestion, DocumentQuestion, ExpertQuestion, MeasureQuestion, Measured, Question,
-        ReadDocument,
+        ReadDocument, TokenQuestion,
     },
     choices::Cell,
     command::{Command, Commands},
@@ -170,6 +170,15 @@ impl<'a> ViewContext<'a> {
             self.send(Command::Ask(Box::new(Question::Expert(question.clone()))));
         }
         (question, job)
+    }
+
+    /// Where a token occurs in a trace; asked for if it was not yet.
+    pub(crate) fn token(&self, question: &TokenQuestion) -> Option<&'a Job<Arc<TokenProfile>>> {
+        let job = self.state.answers.token(question);
+        if job.is_none() {
+            self.send(Command::Ask(Box::new(Question::Token(question.clone()))));
+        }
+        job
     }
 
     /// A document's text; asked for if it was not yet.

@@ -2,17 +2,19 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, path::Path};
 
 use common::{SIZE, Window, can_paint, config, traces};
-use egui::{Key, Modifiers, vec2};
+use egui::{Key, Modifiers, Pos2, Rect, accesskit::Role, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use moescope_analytics::{MeasureRequest, TraceData, find};
+use moescope_analytics::{MeasureRequest, TraceData, TraceSet, difference_of_traces, find};
 use moescope_app::{
-    CaptureChoice, Cell, Command, DisciplinesChoice, DisciplinesTab, Theme, ThemeChoice, VIEWS,
+    CaptureChoice, Cell, Command, CompareChoice, DisciplinesChoice, DisciplinesTab, Theme,
+    ThemeChoice, VIEWS,
 };
 use moescope_core::{AxisKind, LayerId, NoProgress};
 use moescope_figures::short_number;
+use moescope_pipeline::FigureSpec;
 
 /// Quick enough for a test, and careful enough for intervals.
 fn quick() -> MeasureRequest {
@@ -252,6 +254,74 @@ fn two_traces_are_compared_on_one_scale_and_pointed_at_together() {
 }
 
 #[test]
+fn the_difference_of_a_label_is_shown_and_drawn_again_by_its_specification() {
+    let traces = traces();
+    let paths = [traces.plain.as_path(), traces.masked.as_path()];
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &paths));
+    window.send(Command::ChooseRequest(Box::new(quick())));
+    let choice = CompareChoice {
+        first: Some(traces.masked.clone()),
+        second: Some(traces.plain.clone()),
+        group: Some("law".to_owned()),
+        ..CompareChoice::default()
+    };
+    window.send(Command::ChooseCompare(Box::new(choice)));
+    window.send(Command::OpenView("compare"));
+    assert!(window.says("masked minus plain"));
+
+    // As `moescope compare masked plain assignment_share` has it, for law alone.
+    let open = |path: &Path| TraceData::open(path).unwrap();
+    let set = vec![
+        ("masked".to_owned(), open(&traces.masked)),
+        ("plain".to_owned(), open(&traces.plain)),
+    ];
+    let set = TraceSet::new(set, 1).unwrap();
+    let metric = find("assignment_share").unwrap();
+    let found = difference_of_traces(&set, metric, &quick(), &NoProgress).unwrap();
+    let of_labels = found.iter().find(|m| m.axis(AxisKind::Group).is_some());
+    let of_labels = of_labels.expect("a table of labels");
+    let index: Vec<usize> = of_labels
+        .axes
+        .iter()
+        .map(|axis| {
+            let wanted = match axis.kind {
+                AxisKind::Layer => "2",
+                AxisKind::Expert => "1",
+                AxisKind::Group => "law",
+                _ => return 0,
+            };
+            axis.labels.iter().position(|l| l == wanted).unwrap()
+        })
+        .collect();
+    let value = of_labels.value(&index);
+    assert!(value <= 0.0, "a masked expert is chosen less: {value}");
+    let (cells, _) = window.find("Difference of the traces");
+    window
+        .harness
+        .hover_at(cells.min + cells.size() * vec2(1.5 / 8.0, 2.5 / 6.0));
+    window.settle();
+    let (_, told) = window.find("Difference of the traces");
+    let expected = format!("layer 2, expert 1, {}", short_number(value));
+    assert!(told.contains(&expected), "{told} lacks {expected}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let stem = folder.path().join("moved");
+    window.send(Command::ExportView("compare", stem.clone()));
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    assert!(svg.contains("minus plain") && svg.contains("law"), "{svg}");
+    assert_eq!(svg, drawn_again(folder.path(), "moved"));
+}
+
+/// The SVG that the specification beside an exported figure draws.
+fn drawn_again(folder: &Path, name: &str) -> String {
+    let again = folder.join("again");
+    fs::create_dir(&again).unwrap();
+    let spec = FigureSpec::read(&folder.join(name).with_extension("toml")).unwrap();
+    spec.draw(folder, Some(&again), &NoProgress).unwrap();
+    fs::read_to_string(again.join(name).with_extension("svg")).unwrap()
+}
+
+#[test]
 fn a_capture_says_its_cost_runs_and_opens() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &[]));
@@ -288,15 +358,8 @@ fn figures_are_written_with_numbers_and_specification() {
         let path = stem.with_extension(ending);
         assert!(path.is_file(), "{} is missing", path.display());
     }
-    // The specification draws the same figure again.
-    let again = folder.path().join("again");
-    let spec = moescope_pipeline::FigureSpec::read(&stem.with_extension("toml")).unwrap();
-    std::fs::create_dir(&again).unwrap();
-    spec.draw(folder.path(), Some(&again), &NoProgress).unwrap();
-    assert_eq!(
-        std::fs::read(stem.with_extension("svg")).unwrap(),
-        std::fs::read(again.join("share.svg")).unwrap()
-    );
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    assert_eq!(svg, drawn_again(folder.path(), "share"));
 }
 
 #[test]
@@ -325,6 +388,115 @@ fn a_document_is_read_from_the_map() {
     window.click_at(found.expect("a document under the pointer"));
     assert!(window.says("Close the document"));
     assert!(window.says("as was said before"));
+}
+
+/// The corners of a part of a rectangle, given by its first and last share of the width, and the first again.
+fn corners(rect: Rect, from: f32, to: f32) -> Vec<Pos2> {
+    let rect = rect.shrink(2.0);
+    let x = |share: f32| rect.left() + share * rect.width();
+    vec![
+        pos2(x(from), rect.top()),
+        pos2(x(to), rect.top()),
+        pos2(x(to), rect.bottom()),
+        pos2(x(from), rect.bottom()),
+        pos2(x(from), rect.top()),
+    ]
+}
+
+#[test]
+fn a_lasso_chooses_documents_that_are_listed_copied_read_and_given_back() {
+    let mut window = window(ThemeChoice::Light);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Map,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    let (map, _) = window.find("Map of 36 documents");
+    window.drag(&corners(map, 0.0, 1.0), Modifiers::SHIFT);
+    assert!(window.says("Documents chosen: 36"));
+    assert_eq!(window.app().state().choices.documents.len(), 36);
+    window.click("Copy ids");
+    assert!(window.says("Copied 36 lines: law-0, …"));
+    window.click("Clear");
+    assert!(!window.says("Documents chosen"));
+    window
+        .harness
+        .key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.settle();
+    assert!(window.says("Documents chosen: 36"));
+    window.click("law-1");
+    assert!(window.says("Close the document") && window.says("as was said before"));
+    window.click("Close the document");
+
+    // With Select on, a drag needs no Shift.
+    window.click("Select");
+    let (map, _) = window.find("Map of 36 documents");
+    window.drag(&corners(map, 0.0, 0.5), Modifiers::NONE);
+    let chosen: HashSet<String> = window
+        .app()
+        .state()
+        .choices
+        .documents
+        .iter()
+        .cloned()
+        .collect();
+    for (document, x, middle) in first_component() {
+        assert_eq!(
+            chosen.contains(&document),
+            x < middle,
+            "{document} at {x}, {middle} halfway"
+        );
+    }
+    let law = chosen.iter().filter(|id| id.starts_with("law")).count();
+    assert!(window.says(&format!("Documents chosen: {}", chosen.len())));
+    assert!(law == 0 || window.says(&law.to_string()));
+
+    // With Select off, a drag moves the map.
+    window.click("Select");
+    let (map, _) = window.find("Map of 36 documents");
+    let middle = map.center();
+    window.drag(
+        &[middle, middle + vec2(9.0, 0.0), middle + vec2(9.0, 9.0)],
+        Modifiers::NONE,
+    );
+    let after = window.app().state().choices.documents.iter().cloned();
+    assert_eq!(after.collect::<HashSet<String>>(), chosen);
+}
+
+/// Every document with its first coordinate on the map, and the middle between the outermost two.
+fn first_component() -> Vec<(String, f64, f64)> {
+    let data = TraceData::open(&traces().plain).unwrap();
+    let metric = find("fingerprint_map").unwrap();
+    let found = metric.measure(&data, &quick(), &NoProgress).unwrap();
+    let map = found.iter().find(|m| m.title.ends_with("(PCA)")).unwrap();
+    let (_, documents) = map.axis(AxisKind::Document).unwrap();
+    let x: Vec<f64> = (0..documents.len()).map(|i| map.value(&[i, 0])).collect();
+    let (low, high) = (
+        x.iter().copied().fold(f64::INFINITY, f64::min),
+        x.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let middle = f64::midpoint(low, high);
+    let placed = documents.labels.iter().zip(x);
+    placed.map(|(id, x)| (id.clone(), x, middle)).collect()
+}
+
+#[test]
+fn documents_are_chosen_by_label_without_a_pointer() {
+    let mut window = window(ThemeChoice::Dark);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Map,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    window.press("Select");
+    window.press("Choose all of");
+    let law = window.harness.get_by_role_and_label(Role::Button, "law");
+    law.click_accesskit();
+    window.settle();
+    let chosen = &window.app().state().choices.documents;
+    assert_eq!(chosen.len(), 12);
+    assert!(chosen.iter().all(|id| id.starts_with("law-")));
+    assert!(window.says("Documents chosen: 12"));
 }
 
 #[test]

@@ -1,36 +1,32 @@
 //! What traces are called where several are measured together.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::PipelineError;
 
 /// A trace with its name in tables and figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTrace {
-    /// The folder's own name, or the path as given where two folders have one name.
+    /// The folder's own name, with as many folders above it as tell it from others of that name.
     pub name: String,
     /// The folder.
     pub path: PathBuf,
 }
 
-/// Names traces by their folders.
+/// Names traces by their folders, the same from wherever they are seen.
 ///
 /// # Errors
 /// When a trace is given twice.
 pub fn name_traces(paths: &[PathBuf]) -> Result<Vec<NamedTrace>, PipelineError> {
-    let given = |path: &Path| path.to_string_lossy().into_owned();
-    let own = |path: &PathBuf| {
-        let name = path.file_name();
-        name.map_or_else(|| given(path), |name| name.to_string_lossy().into_owned())
-    };
-    let names: Vec<String> = paths.iter().map(own).collect();
-    let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let own: Vec<String> = paths.iter().map(|path| own_name(path)).collect();
+    let folders: Vec<Vec<String>> = paths.iter().map(|path| folders_of(path)).collect();
     let mut found: Vec<NamedTrace> = Vec::new();
-    for (path, name) in paths.iter().zip(&names) {
-        let name = if is_shared(name) {
-            given(path)
+    for (place, path) in paths.iter().enumerate() {
+        let is_shared = own.iter().filter(|other| **other == own[place]).count() > 1;
+        let name = if is_shared {
+            told_apart(&folders, place)
         } else {
-            name.clone()
+            own[place].clone()
         };
         if found.iter().any(|known| known.name == name) {
             return Err(PipelineError::Settings(format!(
@@ -44,6 +40,36 @@ pub fn name_traces(paths: &[PathBuf]) -> Result<Vec<NamedTrace>, PipelineError> 
         });
     }
     Ok(found)
+}
+
+/// The folder's own name, or the path where it has none.
+fn own_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The names of a folder and those above it, from the top; a folder that is not there is taken for what its path says.
+fn folders_of(path: &Path) -> Vec<String> {
+    let whole = path
+        .canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned());
+    let names = whole.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// The shortest end of a path that is the end of no other; the whole path where another is the same.
+fn told_apart(folders: &[Vec<String>], place: usize) -> String {
+    let own = &folders[place];
+    let is_its_own = |end: &&[String]| {
+        let mut others = folders.iter().enumerate();
+        !others.any(|(other, folders)| other != place && folders.ends_with(end))
+    };
+    let mut ends = (0..own.len()).rev().map(|from| &own[from..]);
+    ends.find(is_its_own).unwrap_or(own).join("/")
 }
 
 /// The place of the trace that the others are compared with, by its name or path; the last one where none is wanted.
@@ -72,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_one_name_keep_their_paths() {
+    fn folders_of_one_name_are_told_apart_by_those_above() {
         let names = |paths: &[&str]| -> Vec<String> {
             let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
             let found = name_traces(&paths).unwrap();
@@ -82,6 +108,10 @@ mod tests {
         assert_eq!(
             names(&["one/trace", "two/trace", "c"]),
             ["one/trace", "two/trace", "c"]
+        );
+        assert_eq!(
+            names(&["/runs/one/trace", "/runs/two/trace"]),
+            ["one/trace", "two/trace"]
         );
         assert!(name_traces(&["a".into(), "a".into()]).is_err());
     }

@@ -43,7 +43,7 @@ pub(crate) use profiles::{DocumentTensor, ProfileColumn};
 pub(crate) use selection::Selection;
 pub(crate) use source::{DecisionCursor, OptionalColumn};
 pub(crate) use summary::Summary;
-pub(crate) use texts::{TokenText, piece_label};
+pub(crate) use texts::{TokenText, piece_label, spelled};
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {

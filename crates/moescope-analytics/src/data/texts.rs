@@ -78,6 +78,14 @@ impl TraceData {
     }
 }
 
+/// The text of some tokens; what is not kept is shown as such.
+pub(crate) fn spelled(tokens: &[TokenText]) -> String {
+    tokens
+        .iter()
+        .map(|token| token.text.as_deref().unwrap_or("\u{fffd}"))
+        .collect()
+}
+
 /// A piece of text as a label: a token that is nowhere spelled out, or is part of a character, is named by its id.
 pub(crate) fn piece_label(pieces: &BTreeMap<u32, String>, id: u32) -> String {
     pieces

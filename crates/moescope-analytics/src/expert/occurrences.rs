@@ -7,7 +7,7 @@ use moescope_core::Progress;
 use super::{Context, ExpertConfig};
 use crate::{
     AnalyticsError, ExpertsOrder, MeasureRequest, TraceData,
-    data::{DecisionNeeds, DocumentDecisions, Selection, TokenText, piece_label},
+    data::{DecisionNeeds, DocumentDecisions, Selection, piece_label, spelled},
     inference::lacks_predictions,
     stats::random::{self, Purpose, mix},
 };
@@ -175,11 +175,4 @@ pub(super) fn contexts(
 
 fn predicted_piece(pieces: &BTreeMap<u32, String>, id: u32) -> Option<String> {
     (id != u32::MAX).then(|| piece_label(pieces, id))
-}
-
-fn spelled(tokens: &[TokenText]) -> String {
-    tokens
-        .iter()
-        .map(|token| token.text.as_deref().unwrap_or("\u{fffd}"))
-        .collect()
 }

@@ -231,6 +231,14 @@ impl LiveChoice {
         }
     }
 
+    /// The place of the layer that is looked at among a model's: the chosen one, or the last.
+    pub(crate) fn layer_place(&self, layers: &[LayerId]) -> usize {
+        let chosen = self
+            .layer
+            .and_then(|layer| layers.iter().position(|l| *l == layer));
+        chosen.unwrap_or(layers.len().saturating_sub(1))
+    }
+
     /// The interventions that are chosen.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ pub(super) fn load(name: &str, progress: &Arc<JobProgress>) -> Result<LiveModel,
     Ok(LiveModel {
         name: name.to_owned(),
         device: told,
+        tokenizer: loaded.files.tokenizer_identity(),
         loaded: Arc::new(loaded),
     })
 }

@@ -20,6 +20,7 @@ use moescope_pipeline::{
         SessionEvent, Transcript, picture,
     },
 };
+use moescope_trace::TokenizerIdentity;
 
 pub use choice::{CellAction, ChipColor, LiveChoice, PictureChoice};
 pub use command::LiveCommand;
@@ -44,6 +45,8 @@ pub struct LiveModel {
     /// Where it runs, and why.
     pub device: String,
     pub(crate) loaded: Arc<LoadedModel>,
+    /// What makes its tokens.
+    pub(crate) tokenizer: TokenizerIdentity,
 }
 
 /// An ablation with what it was asked of.

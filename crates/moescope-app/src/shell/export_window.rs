@@ -147,7 +147,7 @@ impl ExportWindow {
                 "The specification, for moescope figure SPEC.toml",
             )
             .on_disabled_hover_text(
-                "A figure of two traces has no specification; its numbers are those of moescope compare",
+                "A figure of a generation has no specification; keep the line as a trace to have one",
             );
         });
         ui.add_space(6.0);

@@ -11,7 +11,7 @@ pub(crate) struct Sheet {
 }
 
 /// What works within widgets, besides the list of actions.
-const WITHIN: [(&str, &str); 10] = [
+const WITHIN: [(&str, &str); 11] = [
     ("Tab", "go to the next control; Shift+Tab to the one before"),
     (
         "Arrow keys",
@@ -25,6 +25,10 @@ const WITHIN: [(&str, &str); 10] = [
     ("[ and ]", "one layer down or up"),
     ("Scroll", "zoom a heat map or a map around the pointer"),
     ("Drag", "move within what is zoomed"),
+    (
+        "Shift+drag",
+        "choose the documents of a map by drawing around them",
+    ),
     ("Double click", "show all of it again"),
     ("Drag a tab", "put a view elsewhere"),
     (

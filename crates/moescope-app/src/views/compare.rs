@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use egui::Ui;
 use moescope_analytics::MeasureRequest;
-use moescope_core::{AxisKind, LayerSelection};
+use moescope_core::{AxisKind, LayerSelection, Measurement};
 use moescope_figures::FigureOptions;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::disciplines::shared::{
     choose, chosen_in, first_with, is_of_experts, metric_combo, named_combo, scale_combo,
 };
 use crate::{
-    answers::{CompareQuestion, Measured, Question},
+    answers::{CompareQuestion, Question},
     choices::CompareChoice,
     command::Command,
     command_line,
@@ -43,6 +44,8 @@ pub(crate) struct Compare {
 /// Two open traces and what is asked of them.
 struct Pair<'a> {
     traces: [&'a OpenTrace; 2],
+    /// The label that is shown; all documents together where there is none.
+    group: Option<String>,
     request: MeasureRequest,
 }
 
@@ -88,20 +91,24 @@ impl View for Compare {
         let measured = ctx
             .compared(&question(&pair, choice))
             .and_then(Job::value)?;
-        let index = first_with(measured, &TABLE)?;
-        let mut offer = FigureOffer::new(
-            "layer_expert_heatmap",
-            measured,
-            FigureOptions {
-                scale: choice.scale,
-                group: choice.group.clone().filter(|group| {
-                    let labels = measured[index].axis(AxisKind::Group);
-                    labels.is_some_and(|(_, axis)| axis.labels.contains(group))
-                }),
-                ..FigureOptions::default()
+        let options = FigureOptions {
+            scale: choice.scale,
+            group: pair.group.clone(),
+            ..FigureOptions::default()
+        };
+        let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options.clone());
+        offer.index = pair.table(measured)?;
+        let paths = pair.traces.map(|trace| trace.path.clone());
+        offer.again = Some((
+            // The last of several is the one that is subtracted.
+            TraceSource::several(paths.to_vec()),
+            FigureJob {
+                kind: offer.kind.to_owned(),
+                metric: Some(choice.metric.clone()),
+                request: pair.request,
+                options,
             },
-        );
-        offer.index = index;
+        ));
         Some(offer)
     }
 
@@ -149,7 +156,9 @@ impl Compare {
             |ui, _| {
                 let [first, second] = sources;
                 let Some(mut source) = (if side == 0 { first } else { second }) else {
-                    ui.label("This metric gives no table of layers and experts; choose another");
+                    ui.label(
+                        "This metric gives no table of layers and experts; choose another metric or label",
+                    );
                     return HeatmapOutput::default();
                 };
                 source.limits = limits;
@@ -198,9 +207,9 @@ impl Compare {
             job,
             || Question::Compare(question),
             |ui, measured| {
-                let Some(index) = first_with(measured, &TABLE) else {
+                let Some(index) = pair.table(measured) else {
                     ui.label(
-                        "The difference has no table of layers and experts; choose another metric",
+                        "The difference has no table of layers and experts; choose another metric or label",
                     );
                     return HeatmapOutput::default();
                 };
@@ -209,7 +218,7 @@ impl Compare {
                     index,
                     rows: AxisKind::Layer,
                     columns: AxisKind::Expert,
-                    fixed: fixed(measured, index, choice),
+                    fixed: pair.fixed(),
                     scale: choice.scale,
                     limits: None,
                     has_marks: true,
@@ -262,10 +271,8 @@ fn choice_ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CompareChoice) {
     ui.horizontal_wrapped(|ui| {
         metric_combo(ui, &mut choice.metric, is_of_experts);
         let labels = labels(ctx, choice);
-        let shown = choice
-            .group
-            .clone()
-            .unwrap_or_else(|| "all documents".to_owned());
+        let known = choice.group.clone().filter(|group| labels.contains(group));
+        let shown = known.unwrap_or_else(|| "all documents".to_owned());
         named_combo(ui, "Label", &shown, 130.0, |ui| {
             if ui
                 .selectable_label(choice.group.is_none(), "all documents")
@@ -284,7 +291,7 @@ fn choice_ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CompareChoice) {
     });
 }
 
-/// The labels that both traces have.
+/// The labels in scope that both traces have.
 fn labels(ctx: &ViewContext<'_>, choice: &CompareChoice) -> Vec<String> {
     let of = |path: &Option<PathBuf>| {
         let trace = path.as_ref().and_then(|path| ctx.state.traces.at(path))?;
@@ -293,7 +300,8 @@ fn labels(ctx: &ViewContext<'_>, choice: &CompareChoice) -> Vec<String> {
     let (Some(mut first), Some(second)) = (of(&choice.first), of(&choice.second)) else {
         return Vec::new();
     };
-    first.retain(|label| second.contains(label));
+    let only = &ctx.request().scope.labels;
+    first.retain(|label| second.contains(label) && (only.is_empty() || only.contains(label)));
     first
 }
 
@@ -328,9 +336,11 @@ fn pair<'a>(ctx: &ViewContext<'a>, choice: &CompareChoice) -> Option<Pair<'a>> {
     if traces[0].id == traces[1].id {
         return None;
     }
+    let chosen = choice.group.clone();
+    let group = chosen.filter(|group| labels(ctx, choice).contains(group));
     let mut request = ctx.request().clone();
     request.contrast = None;
-    if choice.group.is_none() {
+    if group.is_none() {
         "all".clone_into(&mut request.by);
         request.scope.labels.clear();
     }
@@ -344,7 +354,36 @@ fn pair<'a>(ctx: &ViewContext<'a>, choice: &CompareChoice) -> Option<Pair<'a>> {
             request.scope.layers = LayerSelection::All;
         }
     }
-    Some(Pair { traces, request })
+    Some(Pair {
+        traces,
+        group,
+        request,
+    })
+}
+
+impl Pair<'_> {
+    /// The table of layers and experts: that of labels where one is chosen, for a comparison has one of all documents
+    /// before it.
+    fn table(&self, measured: &[Measurement]) -> Option<usize> {
+        let Some(group) = &self.group else {
+            return first_with(measured, &TABLE);
+        };
+        measured.iter().position(|measurement| {
+            let has = |kind: &AxisKind| measurement.axis(*kind).is_some();
+            let labels = measurement.axis(AxisKind::Group);
+            let has_group = labels.is_some_and(|(_, axis)| axis.labels.contains(group));
+            has_group && TABLE.iter().all(has)
+        })
+    }
+
+    /// The label to take of the table.
+    fn fixed(&self) -> Vec<(AxisKind, String)> {
+        let group = self.group.clone();
+        group
+            .map(|group| (AxisKind::Group, group))
+            .into_iter()
+            .collect()
+    }
 }
 
 fn question(pair: &Pair<'_>, choice: &CompareChoice) -> CompareQuestion {
@@ -364,28 +403,14 @@ fn side_source(
 ) -> Option<TableSource> {
     let (_, job) = ctx.measured(pair.traces[side], &choice.metric, &pair.request);
     let measured = job.and_then(Job::value)?;
-    let index = first_with(measured, &TABLE)?;
     Some(TableSource {
         measured: measured.clone(),
-        index,
+        index: pair.table(measured)?,
         rows: AxisKind::Layer,
         columns: AxisKind::Expert,
-        fixed: fixed(measured, index, choice),
+        fixed: pair.fixed(),
         scale: choice.scale,
         limits: None,
         has_marks: false,
     })
-}
-
-/// The chosen label, where the table has it.
-fn fixed(measured: &Measured, index: usize, choice: &CompareChoice) -> Vec<(AxisKind, String)> {
-    let Some((_, axis)) = measured[index].axis(AxisKind::Group) else {
-        return Vec::new();
-    };
-    let chosen = choice.group.as_ref();
-    chosen
-        .filter(|group| axis.labels.contains(group))
-        .map(|group| (AxisKind::Group, group.clone()))
-        .into_iter()
-        .collect()
 }

@@ -24,7 +24,7 @@ use crate::{
 
 /// What other views of generations use as well.
 pub(in crate::views) mod shared {
-    pub(in crate::views) use super::{chips::Chips, nothing_yet, running};
+    pub(in crate::views) use super::{chips::Chips, controls::layer_combo, nothing_yet, running};
 }
 
 /// The Live view.

@@ -1,6 +1,9 @@
 //! One token: its path through all layers, the same token elsewhere, and what would have come next.
 
-use egui::{Grid, RichText, ScrollArea, Ui};
+mod in_line;
+mod in_trace;
+
+use egui::{Grid, Panel, RichText, ScrollArea, Ui};
 use moescope_figures::{FigureOptions, short_number};
 use moescope_pipeline::session::{Branch, Given};
 
@@ -11,19 +14,24 @@ use crate::{
     export::FigureOffer,
     fonts,
     lives::LiveCommand,
+    traces::TraceId,
     view::{View, ViewAbout, ViewContext},
-    views::live::shared::{nothing_yet, running},
-    widgets::text::{heading, soft},
+    views::live::shared::{layer_combo, nothing_yet, running},
+    widgets::{
+        document::document_panel,
+        text::{heading, soft},
+    },
 };
 
-/// So many other places of the same token are listed.
-const MOST_PLACES: usize = 24;
-/// Tokens before and after each of them.
-const AROUND: usize = 5;
+/// Height of a document's text.
+const TEXT_HEIGHT: f32 = 130.0;
 
 /// The Token view.
 #[derive(Debug, Default)]
-pub(crate) struct Token;
+pub(crate) struct Token {
+    /// The document that is read, and its trace.
+    document: Option<(TraceId, String)>,
+}
 
 impl View for Token {
     fn about(&self) -> ViewAbout {
@@ -43,11 +51,17 @@ impl View for Token {
             return nothing_yet(ui, ctx);
         };
         title(ui, ctx, branch, token);
+        self.document_ui(ui, ctx);
         ScrollArea::vertical().id_salt("token").show(ui, |ui| {
             ui.columns(2, |columns| {
                 path(&mut columns[0], ctx, branch, token);
                 next(&mut columns[1], ctx, branch, token);
-                elsewhere(&mut columns[1], ctx, branch, token);
+                elsewhere_title(&mut columns[1], ctx, branch);
+                in_line::ui(&mut columns[1], ctx, branch, token);
+                if let Some(document) = in_trace::ui(&mut columns[1], ctx, branch, token) {
+                    self.document = Some(document);
+                    columns[1].ctx().request_repaint();
+                }
             });
         });
     }
@@ -66,6 +80,28 @@ impl View for Token {
         let branch = ctx.state.lives.branch().ok_or("generate something first")?;
         let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
         command_line::generate(&ctx.state.choices.capture.model, choice, drawn)
+    }
+}
+
+impl Token {
+    /// The document that is read, at the bottom.
+    fn document_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        let is_of = |id: &TraceId| ctx.trace().is_some_and(|trace| trace.id == *id);
+        let shown = self.document.as_ref().filter(|(trace, _)| is_of(trace));
+        let (Some((_, id)), Some(trace)) = (shown, ctx.trace()) else {
+            return;
+        };
+        let is_closed = Panel::bottom("token document")
+            .resizable(true)
+            .default_size(TEXT_HEIGHT + 40.0)
+            .show(ui, |ui| {
+                let height = ui.available_height().max(TEXT_HEIGHT);
+                document_panel(ui, ctx, trace, id, height)
+            })
+            .inner;
+        if is_closed {
+            self.document = None;
+        }
     }
 }
 
@@ -210,49 +246,13 @@ fn next(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
     ui.label(soft("Probabilities at temperature 1", ctx.theme));
 }
 
-/// The same token at other places of the line, with how much of its routing is the same.
-fn elsewhere(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+/// Where other occurrences begin, and the layer at which they are compared.
+fn elsewhere_title(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch) {
     ui.add_space(8.0);
     heading(ui, "The same token elsewhere");
-    let columns = &branch.columns;
-    let places = columns.same_token(token);
-    if places.is_empty() {
-        ui.label(soft("It occurs once in this line", ctx.theme));
-        return;
+    let mut choice = ctx.state.choices.live.clone();
+    ui.horizontal(|ui| layer_combo(ui, "Compared at", branch.columns.layers(), &mut choice));
+    if choice != ctx.state.choices.live {
+        ctx.send(Command::ChooseLive(Box::new(choice)));
     }
-    for place in places.iter().take(MOST_PLACES) {
-        let from = place.saturating_sub(AROUND);
-        let to = (place + AROUND + 1).min(columns.len());
-        let text: String = columns.tokens()[from..to]
-            .iter()
-            .map(|token| token.text.as_ref())
-            .collect();
-        let (same, all) = shared(branch, token, *place);
-        let told = format!(
-            "Token {place}: …{}… — {same} of {all} experts the same",
-            text.escape_debug()
-        );
-        if ui.link(told).clicked() {
-            let command = LiveCommand::ChooseToken(Some(*place));
-            ctx.send(Command::Live(Box::new(command)));
-        }
-    }
-    if places.len() > MOST_PLACES {
-        let more = places.len() - MOST_PLACES;
-        ui.label(soft(format!("and {more} more"), ctx.theme));
-    }
-}
-
-/// Experts that two tokens have in common, of all that each has.
-fn shared(branch: &Branch, a: usize, b: usize) -> (usize, usize) {
-    let columns = &branch.columns;
-    let layers = 0..columns.layers().len();
-    let same = layers
-        .map(|layer| {
-            let of_b = columns.experts(b, layer);
-            let of_a = columns.experts(a, layer).iter();
-            of_a.filter(|expert| of_b.contains(expert)).count()
-        })
-        .sum();
-    (same, columns.layers().len() * columns.top_k())
 }

@@ -1,5 +1,6 @@
 //! Parts of views.
 
+pub(crate) mod document;
 pub(crate) mod empty;
 pub(crate) mod heatmap;
 pub(crate) mod job_panel;

@@ -1,6 +1,6 @@
 //! Writing: headings, side words, numbers with their intervals.
 
-use egui::{Align, Layout, Response, RichText, Ui, vec2};
+use egui::{Align, Layout, Response, RichText, TextFormat, TextStyle, Ui, text::LayoutJob, vec2};
 use moescope_core::Interval;
 use moescope_figures::short_number;
 
@@ -26,6 +26,24 @@ pub(crate) fn soft(text: impl Into<String>, theme: &Theme) -> RichText {
     RichText::new(text).color(theme.soft_text)
 }
 
+/// A piece of text with one part of it marked.
+pub(crate) fn excerpt(ui: &mut Ui, theme: &Theme, [before, marked, after]: [&str; 3]) {
+    let mut job = LayoutJob::default();
+    job.wrap.max_width = ui.available_width();
+    let font = TextStyle::Body.resolve(ui.style());
+    let plain = TextFormat::simple(font.clone(), theme.soft_text);
+    let look = TextFormat {
+        background: theme.accent_ground,
+        color: theme.on_accent,
+        font_id: font,
+        ..TextFormat::default()
+    };
+    job.append(before, 0.0, plain.clone());
+    job.append(marked, 0.0, look);
+    job.append(after, 0.0, plain);
+    ui.label(job);
+}
+
 /// A value with its interval: `0.12 (0.10 to 0.14)`.
 pub(crate) fn with_interval(value: f64, interval: Option<Interval>) -> String {
     match interval {
@@ -36,6 +54,24 @@ pub(crate) fn with_interval(value: f64, interval: Option<Interval>) -> String {
             short_number(high)
         ),
         None => short_number(value),
+    }
+}
+
+/// A count as a share of another, in per cent: `12.5 %`.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let [part, whole] = [part, whole].map(|n| n as f64);
+    share(part / whole)
+}
+
+/// A share in per cent: `12.5 %`, `< 0.1 %`, or that it is not defined.
+pub(crate) fn share(value: f64) -> String {
+    if !value.is_finite() {
+        "not defined".to_owned()
+    } else if value > 0.0 && value < 0.0005 {
+        "< 0.1 %".to_owned()
+    } else {
+        format!("{:.1} %", 100.0 * value)
     }
 }
 
@@ -61,5 +97,11 @@ mod tests {
         assert_eq!(with_interval(0.123_456, interval), "0.123 (0.1 to 0.25)");
         assert_eq!(with_interval(f64::NAN, None), "not defined");
         assert_eq!(probability(0.000_2), "< 0.001");
+        assert_eq!(percent(1, 8), "12.5 %");
+        assert_eq!(percent(1, 80_000), "< 0.1 %");
+        assert_eq!(
+            (percent(0, 3), percent(0, 0)),
+            ("0.0 %".into(), "not defined".into())
+        );
     }
 }

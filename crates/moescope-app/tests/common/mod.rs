@@ -178,6 +178,12 @@ impl Window {
         self.settle();
     }
 
+    /// Does what a screen reader does to click something, wherever it is scrolled to.
+    pub fn press(&mut self, label: &str) {
+        self.harness.get_by_label(label).click_accesskit();
+        self.settle();
+    }
+
     /// Clicks a place.
     pub fn click_at(&mut self, pos: Pos2) {
         self.harness.event(Event::PointerMoved(pos));
@@ -189,6 +195,34 @@ impl Window {
                 pressed,
                 modifiers: Modifiers::NONE,
             });
+            self.harness.step();
+        }
+        self.settle();
+    }
+
+    /// Drags from the first place over the others.
+    pub fn drag(&mut self, places: &[Pos2], modifiers: Modifiers) {
+        let button = |pos, pressed| Event::PointerButton {
+            pos,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers,
+        };
+        let (first, last) = (places[0], places[places.len() - 1]);
+        let moves = places.iter().map(|place| Event::PointerMoved(*place));
+        let events = [
+            Event::ModifiersChanged(modifiers),
+            Event::PointerMoved(first),
+            button(first, true),
+        ]
+        .into_iter()
+        .chain(moves)
+        .chain([
+            button(last, false),
+            Event::ModifiersChanged(Modifiers::NONE),
+        ]);
+        for event in events {
+            self.harness.event(event);
             self.harness.step();
         }
         self.settle();

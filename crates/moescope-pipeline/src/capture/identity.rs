@@ -41,13 +41,7 @@ pub(crate) fn describe_model(
             weight_types: loaded.model.weight_types().clone(),
         }),
         compute_type: Some(loaded.model.options().compute.name().to_owned()),
-        tokenizer: Some(trace::TokenizerIdentity {
-            kind: files.tokenizer.source().file.clone(),
-            algorithm: Some(files.tokenizer.source().algorithm.clone()),
-            sha256: Some(files.tokenizer.sha256().to_owned()),
-            vocab_size: Some(narrow(files.tokenizer.vocab_size())),
-            other_files: files.tokenizer.source().other_files.clone(),
-        }),
+        tokenizer: Some(files.tokenizer_identity()),
         engine: Some(trace::Engine {
             name: "moescope".to_owned(),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),

@@ -2,6 +2,7 @@
 
 use moescope_core::Progress;
 use moescope_engine::{Checkpoint, ComputeDevice, LoadOptions, MoeModel, Tokenizer};
+use moescope_trace::TokenizerIdentity;
 
 use super::ModelFolder;
 use crate::error::PipelineError;
@@ -30,6 +31,19 @@ impl ModelFiles {
             checkpoint,
             tokenizer,
         })
+    }
+
+    /// What makes tokens of texts, as a trace's manifest says it.
+    #[must_use]
+    pub fn tokenizer_identity(&self) -> TokenizerIdentity {
+        let source = self.tokenizer.source();
+        TokenizerIdentity {
+            kind: source.file.clone(),
+            algorithm: Some(source.algorithm.clone()),
+            sha256: Some(self.tokenizer.sha256().to_owned()),
+            vocab_size: u32::try_from(self.tokenizer.vocab_size()).ok(),
+            other_files: source.other_files.clone(),
+        }
     }
 
     /// Loads the weights onto a device.

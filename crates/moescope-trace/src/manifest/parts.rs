@@ -134,6 +134,17 @@ pub struct TokenizerIdentity {
     pub other_files: BTreeMap<String, String>,
 }
 
+impl TokenizerIdentity {
+    /// Whether an id means the same token in both; `None` where a checksum is not known.
+    ///
+    /// Files that differ in a byte count as different, though ids may mean the same.
+    #[must_use]
+    pub fn has_ids_of(&self, other: &Self) -> Option<bool> {
+        let (own, others) = (self.sha256.as_ref()?, other.sha256.as_ref()?);
+        Some(own == others && self.other_files == other.other_files)
+    }
+}
+
 /// What ran the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
@@ -269,4 +280,24 @@ pub struct Performance {
     /// Their ratio; absent where no time passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_sec: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_mean_the_same_where_all_files_are_the_same() {
+        let tokenizer = |sha256: Option<&str>, added: &str| TokenizerIdentity {
+            kind: "tokenizer.json".to_owned(),
+            sha256: sha256.map(str::to_owned),
+            other_files: [("added_tokens.json".to_owned(), added.to_owned())].into(),
+            ..TokenizerIdentity::default()
+        };
+        let own = tokenizer(Some("ab"), "1");
+        assert_eq!(own.has_ids_of(&own), Some(true));
+        assert_eq!(own.has_ids_of(&tokenizer(Some("cd"), "1")), Some(false));
+        assert_eq!(own.has_ids_of(&tokenizer(Some("ab"), "2")), Some(false));
+        assert_eq!(own.has_ids_of(&tokenizer(None, "1")), None);
+    }
 }

@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{CellOrder, ColorScale, FigureOptions};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::{first_with, metric_combo, named_combo};
 use crate::{
@@ -133,7 +133,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("group_matrix", measured, options.clone());
     offer.index = first_with(measured, &PAIR)?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some(choice.distance.clone()),

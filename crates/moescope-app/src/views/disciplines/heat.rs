@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{ColorScale, FigureOptions};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::{Pair, first_with, metric_combo, named_combo};
 use crate::{
@@ -150,7 +150,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options.clone());
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some(choice.metric.clone()),

@@ -4,7 +4,7 @@ use egui::Ui;
 use egui_plot::{FilledArea, Line, Plot, Points};
 use moescope_core::{AxisKind, Measurement};
 use moescope_figures::{FigureOptions, palette, short_number};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::{first_with, metric_combo};
 use crate::{
@@ -200,7 +200,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("layer_series", measured, options.clone());
     offer.index = first_with(measured, &[AxisKind::Layer])?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some(choice.layer_metric.clone()),

@@ -1,27 +1,38 @@
 //! Documents as points: near ones are routed alike.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod chosen;
+mod lasso;
 
-use egui::{ScrollArea, Ui};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use egui::{Stroke, Ui};
 use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
 use moescope_figures::{FigureOptions, palette};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::choice_row::named_combo;
 use crate::{
-    answers::{DocumentQuestion, Measured, Question},
+    answers::{Measured, Question},
     choices::DisciplinesChoice,
+    command::Command,
     export::FigureOffer,
     job::Job,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
+        document::document_panel,
         job_panel::job_panel,
         legend::{legend, plot_shape},
         text::{heading, soft},
     },
 };
+
+use chosen::{chosen_panel, chosen_places};
+use lasso::{Lasso, is_inside};
 
 /// How near a click must be to a point, in points of the screen.
 const REACH: f32 = 12.0;
@@ -32,6 +43,9 @@ const TEXT_HEIGHT: f32 = 150.0;
 pub(super) struct MapPage {
     /// The document that was clicked.
     document: Option<String>,
+    /// Whether a drag chooses documents, without Shift.
+    is_selecting: bool,
+    lasso: Lasso,
     /// Where documents stand, and on which map.
     places: Option<(Measured, usize, Vec<Place>)>,
 }
@@ -62,6 +76,13 @@ impl MapPage {
                     ui.selectable_value(&mut choice.map, name.clone(), name);
                 }
             });
+            ui.toggle_value(&mut self.is_selecting, "Select")
+                .on_hover_text(
+                    "Drag around documents to choose them; Shift+drag does it at any time",
+                );
+            if self.is_selecting {
+                self.label_combo(ui, ctx);
+            }
             ui.label(soft(
                 "Near points are documents that are routed alike",
                 ctx.theme,
@@ -91,20 +112,48 @@ impl MapPage {
                 } else {
                     ui.available_height()
                 };
-                self.plot(ui, ctx, &places, room.max(120.0));
+                let chosen = chosen_places(&places, &ctx.state.choices.documents);
+                if !chosen.is_empty()
+                    && let Some(clicked) = chosen_panel(ui, ctx, &chosen)
+                {
+                    self.document = Some(clicked);
+                }
+                self.plot(ui, ctx, &places, &chosen, room.max(120.0));
                 self.document_ui(ui, ctx, trace);
                 self.places = Some((Arc::clone(measured), index, places));
             },
         );
     }
 
-    fn plot(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, places: &[Place], height: f32) {
+    /// Chooses all documents of a label, which needs no pointer.
+    fn label_combo(&self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+        let Some((_, _, places)) = &self.places else {
+            return;
+        };
+        named_combo(ui, "Choose all of", "a label", 110.0, |ui| {
+            for label in labels_of(places) {
+                if ui.selectable_label(false, label).clicked() {
+                    let of_label = places.iter().filter(|place| place.class == label);
+                    let documents = of_label.map(|place| place.document.clone());
+                    ctx.send(Command::ChooseDocuments(documents.collect()));
+                }
+            }
+        });
+    }
+
+    fn plot(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        places: &[Place],
+        chosen: &[&Place],
+        height: f32,
+    ) {
         let mut classes: BTreeMap<&str, Vec<&Place>> = BTreeMap::new();
         for place in places {
             classes.entry(place.class.as_str()).or_default().push(place);
         }
-        let mut labels: Vec<&str> = classes.keys().copied().collect();
-        labels.sort_by(|a, b| Discipline::display_order(a).cmp(&Discipline::display_order(b)));
+        let labels = labels_of(places);
         let looks = palette::categories(&labels);
         let before = ui.cursor().top();
         legend(
@@ -113,11 +162,13 @@ impl MapPage {
             labels.iter().copied().zip(looks.iter().copied()),
         );
         let height = (height - (ui.cursor().top() - before)).max(120.0);
-        let chosen = places
+        let read = places
             .iter()
             .find(|place| Some(&place.document) == self.document.as_ref());
+        let is_selecting = self.is_selecting || ui.input(|input| input.modifiers.shift);
         let response = Plot::new("fingerprint map")
             .height(height)
+            .allow_drag(!is_selecting && !self.lasso.is_drawn())
             .data_aspect(1.0)
             .show_axes(false)
             .show_grid(false)
@@ -136,14 +187,19 @@ impl MapPage {
                             .color(ctx.theme.on_ground(look.color)),
                     );
                 }
-                if let Some(place) = chosen {
-                    plot.points(
-                        Points::new("chosen", vec![place.at])
-                            .shape(MarkerShape::Circle)
-                            .filled(false)
-                            .radius(9.0)
-                            .color(ctx.theme.text),
-                    );
+                let ring = |name: &'static str, at: Vec<[f64; 2]>, radius: f32| {
+                    Points::new(name, at)
+                        .shape(MarkerShape::Circle)
+                        .filled(false)
+                        .radius(radius)
+                        .color(ctx.theme.text)
+                };
+                if !chosen.is_empty() {
+                    let of_chosen = chosen.iter().map(|place| place.at).collect();
+                    plot.points(ring("chosen", of_chosen, 6.0));
+                }
+                if let Some(place) = read {
+                    plot.points(ring("read", vec![place.at], 9.0));
                 }
                 plot.pointer_coordinate()
                     .and_then(|at| nearest(places, at, plot))
@@ -160,7 +216,17 @@ impl MapPage {
         if response.response.clicked() {
             self.document = near.as_ref().map(|place| place.document.clone());
         }
-        if let Some(place) = near {
+        let stroke = Stroke::new(1.5, ctx.theme.text);
+        let (plotted, transform) = (&response.response, &response.transform);
+        if is_selecting {
+            self.lasso.begin(ui, plotted, transform);
+        }
+        if let Some(outline) = self.lasso.follow(ui, plotted, transform, stroke) {
+            let inside = places.iter().filter(|place| is_inside(&outline, place.at));
+            let documents = inside.map(|place| place.document.clone()).collect();
+            ctx.send(Command::ChooseDocuments(documents));
+        }
+        if let Some(place) = near.filter(|_| !self.lasso.is_drawn()) {
             response.response.on_hover_text_at_pointer(format!(
                 "{}\n{}\nClick to read it",
                 place.document, place.class
@@ -169,36 +235,21 @@ impl MapPage {
     }
 
     fn document_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, trace: &OpenTrace) {
-        let Some(id) = self.document.clone() else {
+        let Some(id) = &self.document else {
             return;
         };
-        ui.horizontal(|ui| {
-            heading(ui, &id);
-            if ui.button("Close the document").clicked() {
-                self.document = None;
-            }
-        });
-        let question = DocumentQuestion {
-            trace: trace.path.clone(),
-            id,
-        };
-        let job = ctx.document(&question);
-        job_panel(
-            ui,
-            ctx,
-            job,
-            || Question::Document(question),
-            |ui, document| {
-                ScrollArea::vertical()
-                    .max_height(TEXT_HEIGHT)
-                    .auto_shrink([false, true])
-                    .show(ui, |ui| {
-                        ui.label(soft(document.about.as_str(), ctx.theme));
-                        ui.add(egui::Label::new(document.text.as_str()).wrap());
-                    });
-            },
-        );
+        if document_panel(ui, ctx, trace, id, TEXT_HEIGHT) {
+            self.document = None;
+        }
     }
+}
+
+/// The labels of the documents, in display order.
+fn labels_of(places: &[Place]) -> Vec<&str> {
+    let labels: BTreeSet<&str> = places.iter().map(|place| place.class.as_str()).collect();
+    let mut labels: Vec<&str> = labels.into_iter().collect();
+    labels.sort_by(|a, b| Discipline::display_order(a).cmp(&Discipline::display_order(b)));
+    labels
 }
 
 /// The document nearest to a place, if it is within reach.
@@ -281,7 +332,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("fingerprint_map", measured, options.clone());
     offer.index = index_of(measured, &choice.map)?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some("fingerprint_map".to_owned()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
 use moescope_figures::{FigureOptions, Significance, palette};
-use moescope_pipeline::FigureJob;
+use moescope_pipeline::{FigureJob, TraceSource};
 
 use super::{
     choice_row::{Pair, first_with, metric_combo},
@@ -318,7 +318,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("lollipop", measured, options.clone());
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
     offer.again = Some((
-        trace.path.clone(),
+        TraceSource::one(trace.path.clone()),
         FigureJob {
             kind: offer.kind.to_owned(),
             metric: Some(choice.metric.clone()),

@@ -9,7 +9,7 @@ use crate::{
     choices::Cell,
     command::Command,
     view::ViewContext,
-    widgets::text::{heading, probability, soft, with_interval},
+    widgets::text::{excerpt, heading, probability, soft, with_interval},
 };
 
 pub(super) fn summary(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile) {
@@ -257,21 +257,8 @@ pub(super) fn contexts(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfi
             format!("{}, token {}{rank}", context.sample, context.position),
             ctx.theme,
         ));
-        let mut job = egui::text::LayoutJob::default();
-        job.wrap.max_width = ui.available_width();
-        let font = egui::TextStyle::Body.resolve(ui.style());
-        let theme = ctx.theme;
-        let plain = egui::TextFormat::simple(font.clone(), theme.soft_text);
-        let marked = egui::TextFormat {
-            background: theme.accent_ground,
-            color: theme.on_accent,
-            font_id: font,
-            ..egui::TextFormat::default()
-        };
-        job.append(&context.before, 0.0, plain.clone());
-        job.append(&context.token, 0.0, marked);
-        job.append(&context.after, 0.0, plain);
-        ui.label(job);
+        let parts = [&context.before, &context.token, &context.after];
+        excerpt(ui, ctx.theme, parts.map(String::as_str));
         ui.add_space(4.0);
     }
 }

@@ -323,10 +323,7 @@ struct Agreement(Vec<f32>);
 impl<'a> Colors<'a> {
     fn new(ctx: &ViewContext<'a>, columns: &'a LiveColumns, choice: &LiveChoice) -> Self {
         let layers = columns.layers();
-        let chosen = choice
-            .layer
-            .and_then(|layer| layers.iter().position(|l| *l == layer));
-        let layer = chosen.unwrap_or(layers.len().saturating_sub(1));
+        let layer = choice.layer_place(layers);
         let label = ctx.state.lives.label(choice).unwrap_or_default().to_owned();
         let reference = ctx.state.lives.reference.value();
         let agreement = reference

@@ -1,6 +1,7 @@
 //! The prompt, how tokens are drawn, and the buttons of a generation.
 
 use egui::{CollapsingHeader, DragValue, TextEdit, Ui};
+use moescope_core::LayerId;
 use moescope_pipeline::{FinishReason, session::BranchState};
 
 use crate::{
@@ -199,25 +200,26 @@ pub(super) fn color_row(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveCho
         if !choice.color.has_layer() {
             return;
         }
-        let layers = branch.columns.layers();
-        let Some(layer) = layers[..].last().copied() else {
-            return;
-        };
-        let shown = choice
-            .layer
-            .filter(|layer| layers.contains(layer))
-            .unwrap_or(layer);
-        let title = format!("Layer {shown}");
-        named_combo(ui, "Layer of the colour", &title, 90.0, |ui| {
-            for layer in layers {
-                let is_shown = *layer == shown;
-                if ui
-                    .selectable_label(is_shown, format!("Layer {layer}"))
-                    .clicked()
-                {
-                    choice.layer = Some(*layer);
-                }
+        layer_combo(ui, "Layer of the colour", branch.columns.layers(), choice);
+    });
+}
+
+/// The layer that is looked at.
+pub(in crate::views) fn layer_combo(
+    ui: &mut Ui,
+    name: &str,
+    layers: &[LayerId],
+    choice: &mut LiveChoice,
+) {
+    let Some(shown) = layers.get(choice.layer_place(layers)) else {
+        return;
+    };
+    named_combo(ui, name, &format!("Layer {shown}"), 90.0, |ui| {
+        for layer in layers {
+            let title = format!("Layer {layer}");
+            if ui.selectable_label(layer == shown, title).clicked() {
+                choice.layer = Some(*layer);
             }
-        });
+        }
     });
 }

@@ -24,6 +24,24 @@ pub struct TraceSource {
 }
 
 impl TraceSource {
+    /// One trace.
+    #[must_use]
+    pub fn one(trace: PathBuf) -> Self {
+        Self {
+            trace: Some(trace),
+            ..Self::default()
+        }
+    }
+
+    /// Several traces, of which the last one is the reference.
+    #[must_use]
+    pub fn several(traces: Vec<PathBuf>) -> Self {
+        Self {
+            traces,
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing is said.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -63,12 +81,17 @@ impl TraceSource {
             let data = TraceData::open(&folder.join(trace))?;
             return Ok(OpenSource::One(Box::new(data)));
         }
-        let named = name_traces(&self.traces)?;
-        let reference = place_of_reference(&named, self.reference.as_deref())?;
+        let paths: Vec<PathBuf> = self.traces.iter().map(|path| folder.join(path)).collect();
+        let mut named = name_traces(&paths)?;
         let opened = named
-            .into_iter()
-            .map(|trace| Ok((trace.name, TraceData::open(&folder.join(trace.path))?)))
+            .iter()
+            .map(|trace| Ok((trace.name.clone(), TraceData::open(&trace.path)?)))
             .collect::<Result<Vec<_>, PipelineError>>()?;
+        // A reference may be named by its path as the specification has it.
+        for (trace, path) in named.iter_mut().zip(&self.traces) {
+            trace.path.clone_from(path);
+        }
+        let reference = place_of_reference(&named, self.reference.as_deref())?;
         Ok(OpenSource::Several(TraceSet::new(opened, reference)?))
     }
 }

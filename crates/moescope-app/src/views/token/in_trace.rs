@@ -1,0 +1,262 @@
+//! The same token in the trace that is open: how often, in which texts, and whether it goes to the same experts there.
+
+use egui::{Grid, Label, Ui};
+use moescope_analytics::{
+    FirstChoiceAgreement, MeasureRequest, TokenContext, TokenLabel, TokenProfile,
+};
+use moescope_core::{LayerId, LayerSelection, Scope, Weighting};
+use moescope_pipeline::session::{Branch, LiveColumns};
+use moescope_trace::TokenizerIdentity;
+
+use crate::{
+    answers::{Question, TokenQuestion},
+    command::Command,
+    traces::{OpenTrace, TraceId},
+    view::ViewContext,
+    widgets::{
+        job_panel::job_panel,
+        text::{excerpt, heading, percent, share, soft},
+    },
+};
+
+/// So many labels are listed.
+const MOST_LABELS: usize = 16;
+
+/// Shows where the token occurs; the document that was clicked.
+pub(super) fn ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    branch: &Branch,
+    token: usize,
+) -> Option<(TraceId, String)> {
+    ui.add_space(8.0);
+    heading(ui, "The same token in the open trace");
+    let Some(trace) = ctx.trace() else {
+        ui.label(soft("No trace is open", ctx.theme));
+        if ui.button("Open trace…").clicked() {
+            ctx.send(Command::PickTrace);
+        }
+        return None;
+    };
+    if let Some(why) = not_matched(ctx, trace) {
+        ui.add(Label::new(soft(why, ctx.theme)).wrap());
+        return None;
+    }
+    let lives = &ctx.state.lives;
+    if lives.is_running() && lives.token.is_none() {
+        // Every token that comes would be another question.
+        let told = "The model writes: choose a token, or pause, to look for it in the trace";
+        ui.label(soft(told, ctx.theme));
+        return None;
+    }
+    let question = TokenQuestion {
+        trace: trace.id,
+        id: branch.columns.tokens()[token].id,
+        request: request(ctx),
+    };
+    let job = ctx.token(&question);
+    let clicked = job_panel(
+        ui,
+        ctx,
+        job,
+        || Question::Token(question),
+        |ui, profile| found(ui, ctx, trace, &branch.columns, token, profile),
+    );
+    clicked.flatten().map(|document| (trace.id, document))
+}
+
+/// Why ids of the trace are not those of the generation.
+fn not_matched(ctx: &ViewContext<'_>, trace: &OpenTrace) -> Option<String> {
+    let own = ctx.state.lives.model.value().map(|model| &model.tokenizer);
+    let others = trace.about.tokenizer.as_ref();
+    let named = |tokenizer: &TokenizerIdentity| {
+        let sha256 = tokenizer.sha256.as_deref().unwrap_or("unknown");
+        let beginning = sha256.get(..8).unwrap_or(sha256);
+        format!("{}, SHA-256 {beginning}…", tokenizer.kind)
+    };
+    let help = "open a trace of this model, or capture one";
+    let (Some(own), Some(others)) = (own, others) else {
+        return Some(format!(
+            "It is not known which tokenizer made both, so tokens cannot be matched; {help}"
+        ));
+    };
+    match own.has_ids_of(others) {
+        Some(true) => None,
+        Some(false) => Some(format!(
+            "The trace has another tokenizer ({}) than the model ({}): an id may be another token there, so none is matched; {help}",
+            named(others),
+            named(own)
+        )),
+        None => Some(format!(
+            "The trace does not say which tokenizer made its tokens, so they cannot be matched; {help}"
+        )),
+    }
+}
+
+/// The scope that all views share, at all layers; nothing is drawn but what is shown.
+fn request(ctx: &ViewContext<'_>) -> MeasureRequest {
+    let shared = ctx.request();
+    MeasureRequest {
+        by: shared.by.clone(),
+        scope: Scope {
+            layers: LayerSelection::All,
+            weighting: Weighting::Token,
+            ..shared.scope.clone()
+        },
+        seed: shared.seed,
+        ..MeasureRequest::default()
+    }
+}
+
+/// Shows what was found; the document that was clicked.
+fn found(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    trace: &OpenTrace,
+    columns: &LiveColumns,
+    token: usize,
+    profile: &TokenProfile,
+) -> Option<String> {
+    if profile.occurrences == 0 {
+        let told = format!("It does not occur among {} tokens", profile.tokens);
+        ui.label(told).on_hover_text(&profile.scope);
+        let help = "Widen the scope to look among special or generated tokens as well";
+        ui.add(Label::new(soft(help, ctx.theme)).wrap());
+        return None;
+    }
+    ui.label(format!(
+        "Occurrences: {} (documents: {}), {} of {} tokens",
+        profile.occurrences,
+        profile.documents,
+        percent(profile.occurrences, profile.tokens),
+        profile.tokens
+    ))
+    .on_hover_text(&profile.scope);
+    agreements(ui, ctx, trace, columns, token, profile);
+    labels(ui, ctx, &profile.labels);
+    let layer = columns.layers()[ctx.state.choices.live.layer_place(columns.layers())];
+    let place = profile.layers.iter().position(|known| *known == layer);
+    let mut clicked = None;
+    ui.label(soft("Occurrences, drawn at random", ctx.theme));
+    for context in &profile.contexts {
+        let experts = place.and_then(|place| context.experts.get(place));
+        let experts = experts.map(|experts| (layer, experts.as_slice()));
+        if occurrence(ui, ctx, context, experts) {
+            clicked = Some(context.sample.clone());
+        }
+    }
+    let told = profile.missing.iter().chain(&profile.notes);
+    for told in told {
+        ui.add(Label::new(soft(told, ctx.theme)).wrap());
+    }
+    clicked
+}
+
+/// How often its heaviest expert there is the one it has here, beside how often any token has that one.
+fn agreements(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    trace: &OpenTrace,
+    columns: &LiveColumns,
+    token: usize,
+    profile: &TokenProfile,
+) {
+    if profile.num_experts != columns.num_experts() {
+        let told = "The trace is of a model with other experts, so that choices are not compared";
+        ui.add(Label::new(soft(told, ctx.theme)).wrap());
+        return;
+    }
+    let model = ctx.state.lives.model.value();
+    let other = trace.about.checkpoint.as_ref().filter(|checkpoint| {
+        let own = model.map(|model| &model.loaded.files.folder.name);
+        own.is_some_and(|own| own != *checkpoint)
+    });
+    if let Some(other) = other {
+        let told =
+            format!("The trace is of {other}, whose experts need not be those of this model");
+        ui.add(Label::new(soft(told, ctx.theme)).wrap());
+    }
+    let place = ctx.state.choices.live.layer_place(columns.layers());
+    let heaviest = |place: usize| (columns.layers()[place], columns.experts(token, place)[0]);
+    let (layer, expert) = heaviest(place);
+    let at_layer = profile.agreement([heaviest(place)]);
+    let overall = profile.agreement((0..columns.layers().len()).map(heaviest));
+    if overall.compared == 0 {
+        return;
+    }
+    if at_layer.compared > 0 {
+        let told = agreement(at_layer);
+        ui.label(format!("At layer {layer} its heaviest expert is {expert}, as here, {told}"))
+            .on_hover_text("Beside the share of all tokens: what most tokens go to, this one goes to often as well");
+    } else {
+        ui.label(soft(format!("The trace has no layer {layer}"), ctx.theme));
+    }
+    ui.label(format!(
+        "Over all layers it has the same heaviest expert {}",
+        agreement(overall)
+    ));
+}
+
+/// An agreement in words.
+fn agreement(found: FirstChoiceAgreement) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "counts of decisions")]
+    let expected = found.expected / found.compared.max(1) as f64;
+    format!(
+        "{} of {} times ({}; tokens at large {})",
+        found.agreeing,
+        found.compared,
+        percent(found.agreeing, found.compared),
+        share(expected)
+    )
+}
+
+/// The labels that it occurs under.
+fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, labels: &[TokenLabel]) {
+    Grid::new("token labels")
+        .num_columns(3)
+        .striped(true)
+        .spacing([10.0, 2.0])
+        .show(ui, |ui| {
+            for word in ["label", "times", "share of its tokens"] {
+                ui.label(soft(word, ctx.theme));
+            }
+            ui.end_row();
+            for label in labels.iter().take(MOST_LABELS) {
+                ui.label(&label.label);
+                ui.label(label.occurrences.to_string());
+                ui.label(percent(label.occurrences, label.tokens));
+                ui.end_row();
+            }
+        });
+    if labels.len() > MOST_LABELS {
+        let more = labels.len() - MOST_LABELS;
+        ui.label(soft(format!("and {more} labels more"), ctx.theme));
+    }
+}
+
+/// One occurrence in its text, with its experts at the chosen layer; whether it was clicked.
+fn occurrence(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    context: &TokenContext,
+    experts: Option<(LayerId, &[u16])>,
+) -> bool {
+    let place = format!("{}, token {}", context.sample, context.position);
+    let is_clicked = ui
+        .horizontal_wrapped(|ui| {
+            let link = ui.link(place).on_hover_text("Read the document");
+            let mut about = context.label.clone();
+            if let Some((layer, experts)) = experts.filter(|(_, experts)| !experts.is_empty()) {
+                let experts: Vec<String> = experts.iter().map(ToString::to_string).collect();
+                about.push_str(&format!(", layer {layer}: experts {}", experts.join(", ")));
+            }
+            ui.label(soft(about, ctx.theme));
+            link.clicked()
+        })
+        .inner;
+    if let Some(text) = &context.excerpt {
+        let parts = [&text.before, &text.token, &text.after];
+        excerpt(ui, ctx.theme, parts.map(String::as_str));
+    }
+    is_clicked
+}
