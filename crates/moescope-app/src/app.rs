@@ -13,7 +13,7 @@ use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
 use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_engine::DeviceChoice;
 use moescope_figures::Format;
-use moescope_pipeline::session::{Branch, SessionEvent, Transcript};
+use moescope_pipeline::session::{Branch, Recovery, SessionEvent, Transcript};
 
 use crate::{
     actions,
@@ -23,7 +23,7 @@ use crate::{
     export::ExportRequest,
     fonts,
     history::History,
-    lives::{LiveCommand, LiveEvent},
+    lives::{Keeping, LiveCommand, LiveEvent},
     notices::Notice,
     script::{ScriptConfig, ScriptRun},
     settings::{Settings, usual_path},
@@ -37,6 +37,8 @@ use crate::{
 
 /// Settings are kept this often, so that little is lost when the process is killed.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
+/// Replies of an interrupted run that are offered one by one; the others are among what was opened lately.
+const OFFERS: usize = 3;
 
 /// How the app starts.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub struct AppConfig {
     pub device: DeviceChoice,
     /// The theme; that of the last run where it is not given.
     pub theme: Option<ThemeChoice>,
-    /// Where settings are kept.
+    /// Where settings are kept, and replies that nobody saved.
     pub settings: SettingsPlace,
     /// A scripted run.
     pub script: Option<ScriptConfig>,
@@ -57,13 +59,13 @@ pub struct AppConfig {
     pub starts_empty: bool,
 }
 
-/// Where settings are kept.
+/// Where settings are kept, and replies that nobody saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SettingsPlace {
-    /// In the user's configuration folder.
+    /// In the user's configuration folder; replies beside other traces, and while they grow in the state folder.
     #[default]
     Usual,
-    /// In a file.
+    /// In a file; replies in the folders `replies` and, while they grow, `unfinished` beside it.
     File(PathBuf),
     /// Nowhere.
     None,
@@ -74,6 +76,16 @@ impl AppConfig {
         match &self.settings {
             SettingsPlace::Usual => usual_path(),
             SettingsPlace::File(path) => Some(path.clone()),
+            SettingsPlace::None => None,
+        }
+    }
+
+    /// Where replies are kept that nobody saved; a script leaves nothing behind.
+    fn keeping(&self) -> Option<Keeping> {
+        match &self.settings {
+            _ if self.script.is_some() => None,
+            SettingsPlace::Usual => Keeping::usual(),
+            SettingsPlace::File(path) => Some(Keeping::beside(path)),
             SettingsPlace::None => None,
         }
     }
@@ -140,8 +152,8 @@ impl App {
                 Instant::now(),
             );
         }
-        if config.settings == SettingsPlace::Usual && config.script.is_none() {
-            state.lives.keep_in(Some(crate::lives::keeping_folder()));
+        if let Some(keeping) = config.keeping() {
+            state.lives.keep(keeping, ctx);
         }
         if let Some(model) = &config.model {
             state.choices.capture.model.clone_from(model);
@@ -300,7 +312,11 @@ impl App {
 
     fn apply(&mut self, command: Command, ctx: &Context, now: Instant) {
         match command {
-            Command::OpenTrace(path) => self.state.traces.open(absolute(path), ctx),
+            Command::OpenTrace(path) => {
+                let path = absolute(path);
+                self.state.notices.take_offer(&path);
+                self.state.traces.open(path, ctx);
+            }
             Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
             Command::CloseTrace(id) => {
                 self.state.traces.close(id);
@@ -565,6 +581,7 @@ impl App {
                         now,
                     );
                 }
+                LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
             }
         }
         if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
@@ -577,6 +594,29 @@ impl App {
                 self.notify(Notice::done(format!("Wrote {}", names.join(", "))), now);
             }
             Some(Err(told)) => self.notify(Notice::failed(told), now),
+        }
+    }
+
+    /// Offers to open what an interrupted run had written.
+    fn tell_recovered(&mut self, recovery: Recovery, now: Instant) {
+        let Recovery { branches, problems } = recovery;
+        for branch in branches.iter().rev() {
+            self.state.recent.note_trace(&branch.path);
+        }
+        for branch in branches.iter().take(OFFERS) {
+            self.notify(Notice::offer_of(branch), now);
+        }
+        if let [_, .., last] = branches.get(OFFERS - 1..).unwrap_or_default() {
+            let folder = last.path.parent().unwrap_or(&last.path);
+            let more = branches.len() - OFFERS;
+            let told = format!(
+                "{more} more of its replies are traces in {}",
+                folder.display()
+            );
+            self.notify(Notice::found(told, None), now);
+        }
+        for problem in problems {
+            self.notify(Notice::failed(problem), now);
         }
     }
 

@@ -2,17 +2,23 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use common::{SIZE, Window, can_paint, config, traces};
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use moescope_app::{
-    Cell, ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, Theme, ThemeChoice,
+    AppConfig, Cell, ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, SettingsPlace,
+    Theme, ThemeChoice,
 };
 use moescope_core::LayerId;
 use moescope_figures::short_number;
-use moescope_pipeline::session::BranchId;
+use moescope_pipeline::session::{BranchId, Session, SessionCommand, SessionConfig, StartConfig};
+use moescope_trace::read_journal;
 
 const TOKENS: usize = 12;
 
@@ -249,6 +255,65 @@ fn a_line_branches_is_kept_and_comes_back() {
     window.send(Command::OpenTrace(path));
     let trace = window.app().state().traces.active().unwrap();
     assert_eq!(trace.about.counts.samples, 1);
+}
+
+/// Leaves in a folder what a process leaves that was killed after four tokens: a journal that nobody holds.
+fn interrupt(unfinished: &Path) {
+    let aside = unfinished.with_file_name("aside");
+    let config = SessionConfig {
+        journal_in: Some(aside.clone()),
+        ..SessionConfig::default()
+    };
+    let session = Session::open(Arc::new(common::loaded()), config, || {}).unwrap();
+    session.send(SessionCommand::Start(StartConfig {
+        prompt: "The enzyme lowers".into(),
+        ..StartConfig::default()
+    }));
+    session.send(SessionCommand::Run {
+        branch: BranchId(0),
+        tokens: Some(4),
+    });
+    let begun = Instant::now();
+    loop {
+        let folder = std::fs::read_dir(&aside).into_iter().flatten().next();
+        let journal = folder.map(|folder| folder.unwrap().path().join("branch-0.journal"));
+        let journal = journal.filter(|journal| journal.exists());
+        let found = journal.and_then(|path| Some((read_journal(&path).unwrap()?, path)));
+        if let Some((sample, path)) = found
+            && sample.record.tokens.len() == sample.head.num_prompt_tokens as usize + 4
+        {
+            let left = unfinished.join("session-of-another-process");
+            std::fs::create_dir_all(&left).unwrap();
+            std::fs::write(left.join(".lock"), "").unwrap();
+            std::fs::copy(path, left.join("branch-0.journal")).unwrap();
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "nothing is journalled");
+    }
+}
+
+#[test]
+fn a_reply_of_a_killed_run_is_offered_at_the_next_start_and_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupt(&folder.path().join("unfinished"));
+    let config = || AppConfig {
+        settings: SettingsPlace::File(folder.path().join("app.json")),
+        ..config(ThemeChoice::Dark, &[])
+    };
+    let mut window = Window::open(SIZE, config());
+    assert!(window.says("The reply to “The enzyme lowers”, 4 tokens, is a trace now"));
+    let path = folder.path().join("replies").join("recovered-1");
+    assert_eq!(window.app().state().recent.traces, [path.clone()]);
+    window.click("Open");
+    let trace = window.app().state().traces.active().unwrap();
+    assert_eq!((&trace.path, trace.about.counts.samples), (&path, 1));
+    assert!(
+        !window.says("The reply to"),
+        "what was taken is not offered any more"
+    );
+    drop(window);
+    let window = Window::open(SIZE, config());
+    assert!(!window.says("The reply to"), "it is told once");
 }
 
 #[test]

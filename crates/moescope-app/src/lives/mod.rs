@@ -2,6 +2,7 @@
 
 mod choice;
 mod command;
+mod keeping;
 mod measuring;
 
 use std::{
@@ -16,13 +17,14 @@ use moescope_core::Measurement;
 use moescope_pipeline::{
     Ablation, LoadedModel, TextEffect,
     session::{
-        Branch, BranchId, BranchState, LiveScope, Session, SessionCommand, SessionConfig,
-        SessionEvent, Transcript, picture,
+        Branch, BranchId, BranchState, LiveScope, Recovery, Session, SessionCommand, SessionConfig,
+        SessionEvent, Transcript, picture, recover,
     },
 };
 
 pub use choice::{CellAction, ChipColor, LiveChoice, PictureChoice};
 pub use command::LiveCommand;
+pub(crate) use keeping::Keeping;
 
 use crate::{
     answers::Measured,
@@ -89,6 +91,8 @@ pub struct Lives {
     pub effect: Job<MeasuredEffect>,
     /// What an expert is worth.
     pub ablation: Job<Ablated>,
+    /// What runs that did not end in good order had left.
+    pub recovery: Job<Recovery>,
     reference_of: Option<TraceId>,
     /// The model that is loaded, or is being.
     asked: Option<String>,
@@ -97,8 +101,8 @@ pub struct Lives {
     waiting: Vec<SessionCommand>,
     /// How many tokens a branch draws as soon as it is there.
     run_when_opened: Option<usize>,
-    /// Where unsaved branches are kept when the session ends.
-    keep_in: Option<PathBuf>,
+    /// Where branches are kept that nobody saves.
+    keeping: Option<Keeping>,
     pictured: Option<(PictureKey, Instant)>,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
@@ -122,12 +126,19 @@ pub(crate) enum LiveEvent {
     Failed(String),
     /// A branch was written.
     Saved(PathBuf),
+    /// What an interrupted run had left is traces now.
+    Recovered(Recovery),
 }
 
 impl Lives {
-    /// Keeps unsaved branches in a folder when the session ends.
-    pub(crate) fn keep_in(&mut self, folder: Option<PathBuf>) {
-        self.keep_in = folder;
+    /// Keeps branches that nobody saves, and recovers what earlier runs had not come to keep.
+    pub(crate) fn keep(&mut self, keeping: Keeping, ctx: &egui::Context) {
+        self.keeping = Some(keeping.clone());
+        let name = "recovering interrupted replies";
+        self.recovery.start(name, ctx, move |progress| {
+            recover(&keeping.unfinished, &keeping.traces, progress.as_ref())
+                .map_err(|error| error.to_string())
+        });
     }
 
     /// The branch that is shown.
@@ -165,6 +176,7 @@ impl Lives {
             && !self.reference.is_running()
             && !self.effect.is_running()
             && !self.ablation.is_running()
+            && !self.recovery.is_running()
             && self.waiting.is_empty()
             && self.run_when_opened.is_none()
             && self.session.as_ref().is_none_or(Session::is_idle)
@@ -178,6 +190,7 @@ impl Lives {
             self.reference.progress(),
             self.effect.progress(),
             self.ablation.progress(),
+            self.recovery.progress(),
         ];
         jobs.into_iter().flatten().collect()
     }
@@ -291,6 +304,11 @@ impl Lives {
         }
         self.hear(ctx, &mut events);
         self.reference.poll();
+        if self.recovery.poll()
+            && let Job::Ready(recovery) = &self.recovery
+        {
+            events.push(LiveEvent::Recovered(recovery.clone()));
+        }
         for (error, what) in [
             (
                 self.effect.poll().then(|| self.effect.error()).flatten(),
@@ -375,8 +393,10 @@ impl Lives {
                 events.push(LiveEvent::Loaded {
                     device: model.device.clone(),
                 });
+                let keeping = self.keeping.as_ref();
                 let config = SessionConfig {
-                    keep_in: self.keep_in.clone(),
+                    keep_in: keeping.map(|keeping| keeping.traces.clone()),
+                    journal_in: keeping.map(|keeping| keeping.unfinished.clone()),
                     ..SessionConfig::default()
                 };
                 let wake = ctx.clone();
@@ -435,6 +455,15 @@ impl Lives {
                 None
             }
             SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
+            SessionEvent::Unsafe { branch, error } => {
+                let what = branch.map_or_else(
+                    || "what is generated".to_owned(),
+                    |branch| format!("the rest of line {}", branch.0 + 1),
+                );
+                Some(LiveEvent::Failed(format!(
+                    "{what} will not survive a crash until it is kept as a trace: {error}"
+                )))
+            }
             SessionEvent::Failed { command, error } => {
                 self.run_when_opened = None;
                 Some(LiveEvent::Failed(format!("cannot {command}: {error}")))
@@ -508,11 +537,6 @@ impl Lives {
         }
         self.pictured = Some((key, Instant::now()));
     }
-}
-
-/// Where branches are kept that nobody saved.
-pub(crate) fn keeping_folder() -> PathBuf {
-    crate::captures::suggested_out("live")
 }
 
 /// Where a branch is saved that has no name yet: a folder beside other traces that is not there.

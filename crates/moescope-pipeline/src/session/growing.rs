@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     capture::{PlannedSample, PlannedToken, generated_piece},
+    clock,
     error::PipelineError,
     generate::text_stream::TextStream,
     model::LoadedModel,
@@ -30,6 +31,8 @@ pub(super) struct Growing<'m> {
     pub(super) is_saved: bool,
     /// Seconds that its own tokens took.
     pub(super) secs: f64,
+    /// When it was made, RFC 3339.
+    pub(super) started_at: String,
     framing: PromptConfig,
     stop_tokens: Vec<u32>,
     stream: TextStream,
@@ -71,6 +74,7 @@ impl<'m> Growing<'m> {
             stop: config.stop.clone(),
             is_saved: false,
             secs: 0.0,
+            started_at: clock::now(),
             framing: config.framing.clone(),
             stop_tokens: prompt.stop_tokens,
             stream: TextStream::new(&config.stop),
@@ -290,6 +294,7 @@ impl<'m> Growing<'m> {
         self.state = BranchState::Paused;
         self.is_saved = false;
         self.secs = 0.0;
+        self.started_at = clock::now();
         self.note_changes();
     }
 

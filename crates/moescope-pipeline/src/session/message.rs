@@ -177,6 +177,13 @@ pub enum SessionEvent {
         /// Where.
         path: PathBuf,
     },
+    /// A crash would lose what a branch draws from here on, until it is saved.
+    Unsafe {
+        /// Which; `None` for all that there are and will be.
+        branch: Option<BranchId>,
+        /// Why.
+        error: String,
+    },
     /// A command could not be done; everything is as it was before.
     Failed {
         /// What was asked for.
