@@ -424,10 +424,9 @@ impl App {
     /// Does what a generation is asked for, by what is chosen now.
     fn live(&mut self, command: LiveCommand, ctx: &Context, now: Instant) {
         let choices = &self.state.choices;
-        let done = self
-            .state
-            .lives
-            .apply(command, &choices.live, &choices.capture, ctx);
+        let (live, capture) = (&choices.live, &choices.capture);
+        let device = self.state.device_choice;
+        let done = self.state.lives.apply(command, live, capture, device, ctx);
         if let Err(told) = done {
             self.notify(Notice::failed(told), now);
         }

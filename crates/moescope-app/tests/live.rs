@@ -16,6 +16,7 @@ use moescope_app::{
     Theme, ThemeChoice,
 };
 use moescope_core::LayerId;
+use moescope_engine::DeviceChoice;
 use moescope_figures::short_number;
 use moescope_pipeline::session::{BranchId, Session, SessionCommand, SessionConfig, StartConfig};
 use moescope_trace::read_journal;
@@ -255,6 +256,47 @@ fn a_line_branches_is_kept_and_comes_back() {
     window.send(Command::OpenTrace(path));
     let trace = window.app().state().traces.active().unwrap();
     assert_eq!(trace.about.counts.samples, 1);
+}
+
+#[test]
+fn generations_and_ablations_run_on_the_device_that_was_asked_for() {
+    let on = |device: DeviceChoice| {
+        let config = AppConfig {
+            device,
+            ..config(ThemeChoice::Dark, &[&traces().plain])
+        };
+        let mut window = Window::open(SIZE, config);
+        window.send(Command::ChooseLive(Box::new(choice())));
+        window.send(Command::OpenView("live"));
+        window.click("Start");
+        window
+    };
+    let window = on(DeviceChoice::Cpu);
+    let device = window.app().state().device.clone().unwrap();
+    assert!(
+        device.starts_with("cpu") && device.contains("asked for"),
+        "{device}"
+    );
+    // No machine has so many; a model that runs all the same was loaded elsewhere.
+    let mut window = on(DeviceChoice::GpuNumber(999));
+    assert!(window.app().state().lives.branch().is_none());
+    assert!(window.says("the model could not be loaded: there is no graphics adapter 999"));
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.jsonl");
+    std::fs::write(
+        &texts,
+        "{\"text\": \"The court\", \"discipline\": \"law\"}\n",
+    )
+    .unwrap();
+    window.send(Command::ChooseTexts(vec![texts]));
+    let cell = Cell {
+        layer: LayerId(2),
+        expert: 1,
+    };
+    window.send(Command::Live(Box::new(LiveCommand::Ablate(cell))));
+    let error = window.app().state().lives.ablation.error().unwrap();
+    assert!(error.contains("no graphics adapter 999"), "{error}");
+    assert!(window.says("the ablation could not be measured"));
 }
 
 /// Leaves in a folder what a process leaves that was killed after four tokens: a journal that nobody holds.

@@ -14,6 +14,7 @@ use std::{
 
 use moescope_analytics::{LabelLook, LabelReference};
 use moescope_core::Measurement;
+use moescope_engine::DeviceChoice;
 use moescope_pipeline::{
     Ablation, LoadedModel, TextEffect,
     session::{
@@ -195,7 +196,7 @@ impl Lives {
         jobs.into_iter().flatten().collect()
     }
 
-    /// Does what was asked for; what the choices say at this moment counts.
+    /// Does what was asked for; what the choices say at this moment counts. A model is loaded on `device`.
     ///
     /// # Errors
     /// Says what is missing.
@@ -204,6 +205,7 @@ impl Lives {
         command: LiveCommand,
         choice: &LiveChoice,
         capture: &CaptureChoice,
+        device: DeviceChoice,
         ctx: &egui::Context,
     ) -> Result<(), String> {
         let model = &capture.model;
@@ -211,7 +213,7 @@ impl Lives {
             LiveCommand::Start => {
                 let start = choice.start()?;
                 self.run_when_opened = Some(choice.max_tokens);
-                self.tell(SessionCommand::Start(start), model, ctx);
+                self.tell(SessionCommand::Start(start), model, device, ctx);
             }
             LiveCommand::Step => match self.shown {
                 Some(branch) if self.branch().is_some() => {
@@ -220,7 +222,7 @@ impl Lives {
                 _ => {
                     let start = choice.start()?;
                     self.run_when_opened = Some(1);
-                    self.tell(SessionCommand::Start(start), model, ctx);
+                    self.tell(SessionCommand::Start(start), model, device, ctx);
                 }
             },
             LiveCommand::Toggle => {
@@ -229,7 +231,7 @@ impl Lives {
                 } else if let Some(branch) = self.shown {
                     self.run(branch, Some(choice.max_tokens));
                 } else {
-                    self.apply(LiveCommand::Start, choice, capture, ctx)?;
+                    self.apply(LiveCommand::Start, choice, capture, device, ctx)?;
                 }
             }
             LiveCommand::Stop => {
@@ -286,7 +288,7 @@ impl Lives {
             LiveCommand::ChooseBeside(branch) => self.beside = branch,
             LiveCommand::ChooseToken(token) => self.token = token,
             LiveCommand::MeasureEffect => self.measure_effect(choice, ctx)?,
-            LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, ctx)?,
+            LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, device, ctx)?,
         }
         Ok(())
     }
@@ -356,7 +358,13 @@ impl Lives {
     }
 
     /// Tells a session of a model something, and loads the model before if that is needed.
-    fn tell(&mut self, command: SessionCommand, model: &str, ctx: &egui::Context) {
+    fn tell(
+        &mut self,
+        command: SessionCommand,
+        model: &str,
+        device: DeviceChoice,
+        ctx: &egui::Context,
+    ) {
         if self.asked.as_deref() == Some(model) {
             if self.session.is_some() {
                 self.send(command);
@@ -372,7 +380,7 @@ impl Lives {
         self.asked = Some(model.to_owned());
         let name = model.to_owned();
         self.model.start("loading the model", ctx, move |progress| {
-            measuring::load(&name, progress).map_err(|error| error.to_string())
+            measuring::load(&name, device, progress).map_err(|error| error.to_string())
         });
     }
 
