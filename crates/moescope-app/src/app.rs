@@ -17,7 +17,7 @@ use moescope_pipeline::session::{Branch, Recovery, SessionEvent, Transcript};
 
 use crate::{
     actions,
-    captures::{CaptureEnd, CaptureEvent},
+    captures::{self, CaptureEnd, CaptureEvent},
     command::{Command, Commands, ZoomStep},
     error::AppError,
     export::ExportRequest,
@@ -160,8 +160,7 @@ impl App {
             state.recent.note_model(model);
         }
         if state.choices.capture.out.as_os_str().is_empty() {
-            state.choices.capture.out =
-                crate::captures::suggested_out(&state.choices.capture.model);
+            state.choices.capture.out = captures::suggested_out(&state.choices.capture.model);
         }
         // What was chosen in another trace may not be in this one.
         state.choices.cell = None;
@@ -339,6 +338,13 @@ impl App {
                 self.choose("texts", now, |choices| choices.capture.files = files);
                 self.layout.show("capture");
             }
+            Command::ChooseOut(picked) => self.choose("capture", now, |choices| {
+                let capture = &mut choices.capture;
+                capture.out = captures::place_in(absolute(picked), &capture.model);
+            }),
+            Command::ChooseKeptIn(folder) => self.choose("live", now, |choices| {
+                choices.live.kept_in = absolute(folder);
+            }),
             Command::ChooseRequest(request) => match request.check() {
                 Ok(()) => self.choose("request", now, |choices| choices.request = *request),
                 Err(error) => self.notify(Notice::failed(error.to_string()), now),
@@ -575,10 +581,12 @@ impl App {
                 LiveEvent::Loaded { device } => self.state.device = Some(device),
                 LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
                 LiveEvent::Saved(path) => {
-                    self.notify(
-                        Notice::done(format!("Kept as a trace: {}", path.display())),
-                        now,
-                    );
+                    let told = format!("Kept as a trace: {}", path.display());
+                    let notice = Notice {
+                        opens: Some(path),
+                        ..Notice::done(told)
+                    };
+                    self.notify(notice, now);
                 }
                 LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
             }
@@ -671,7 +679,7 @@ impl App {
                 self.shell.tokens_per_sec = Some(pace);
                 self.state.choices.capture.resumes = false;
                 self.state.choices.capture.out =
-                    crate::captures::suggested_out(&self.state.choices.capture.model);
+                    captures::suggested_out(&self.state.choices.capture.model);
                 self.state.traces.open(captured.path, ctx);
                 self.layout.show("disciplines");
             }

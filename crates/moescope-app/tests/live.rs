@@ -259,6 +259,32 @@ fn a_line_branches_is_kept_and_comes_back() {
 }
 
 #[test]
+fn a_line_is_kept_in_the_folder_that_was_chosen() {
+    let mut window = generated(ThemeChoice::Light);
+    let folder = tempfile::tempdir().unwrap();
+    let usual = window.app().state().choices.capture.out.clone();
+    assert!(window.says("Keep in") && window.says("Choose…"));
+    window.send(Command::ChooseKeptIn(folder.path().to_owned()));
+    for name in ["live-0", "live-0-2"] {
+        window.click("Keep as a trace");
+        let path = folder.path().join(name);
+        assert!(path.join("manifest.json").is_file());
+        assert!(window.says(&format!("Kept as a trace: {}", path.display())));
+    }
+    // Opened from the message, and nothing else was changed by it.
+    window
+        .harness
+        .get_all_by_label("Open")
+        .next()
+        .unwrap()
+        .click();
+    window.settle();
+    let trace = window.app().state().traces.active().unwrap();
+    assert!(trace.path.starts_with(folder.path()));
+    assert_eq!(window.app().state().choices.capture.out, usual);
+}
+
+#[test]
 fn generations_and_ablations_run_on_the_device_that_was_asked_for() {
     let on = |device: DeviceChoice| {
         let config = AppConfig {

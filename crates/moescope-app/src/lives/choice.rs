@@ -1,5 +1,7 @@
 //! What the user chose for live generation; plain values, so that undo can step through them.
 
+use std::path::PathBuf;
+
 use moescope_core::LayerId;
 use moescope_engine::{Intervention, SamplingConfig};
 use moescope_figures::ColorScale;
@@ -50,6 +52,8 @@ pub struct LiveChoice {
     pub controls: usize,
     /// At most this many texts of each label are used by an ablation; 0 for all.
     pub ablate_limit: usize,
+    /// The folder in which lines are kept as traces; beside captures where it is empty.
+    pub kept_in: PathBuf,
 }
 
 impl Default for LiveChoice {
@@ -75,6 +79,7 @@ impl Default for LiveChoice {
             interventions: Vec::new(),
             controls: 7,
             ablate_limit: 8,
+            kept_in: PathBuf::new(),
         }
     }
 }

@@ -547,9 +547,19 @@ impl Lives {
     }
 }
 
-/// Where a branch is saved that has no name yet: a folder beside other traces that is not there.
-pub(crate) fn suggested_path(out: &Path, branch: BranchId) -> PathBuf {
-    let folder = out.parent().unwrap_or(out);
+/// The folder in which branches are kept as traces: the chosen one, or the one of captures.
+pub(crate) fn kept_folder(choice: &LiveChoice, capture: &CaptureChoice) -> PathBuf {
+    let out = &capture.out;
+    let folder = if choice.kept_in.as_os_str().is_empty() {
+        out.parent().unwrap_or(out)
+    } else {
+        &choice.kept_in
+    };
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
+/// Where a branch is saved in a folder: the first name that is not there.
+pub(crate) fn free_path(folder: &Path, branch: BranchId) -> PathBuf {
     let numbered = |number: u32| match number {
         1 => folder.join(format!("live-{branch}")),
         number => folder.join(format!("live-{branch}-{number}")),

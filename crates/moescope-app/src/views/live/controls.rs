@@ -1,11 +1,14 @@
 //! The prompt, how tokens are drawn, and the buttons of a generation.
 
+use std::path::PathBuf;
+
 use egui::{CollapsingHeader, DragValue, TextEdit, Ui};
 use moescope_pipeline::{FinishReason, session::BranchState};
 
 use crate::{
     command::Command,
-    lives::{ChipColor, LiveChoice, LiveCommand, suggested_path},
+    lives::{ChipColor, LiveChoice, LiveCommand, free_path, kept_folder},
+    shell::pick,
     view::ViewContext,
     views::disciplines::shared::named_combo,
     widgets::text::soft,
@@ -23,6 +26,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         .id_salt("live sampling")
         .show(ui, |ui| sampling(ui, ctx, choice));
     buttons(ui, ctx, choice);
+    place(ui, ctx, choice);
     state_line(ui, ctx);
     branches(ui, ctx);
 }
@@ -114,8 +118,35 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         }
         let save = ui.button("Keep as a trace");
         if save.on_hover_text("Write this line with all its routing").clicked() {
-            let path = suggested_path(&ctx.state.choices.capture.out, branch.info.id);
-            send(LiveCommand::Save(path));
+            let folder = kept_folder(choice, &ctx.state.choices.capture);
+            send(LiveCommand::Save(free_path(&folder, branch.info.id)));
+        }
+    });
+}
+
+/// Where lines are kept as traces.
+fn place(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    if ctx.state.lives.branch().is_none() {
+        return;
+    }
+    ui.horizontal(|ui| {
+        let label = ui.label(soft("Keep in", ctx.theme));
+        let mut text = choice.kept_in.display().to_string();
+        let usual = LiveChoice::default();
+        let usual = kept_folder(&usual, &ctx.state.choices.capture);
+        let field = TextEdit::singleline(&mut text)
+            .hint_text(usual.display().to_string())
+            .desired_width(260.0);
+        let field = ui.add(field).labelled_by(label.id);
+        if field.changed() {
+            choice.kept_in = PathBuf::from(text.trim());
+        }
+        if ui
+            .button("Choose…")
+            .on_hover_text("The folder in which lines get folders of their own")
+            .clicked()
+        {
+            pick::folder(ctx.commands, "Folder for kept lines", Command::ChooseKeptIn);
         }
     });
 }
