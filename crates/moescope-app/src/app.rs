@@ -588,6 +588,11 @@ impl App {
                     };
                     self.notify(notice, now);
                 }
+                LiveEvent::Sent(message) => {
+                    if self.state.choices.live.next_message == message {
+                        self.choose("sent", now, |choices| choices.live.next_message.clear());
+                    }
+                }
                 LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
             }
         }

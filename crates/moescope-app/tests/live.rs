@@ -19,6 +19,7 @@ use moescope_core::LayerId;
 use moescope_engine::DeviceChoice;
 use moescope_figures::short_number;
 use moescope_pipeline::session::{BranchId, Session, SessionCommand, SessionConfig, StartConfig};
+use moescope_testkit::TinyModel;
 use moescope_trace::read_journal;
 
 const TOKENS: usize = 12;
@@ -256,6 +257,67 @@ fn a_line_branches_is_kept_and_comes_back() {
     window.send(Command::OpenTrace(path));
     let trace = window.app().state().traces.active().unwrap();
     assert_eq!(trace.about.counts.samples, 1);
+}
+
+#[test]
+fn a_conversation_goes_on_with_the_next_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    let tiny = TinyModel {
+        context: 256,
+        ..TinyModel::default()
+    };
+    tiny.write(&model).unwrap();
+    let template =
+        "{% for m in messages %} {{ m.role }} {{ m.content }} </s>{% endfor %} assistant";
+    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
+    window.send(Command::ChooseModel(model.display().to_string()));
+    let chat = LiveChoice {
+        prompt: "the enzyme lowers energy of".into(),
+        is_chat: true,
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(chat)));
+    window.send(Command::OpenView("live"));
+    assert!(!window.says("Next message"), "nothing was said yet");
+    window.click("Start");
+    let drawn = |window: &Window| {
+        let columns = &window.app().state().lives.branch().unwrap().columns;
+        columns.len() - columns.num_prompt_tokens()
+    };
+    assert!(drawn(&window) > 0);
+    let field = window.harness.get_by_label("Next message");
+    field.focus();
+    window.harness.run_steps(2);
+    window
+        .harness
+        .get_by_label("Next message")
+        .type_text("a proof of law");
+    window.settle();
+    window.click("Send");
+    let lives = &window.app().state().lives;
+    assert_eq!(lives.shown, Some(BranchId(1)));
+    let info = &lives.branch().unwrap().info;
+    let said: Vec<&str> = info.messages.iter().map(|m| m.content.as_str()).collect();
+    assert_eq!((said.len(), said[2]), (3, "a proof of law"));
+    assert!(drawn(&window) > 0);
+    // The field is empty for the next one, and the first message is edited in its own line.
+    assert!(window.app().state().choices.live.next_message.is_empty());
+    assert!(window.says("Line 2"));
+    let copy = window.harness.get_all_by_label("Copy as command").next();
+    copy.expect("the button of the view in front").click();
+    window.settle();
+    assert!(window.says("a conversation of several messages is kept as a trace"));
+    // A text that goes on has no next message, and a model without a template says so.
+    window.send(Command::ChooseModel("demo".to_owned()));
+    window.send(Command::OpenView("live"));
+    window.click("Start");
+    assert!(window.says("has no chat template"));
+    assert!(window.app().state().lives.branch().is_none());
+    window.send(Command::ChooseLive(Box::new(choice())));
+    window.click("Start");
+    assert!(window.says("generated") && !window.says("Next message"));
 }
 
 #[test]

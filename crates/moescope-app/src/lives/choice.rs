@@ -18,6 +18,8 @@ pub struct LiveChoice {
     pub is_chat: bool,
     /// The instructions before it.
     pub system: String,
+    /// The user's next message, as far as it is typed.
+    pub next_message: String,
     /// Divides the logits; 0 always takes the most likely token.
     pub temperature: f32,
     /// Draw only from so many; 0 for all.
@@ -62,6 +64,7 @@ impl Default for LiveChoice {
             prompt: "The enzyme lowers the activation energy of".to_owned(),
             is_chat: false,
             system: String::new(),
+            next_message: String::new(),
             temperature: 0.8,
             top_k: 0,
             top_p: 1.0,

@@ -127,6 +127,8 @@ pub(crate) enum LiveEvent {
     Failed(String),
     /// A branch was written.
     Saved(PathBuf),
+    /// A message is part of a conversation now.
+    Sent(String),
     /// What an interrupted run had left is traces now.
     Recovered(Recovery),
 }
@@ -262,6 +264,12 @@ impl Lives {
                     keep,
                     given,
                 });
+            }
+            LiveCommand::Reply => {
+                let branch = self.need_branch()?;
+                let message = choice.next_message.clone();
+                self.run_when_opened = Some(choice.max_tokens);
+                self.send(SessionCommand::Reply { branch, message });
             }
             LiveCommand::Edit => {
                 let branch = self.need_branch()?;
@@ -460,7 +468,8 @@ impl Lives {
                 if let Some(tokens) = self.run_when_opened.take() {
                     self.run(info.id, Some(tokens));
                 }
-                None
+                let is_answer = info.messages.len() > 1;
+                is_answer.then_some(LiveEvent::Sent(info.prompt))
             }
             SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
             SessionEvent::Unsafe { branch, error } => {

@@ -131,6 +131,12 @@ impl<'m> Worker<'m> {
                 let new = self.branch(*branch)?.give(id, *keep, given, tokenizer)?;
                 self.open(new, 0);
             }
+            SessionCommand::Reply { branch, message } => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let new = self.branch(*branch)?.reply(self.loaded, id, message)?;
+                self.open(new, 0);
+            }
             SessionCommand::Edit { branch, prompt } => {
                 self.pause();
                 let id = BranchId(self.next_id);

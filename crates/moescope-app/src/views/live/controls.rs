@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use egui::{CollapsingHeader, DragValue, TextEdit, Ui};
+use egui::{CollapsingHeader, DragValue, Panel, TextEdit, Ui};
 use moescope_pipeline::{FinishReason, session::BranchState};
 
 use crate::{
@@ -100,10 +100,16 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         let Some(branch) = branch else {
             return;
         };
-        let is_edited = branch.info.prompt != choice.prompt;
+        let is_first = branch.info.messages.len() <= 1;
+        let is_edited = is_first && branch.info.prompt != choice.prompt;
         let edit = ui.add_enabled(is_edited, egui::Button::new("Use the edited prompt"));
         if edit
             .on_hover_text("A new line with this prompt, sampled and routed as this one; what both begin with is kept")
+            .on_disabled_hover_text(if is_first {
+                "Edit the prompt first"
+            } else {
+                "The prompt above is that of the conversation's first line; show that line to edit it"
+            })
             .clicked()
         {
             send(LiveCommand::Edit);
@@ -120,6 +126,42 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         if save.on_hover_text("Write this line with all its routing").clicked() {
             let folder = kept_folder(choice, &ctx.state.choices.capture);
             send(LiveCommand::Save(free_path(&folder, branch.info.id)));
+        }
+    });
+}
+
+/// The next message of a conversation, below what was said so far.
+pub(super) fn next_message(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    let Some(branch) = ctx.state.lives.branch() else {
+        return;
+    };
+    if branch.info.messages.is_empty() {
+        return;
+    }
+    let columns = &branch.columns;
+    let missing = if branch.state == BranchState::Running {
+        Some("Pause or stop the reply first")
+    } else if columns.len() == columns.num_prompt_tokens() {
+        Some("Let the model reply first")
+    } else if choice.next_message.trim().is_empty() {
+        Some("Type a message first")
+    } else {
+        None
+    };
+    Panel::bottom("live next message").show(ui, |ui| {
+        let label = ui.label("Next message");
+        let edit = TextEdit::multiline(&mut choice.next_message)
+            .desired_rows(2)
+            .desired_width(f32::INFINITY)
+            .hint_text("An answer to the reply as it stands");
+        ui.add(edit).labelled_by(label.id);
+        let send = ui
+            .add_enabled(missing.is_none(), egui::Button::new("Send"))
+            .on_hover_text("A new line with all that was said, this message, and a reply to it")
+            .on_disabled_hover_text(missing.unwrap_or_default());
+        if send.clicked() {
+            ctx.send(Command::ChooseLive(Box::new(choice.clone())));
+            ctx.send(Command::Live(Box::new(LiveCommand::Reply)));
         }
     });
 }
