@@ -84,7 +84,7 @@ impl AppConfig {
     fn keeping(&self) -> Option<Keeping> {
         match &self.settings {
             _ if self.script.is_some() => None,
-            SettingsPlace::Usual => Keeping::usual(),
+            SettingsPlace::Usual => Some(Keeping::usual()),
             SettingsPlace::File(path) => Some(Keeping::beside(path)),
             SettingsPlace::None => None,
         }

@@ -14,18 +14,19 @@ pub(crate) struct Keeping {
 impl Keeping {
     /// Traces beside the user's other traces, journals in the folder for the state of programs:
     /// `$XDG_STATE_HOME/moescope/unfinished`, `~/.local/state/moescope/unfinished`, or their kin on Windows.
-    pub(crate) fn usual() -> Option<Self> {
+    pub(crate) fn usual() -> Self {
         let absolute = |name: &str| {
             let path = PathBuf::from(std::env::var_os(name)?);
             path.is_absolute().then_some(path)
         };
         let base = absolute("XDG_STATE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".local").join("state")))
-            .or_else(|| absolute("LOCALAPPDATA"))?;
-        Some(Self {
+            .or_else(|| absolute("LOCALAPPDATA"))
+            .unwrap_or_else(std::env::temp_dir);
+        Self {
             traces: crate::captures::suggested_out("live"),
             unfinished: base.join("moescope").join("unfinished"),
-        })
+        }
     }
 
     /// Both beside a file of settings.
