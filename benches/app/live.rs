@@ -32,6 +32,7 @@ pub(super) fn measure() -> Result<Duration, Failure> {
             id: branch,
             parent: None,
             prompt: "A long conversation".into(),
+            messages: Vec::new(),
             sampling: SamplingConfig::default(),
             interventions: Vec::new(),
         },

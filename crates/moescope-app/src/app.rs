@@ -13,17 +13,17 @@ use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
 use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_engine::DeviceChoice;
 use moescope_figures::Format;
-use moescope_pipeline::session::{Branch, SessionEvent, Transcript};
+use moescope_pipeline::session::{Branch, Recovery, SessionEvent, Transcript};
 
 use crate::{
     actions,
-    captures::{CaptureEnd, CaptureEvent},
+    captures::{self, CaptureEnd, CaptureEvent},
     command::{Command, Commands, ZoomStep},
     error::AppError,
     export::ExportRequest,
     fonts,
     history::History,
-    lives::{LiveCommand, LiveEvent},
+    lives::{Keeping, LiveCommand, LiveEvent},
     notices::Notice,
     script::{ScriptConfig, ScriptRun},
     settings::{Settings, usual_path},
@@ -37,6 +37,8 @@ use crate::{
 
 /// Settings are kept this often, so that little is lost when the process is killed.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
+/// Replies of an interrupted run that are offered one by one; the others are among what was opened lately.
+const OFFERS: usize = 3;
 
 /// How the app starts.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub struct AppConfig {
     pub device: DeviceChoice,
     /// The theme; that of the last run where it is not given.
     pub theme: Option<ThemeChoice>,
-    /// Where settings are kept.
+    /// Where settings are kept, and replies that nobody saved.
     pub settings: SettingsPlace,
     /// A scripted run.
     pub script: Option<ScriptConfig>,
@@ -57,13 +59,13 @@ pub struct AppConfig {
     pub starts_empty: bool,
 }
 
-/// Where settings are kept.
+/// Where settings are kept, and replies that nobody saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SettingsPlace {
-    /// In the user's configuration folder.
+    /// In the user's configuration folder; replies beside other traces, and while they grow in the state folder.
     #[default]
     Usual,
-    /// In a file.
+    /// In a file; replies in the folders `replies` and, while they grow, `unfinished` beside it.
     File(PathBuf),
     /// Nowhere.
     None,
@@ -74,6 +76,16 @@ impl AppConfig {
         match &self.settings {
             SettingsPlace::Usual => usual_path(),
             SettingsPlace::File(path) => Some(path.clone()),
+            SettingsPlace::None => None,
+        }
+    }
+
+    /// Where replies are kept that nobody saved; a script leaves nothing behind.
+    fn keeping(&self) -> Option<Keeping> {
+        match &self.settings {
+            _ if self.script.is_some() => None,
+            SettingsPlace::Usual => Some(Keeping::usual()),
+            SettingsPlace::File(path) => Some(Keeping::beside(path)),
             SettingsPlace::None => None,
         }
     }
@@ -140,16 +152,15 @@ impl App {
                 Instant::now(),
             );
         }
-        if config.settings == SettingsPlace::Usual && config.script.is_none() {
-            state.lives.keep_in(Some(crate::lives::keeping_folder()));
+        if let Some(keeping) = config.keeping() {
+            state.lives.keep(keeping, ctx);
         }
         if let Some(model) = &config.model {
             state.choices.capture.model.clone_from(model);
             state.recent.note_model(model);
         }
         if state.choices.capture.out.as_os_str().is_empty() {
-            state.choices.capture.out =
-                crate::captures::suggested_out(&state.choices.capture.model);
+            state.choices.capture.out = captures::suggested_out(&state.choices.capture.model);
         }
         // What was chosen in another trace may not be in this one.
         state.choices.cell = None;
@@ -300,7 +311,11 @@ impl App {
 
     fn apply(&mut self, command: Command, ctx: &Context, now: Instant) {
         match command {
-            Command::OpenTrace(path) => self.state.traces.open(absolute(path), ctx),
+            Command::OpenTrace(path) => {
+                let path = absolute(path);
+                self.state.notices.take_offer(&path);
+                self.state.traces.open(path, ctx);
+            }
             Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
             Command::CloseTrace(id) => {
                 self.state.traces.close(id);
@@ -323,6 +338,13 @@ impl App {
                 self.choose("texts", now, |choices| choices.capture.files = files);
                 self.layout.show("capture");
             }
+            Command::ChooseOut(picked) => self.choose("capture", now, |choices| {
+                let capture = &mut choices.capture;
+                capture.out = captures::place_in(absolute(picked), &capture.model);
+            }),
+            Command::ChooseKeptIn(folder) => self.choose("live", now, |choices| {
+                choices.live.kept_in = absolute(folder);
+            }),
             Command::ChooseRequest(request) => match request.check() {
                 Ok(()) => self.choose("request", now, |choices| choices.request = *request),
                 Err(error) => self.notify(Notice::failed(error.to_string()), now),
@@ -413,10 +435,9 @@ impl App {
     /// Does what a generation is asked for, by what is chosen now.
     fn live(&mut self, command: LiveCommand, ctx: &Context, now: Instant) {
         let choices = &self.state.choices;
-        let done = self
-            .state
-            .lives
-            .apply(command, &choices.live, &choices.capture, ctx);
+        let (live, capture) = (&choices.live, &choices.capture);
+        let device = self.state.device_choice;
+        let done = self.state.lives.apply(command, live, capture, device, ctx);
         if let Err(told) = done {
             self.notify(Notice::failed(told), now);
         }
@@ -565,11 +586,19 @@ impl App {
                 LiveEvent::Loaded { device } => self.state.device = Some(device),
                 LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
                 LiveEvent::Saved(path) => {
-                    self.notify(
-                        Notice::done(format!("Kept as a trace: {}", path.display())),
-                        now,
-                    );
+                    let told = format!("Kept as a trace: {}", path.display());
+                    let notice = Notice {
+                        opens: Some(path),
+                        ..Notice::done(told)
+                    };
+                    self.notify(notice, now);
                 }
+                LiveEvent::Sent(message) => {
+                    if self.state.choices.live.next_message == message {
+                        self.choose("sent", now, |choices| choices.live.next_message.clear());
+                    }
+                }
+                LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
             }
         }
         if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
@@ -582,6 +611,29 @@ impl App {
                 self.notify(Notice::done(format!("Wrote {}", names.join(", "))), now);
             }
             Some(Err(told)) => self.notify(Notice::failed(told), now),
+        }
+    }
+
+    /// Offers to open what an interrupted run had written.
+    fn tell_recovered(&mut self, recovery: Recovery, now: Instant) {
+        let Recovery { branches, problems } = recovery;
+        for branch in branches.iter().rev() {
+            self.state.recent.note_trace(&branch.path);
+        }
+        for branch in branches.iter().take(OFFERS) {
+            self.notify(Notice::offer_of(branch), now);
+        }
+        if let [_, .., last] = branches.get(OFFERS - 1..).unwrap_or_default() {
+            let folder = last.path.parent().unwrap_or(&last.path);
+            let more = branches.len() - OFFERS;
+            let told = format!(
+                "{more} more of its replies are traces in {}",
+                folder.display()
+            );
+            self.notify(Notice::found(told, None), now);
+        }
+        for problem in problems {
+            self.notify(Notice::failed(problem), now);
         }
     }
 
@@ -637,7 +689,7 @@ impl App {
                 self.shell.tokens_per_sec = Some(pace);
                 self.state.choices.capture.resumes = false;
                 self.state.choices.capture.out =
-                    crate::captures::suggested_out(&self.state.choices.capture.model);
+                    captures::suggested_out(&self.state.choices.capture.model);
                 self.state.traces.open(captured.path, ctx);
                 self.layout.show("disciplines");
             }

@@ -275,11 +275,54 @@ pub(crate) fn suggested_out(model: &str) -> PathBuf {
         .into_iter()
         .find_map(std::env::var_os)
         .map_or_else(std::env::temp_dir, PathBuf::from);
-    let folder = home.join("moescope-traces");
+    free_in(&home.join("moescope-traces"), model)
+}
+
+/// Where a trace goes when a folder was picked: there, if nothing is in it or a trace is that can be continued; else into
+/// a folder within it that is not there yet.
+pub(crate) fn place_in(picked: PathBuf, model: &str) -> PathBuf {
+    if is_in_use(&picked) && !picked.join("manifest.json").is_file() {
+        free_in(&picked, model)
+    } else {
+        picked
+    }
+}
+
+/// Whether something is there already.
+pub(crate) fn is_in_use(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => path.exists(),
+    }
+}
+
+/// A folder for a model's trace that is not there yet.
+fn free_in(folder: &Path, model: &str) -> PathBuf {
     let name = crate::traces::folder_name(Path::new(model));
     let numbered = |number: u32| folder.join(format!("{name}-{number}"));
     (1..=9999)
         .map(numbered)
         .find(|path| !path.exists())
         .unwrap_or_else(|| numbered(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picked_folder_is_used_where_it_is_empty_or_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let picked = folder.path().join("picked");
+        let check = |expected: &Path| {
+            assert_eq!(place_in(picked.clone(), "models/tiny"), expected);
+        };
+        check(&picked);
+        fs::create_dir(&picked).unwrap();
+        check(&picked);
+        fs::create_dir(picked.join("tiny-1")).unwrap();
+        check(&picked.join("tiny-2"));
+        fs::write(picked.join("manifest.json"), "{}").unwrap();
+        check(&picked);
+    }
 }

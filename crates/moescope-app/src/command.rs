@@ -42,6 +42,10 @@ pub enum Command {
     ChooseModel(String),
     /// The texts of captures.
     ChooseTexts(Vec<PathBuf>),
+    /// The folder of a capture's trace, or one that holds other things, in which it then gets a folder of its own.
+    ChooseOut(PathBuf),
+    /// The folder in which lines of generations are kept as traces.
+    ChooseKeptIn(PathBuf),
 
     // What is chosen; undo steps through these.
     ChooseRequest(Box<MeasureRequest>),

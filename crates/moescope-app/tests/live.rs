@@ -2,18 +2,26 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use common::{SIZE, Window, can_paint, config, traces};
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use moescope_analytics::{MeasureRequest, TokenConfig, TokenProfile, TraceData, token_profile};
 use moescope_app::{
-    Cell, ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, Theme, ThemeChoice,
+    AppConfig, Cell, ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, SettingsPlace,
+    Theme, ThemeChoice,
 };
 use moescope_core::{LayerId, NoProgress};
+use moescope_engine::DeviceChoice;
 use moescope_figures::short_number;
-use moescope_pipeline::session::BranchId;
+use moescope_pipeline::session::{BranchId, Session, SessionCommand, SessionConfig, StartConfig};
+use moescope_testkit::TinyModel;
+use moescope_trace::read_journal;
 
 const TOKENS: usize = 12;
 
@@ -363,6 +371,193 @@ fn a_line_branches_is_kept_and_comes_back() {
     window.send(Command::OpenTrace(path));
     let trace = window.app().state().traces.active().unwrap();
     assert_eq!(trace.about.counts.samples, 1);
+}
+
+#[test]
+fn a_conversation_goes_on_with_the_next_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    let tiny = TinyModel {
+        context: 256,
+        ..TinyModel::default()
+    };
+    tiny.write(&model).unwrap();
+    let template =
+        "{% for m in messages %} {{ m.role }} {{ m.content }} </s>{% endfor %} assistant";
+    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
+    window.send(Command::ChooseModel(model.display().to_string()));
+    let chat = LiveChoice {
+        prompt: "the enzyme lowers energy of".into(),
+        is_chat: true,
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(chat)));
+    window.send(Command::OpenView("live"));
+    assert!(!window.says("Next message"), "nothing was said yet");
+    window.click("Start");
+    let drawn = |window: &Window| {
+        let columns = &window.app().state().lives.branch().unwrap().columns;
+        columns.len() - columns.num_prompt_tokens()
+    };
+    assert!(drawn(&window) > 0);
+    let field = window.harness.get_by_label("Next message");
+    field.focus();
+    window.harness.run_steps(2);
+    window
+        .harness
+        .get_by_label("Next message")
+        .type_text("a proof of law");
+    window.settle();
+    window.click("Send");
+    let lives = &window.app().state().lives;
+    assert_eq!(lives.shown, Some(BranchId(1)));
+    let info = &lives.branch().unwrap().info;
+    let said: Vec<&str> = info.messages.iter().map(|m| m.content.as_str()).collect();
+    assert_eq!((said.len(), said[2]), (3, "a proof of law"));
+    assert!(drawn(&window) > 0);
+    // The field is empty for the next one, and the first message is edited in its own line.
+    assert!(window.app().state().choices.live.next_message.is_empty());
+    assert!(window.says("Line 2"));
+    let copy = window.harness.get_all_by_label("Copy as command").next();
+    copy.expect("the button of the view in front").click();
+    window.settle();
+    assert!(window.says("a conversation of several messages is kept as a trace"));
+    // A text that goes on has no next message, and a model without a template says so.
+    window.send(Command::ChooseModel("demo".to_owned()));
+    window.send(Command::OpenView("live"));
+    window.click("Start");
+    assert!(window.says("has no chat template"));
+    assert!(window.app().state().lives.branch().is_none());
+    window.send(Command::ChooseLive(Box::new(choice())));
+    window.click("Start");
+    assert!(window.says("generated") && !window.says("Next message"));
+}
+
+#[test]
+fn a_line_is_kept_in_the_folder_that_was_chosen() {
+    let mut window = generated(ThemeChoice::Light);
+    let folder = tempfile::tempdir().unwrap();
+    let usual = window.app().state().choices.capture.out.clone();
+    assert!(window.says("Keep in") && window.says("Choose…"));
+    window.send(Command::ChooseKeptIn(folder.path().to_owned()));
+    for name in ["live-0", "live-0-2"] {
+        window.click("Keep as a trace");
+        let path = folder.path().join(name);
+        assert!(path.join("manifest.json").is_file());
+        assert!(window.says(&format!("Kept as a trace: {}", path.display())));
+    }
+    // Opened from the message, and nothing else was changed by it.
+    window
+        .harness
+        .get_all_by_label("Open")
+        .next()
+        .unwrap()
+        .click();
+    window.settle();
+    let trace = window.app().state().traces.active().unwrap();
+    assert!(trace.path.starts_with(folder.path()));
+    assert_eq!(window.app().state().choices.capture.out, usual);
+}
+
+#[test]
+fn generations_and_ablations_run_on_the_device_that_was_asked_for() {
+    let on = |device: DeviceChoice| {
+        let config = AppConfig {
+            device,
+            ..config(ThemeChoice::Dark, &[&traces().plain])
+        };
+        let mut window = Window::open(SIZE, config);
+        window.send(Command::ChooseLive(Box::new(choice())));
+        window.send(Command::OpenView("live"));
+        window.click("Start");
+        window
+    };
+    let window = on(DeviceChoice::Cpu);
+    let device = window.app().state().device.clone().unwrap();
+    assert!(
+        device.starts_with("cpu") && device.contains("asked for"),
+        "{device}"
+    );
+    // No machine has so many; a model that runs all the same was loaded elsewhere.
+    let mut window = on(DeviceChoice::GpuNumber(999));
+    assert!(window.app().state().lives.branch().is_none());
+    assert!(window.says("the model could not be loaded: there is no graphics adapter 999"));
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.jsonl");
+    std::fs::write(
+        &texts,
+        "{\"text\": \"The court\", \"discipline\": \"law\"}\n",
+    )
+    .unwrap();
+    window.send(Command::ChooseTexts(vec![texts]));
+    let cell = Cell {
+        layer: LayerId(2),
+        expert: 1,
+    };
+    window.send(Command::Live(Box::new(LiveCommand::Ablate(cell))));
+    let error = window.app().state().lives.ablation.error().unwrap();
+    assert!(error.contains("no graphics adapter 999"), "{error}");
+    assert!(window.says("the ablation could not be measured"));
+}
+
+/// Leaves in a folder what a process leaves that was killed after four tokens: a journal that nobody holds.
+fn interrupt(unfinished: &Path) {
+    let aside = unfinished.with_file_name("aside");
+    let config = SessionConfig {
+        journal_in: Some(aside.clone()),
+        ..SessionConfig::default()
+    };
+    let session = Session::open(Arc::new(common::loaded()), config, || {}).unwrap();
+    session.send(SessionCommand::Start(StartConfig {
+        prompt: "The enzyme lowers".into(),
+        ..StartConfig::default()
+    }));
+    session.send(SessionCommand::Run {
+        branch: BranchId(0),
+        tokens: Some(4),
+    });
+    let begun = Instant::now();
+    loop {
+        let folder = std::fs::read_dir(&aside).into_iter().flatten().next();
+        let journal = folder.map(|folder| folder.unwrap().path().join("branch-0.journal"));
+        let journal = journal.filter(|journal| journal.exists());
+        let found = journal.and_then(|path| Some((read_journal(&path).unwrap()?, path)));
+        if let Some((sample, path)) = found
+            && sample.record.tokens.len() == sample.head.num_prompt_tokens as usize + 4
+        {
+            let left = unfinished.join("session-of-another-process");
+            std::fs::create_dir_all(&left).unwrap();
+            std::fs::write(left.join(".lock"), "").unwrap();
+            std::fs::copy(path, left.join("branch-0.journal")).unwrap();
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "nothing is journalled");
+    }
+}
+
+#[test]
+fn a_reply_of_a_killed_run_is_offered_at_the_next_start_and_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupt(&folder.path().join("unfinished"));
+    let config = || AppConfig {
+        settings: SettingsPlace::File(folder.path().join("app.json")),
+        ..config(ThemeChoice::Dark, &[])
+    };
+    let mut window = Window::open(SIZE, config());
+    assert!(window.says("The reply to “The enzyme lowers”, 4 tokens, is a trace now"));
+    let path = folder.path().join("replies").join("recovered-1");
+    assert_eq!(window.app().state().recent.traces, [path.clone()]);
+    window.click("Open");
+    let trace = window.app().state().traces.active().unwrap();
+    assert_eq!((&trace.path, trace.about.counts.samples), (&path, 1));
+    assert!(
+        !window.says("The reply to"),
+        "what was taken is not offered any more"
+    );
+    drop(window);
+    let window = Window::open(SIZE, config());
+    assert!(!window.says("The reply to"), "it is told once");
 }
 
 #[test]

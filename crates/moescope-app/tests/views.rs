@@ -349,6 +349,28 @@ fn a_capture_says_its_cost_runs_and_opens() {
 }
 
 #[test]
+fn the_place_of_a_capture_is_chosen_and_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
+    window.send(Command::OpenView("capture"));
+    assert!(window.says("Choose…"));
+    let out = |window: &Window| window.app().state().choices.capture.out.clone();
+    window.send(Command::ChooseOut(folder.path().to_owned()));
+    assert_eq!(out(&window), folder.path());
+    assert!(!window.says("The folder is there already"));
+    // Where other things are, the trace gets a folder of its own.
+    std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
+    window.send(Command::ChooseOut(folder.path().to_owned()));
+    assert_eq!(out(&window), folder.path().join("demo-1"));
+    let typed = CaptureChoice {
+        out: folder.path().to_owned(),
+        ..CaptureChoice::default()
+    };
+    window.send(Command::ChooseCapture(Box::new(typed)));
+    assert!(window.says("The folder is there already"));
+}
+
+#[test]
 fn figures_are_written_with_numbers_and_specification() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = window(ThemeChoice::Dark);

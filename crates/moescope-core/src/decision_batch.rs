@@ -1,5 +1,7 @@
 //! Waist 1: router decisions as columns.
 
+use std::ops::Range;
+
 use crate::{DecisionStats, LayerId, SelectionRule};
 
 /// Router decisions of **one sample**, as columns of equal length.
@@ -154,6 +156,37 @@ impl DecisionBatch {
         }
     }
 
+    /// A copy of some decisions.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let (top_k, num_experts) = (self.top_k, self.num_experts);
+        let wide = |width: usize| rows.start * width..rows.end * width;
+        let floats = |column: &Option<Vec<f32>>, width: usize| {
+            column.as_ref().map(|values| values[wide(width)].to_vec())
+        };
+        Self {
+            num_experts,
+            top_k,
+            position: self.position[rows.clone()].to_vec(),
+            layer: self.layer[rows.clone()].to_vec(),
+            moe_layer: self.moe_layer[rows.clone()].to_vec(),
+            selected_experts: self.selected_experts[wide(top_k)].to_vec(),
+            routing_weights: floats(&self.routing_weights, top_k),
+            topk_mass: floats(&self.topk_mass, 1),
+            entropy: floats(&self.entropy, 1),
+            margin: floats(&self.margin, 1),
+            runner_up: self
+                .runner_up
+                .as_ref()
+                .map(|all| all[rows.clone()].to_vec()),
+            logsumexp: floats(&self.logsumexp, 1),
+            router_logits: floats(&self.router_logits, num_experts),
+        }
+    }
+
     /// Experts per layer.
     #[must_use]
     pub fn num_experts(&self) -> usize {
@@ -271,5 +304,10 @@ mod tests {
         ids.selected_experts = vec![0, 1, 2, 3];
         ids.truncate(1);
         assert_eq!((ids.len(), ids.experts(0)), (1, &[0, 1][..]));
+        let copied = of_rows(3).rows(0..2);
+        assert_eq!(copied, of_rows(2));
+        let last = of_rows(3).rows(2..3);
+        assert_eq!((last.position[0], last.experts(0)), (2, &[2, 3][..]));
+        assert_eq!(last.logits(0), Some(&[0.0, 1.0, 2.0, 2.0][..]));
     }
 }

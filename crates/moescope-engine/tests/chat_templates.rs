@@ -178,6 +178,62 @@ fn messages_are_found_in_what_a_template_makes_of_them() {
 }
 
 #[test]
+fn of_replies_a_template_may_leave_out_what_was_thought() {
+    let source = "{% for m in messages %}<{{ m.role }}>\
+                  {{ m.content.split('</think>')[-1].strip() }}{% endfor %}";
+    let conversation = [
+        message("user", "Why?"),
+        message("assistant", "<think>So. Therefore.</think>\nTherefore."),
+        message("user", "Thanks."),
+    ];
+    let rendered = template(source)
+        .render_with_spans(&conversation, clock())
+        .unwrap();
+    assert_eq!(
+        rendered.text,
+        "<user>Why?<assistant>Therefore.<user>Thanks."
+    );
+    let reply = &rendered.contents[1];
+    assert_eq!(&rendered.text[reply.rendered.clone()], "Therefore.");
+    // The second of both: the first was thought.
+    assert_eq!(reply.source_start, "<think>So. Therefore.</think>\n".len());
+}
+
+#[test]
+fn every_message_of_a_conversation_is_found_in_published_templates() {
+    let folder = moescope_testkit::repository_root().join("tests/fixtures/tokenizers/chat");
+    let conversation = [
+        message("user", "What is an enzyme?"),
+        message("assistant", "A catalyst of the cell."),
+        message("user", "And an atom?"),
+    ];
+    let (mut found, mut refused) = (0, Vec::new());
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "jinja") {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        match template(&source).render_with_spans(&conversation, clock()) {
+            Ok(rendered) => {
+                for (message, span) in conversation.iter().zip(&rendered.contents) {
+                    assert_eq!(rendered.text[span.rendered.clone()], message.content);
+                }
+                assert!(
+                    rendered
+                        .contents
+                        .is_sorted_by_key(|span| span.rendered.start)
+                );
+                found += 1;
+            }
+            Err(error) => refused.push(format!("{}: {error}", path.display())),
+        }
+    }
+    assert!(found >= 12, "{found} found; {refused:#?}");
+    assert!(refused.len() <= found / 4, "{refused:#?}");
+}
+
+#[test]
 fn a_message_that_cannot_be_found_is_refused() {
     let refuse = |source: &str, content: &str, word: &str| {
         let error = template(source)

@@ -21,7 +21,7 @@ pub struct PromptConfig {
     pub wraps_science_units: bool,
 }
 
-/// A conversation of one question.
+/// A conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChatConfig {
     /// The instructions before it.
@@ -38,6 +38,18 @@ pub(crate) struct PromptDescription {
     pub(crate) settings: BTreeMap<String, Value>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
+}
+
+impl PromptDescription {
+    /// Says what was said before a reply; the system message has a place of its own.
+    pub(crate) fn add_messages(&mut self, messages: &[ChatMessage]) {
+        let messages = messages
+            .iter()
+            .map(|message| json!({"role": message.role.as_str(), "content": message.content}));
+        let messages: Vec<Value> = messages.collect();
+        let chat = self.settings.entry("chat".to_owned());
+        chat.or_insert_with(|| json!({}))["messages"] = json!(messages);
+    }
 }
 
 /// Makes tokens of texts.
@@ -59,14 +71,43 @@ struct Chat {
 }
 
 /// A text with something around it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Framed {
     text: String,
-    /// Stretches of the source, ascending: where they stand, and the first source byte.
-    own: Vec<(Range<usize>, usize)>,
+    /// Stretches of the source, ascending.
+    own: Vec<Stretch>,
     /// Where the system message stands.
     system: Range<usize>,
 }
+
+/// A stretch of the source within another text.
+#[derive(Clone, Debug)]
+struct Stretch {
+    /// Where it stands.
+    at: Range<usize>,
+    /// Its first byte in the source.
+    source: usize,
+    /// Whose words it is.
+    role: Role,
+}
+
+/// A message of a conversation, with the stretches of the source in it.
+#[derive(Debug)]
+struct Turn {
+    message: ChatMessage,
+    own: Vec<Stretch>,
+}
+
+/// A conversation as one text, and its tokens with their places in it.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// All messages, an empty line between them.
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<PlannedToken>,
+}
+
+/// What stands between the messages of a conversation's text.
+const BETWEEN: &str = "\n\n";
 
 impl<'m> Prompter<'m> {
     /// Opens what the configuration asks for, and tries a chat template on a first text.
@@ -92,7 +133,8 @@ impl<'m> Prompter<'m> {
                 .ok_or_else(|| {
                     PipelineError::Settings(format!(
                         "'{}' has no chat template: there is neither chat_template.jinja nor a chat_template in \
-                         tokenizer_config.json; leave --chat out, or put the template that the model was trained with there",
+                         tokenizer_config.json; do without the chat (leave --chat out), or put the template that the \
+                         model was trained with there",
                         files.folder.name
                     ))
                 })?;
@@ -121,21 +163,68 @@ impl<'m> Prompter<'m> {
             let tokens = self.tokenizer.encode(text)?;
             return Ok(tokens.iter().map(|token| self.plain(token)).collect());
         }
-        let (wrapped, own) = match units {
+        let (wrapped, places) = match units {
             Some((units, kind)) => {
                 let wrapped = units.wrap(kind, text)?;
                 (wrapped.text, wrapped.places)
             }
             None => (text.to_owned(), vec![(0..text.len(), 0)]),
         };
+        let role = if self.chat.is_some() {
+            Role::User
+        } else {
+            Role::Document
+        };
+        let places = places.into_iter();
+        let own = places.map(|(at, source)| Stretch { at, source, role });
+        let own: Vec<Stretch> = own.collect();
         let framed = match &self.chat {
-            Some(chat) => chat.frame(&wrapped, &own)?,
+            Some(chat) => {
+                let message = ChatMessage {
+                    role,
+                    content: wrapped,
+                };
+                chat.frame(&[Turn { message, own }])?
+            }
             None => Framed {
                 text: wrapped,
                 own,
                 system: 0..0,
             },
         };
+        self.framed_tokens(&framed)
+    }
+
+    /// The tokens of a conversation up to where the model is to reply; nothing but the text where there is no chat.
+    pub(crate) fn conversation(
+        &self,
+        messages: &[ChatMessage],
+    ) -> Result<Conversation, EngineError> {
+        let contents: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+        let text = contents.join(BETWEEN);
+        let Some(chat) = &self.chat else {
+            let tokens = self.tokens(&text, None)?;
+            return Ok(Conversation { text, tokens });
+        };
+        let mut source = 0;
+        let turns = messages.iter().map(|message| {
+            let stretch = Stretch {
+                at: 0..message.content.len(),
+                source,
+                role: message.role,
+            };
+            source += message.content.len() + BETWEEN.len();
+            Turn {
+                message: message.clone(),
+                own: vec![stretch],
+            }
+        });
+        let turns: Vec<Turn> = turns.collect();
+        let tokens = self.framed_tokens(&chat.frame(&turns)?)?;
+        Ok(Conversation { text, tokens })
+    }
+
+    fn framed_tokens(&self, framed: &Framed) -> Result<Vec<PlannedToken>, EngineError> {
         let mut tokens = Vec::new();
         let writes_bos = self.chat.as_ref().is_some_and(|chat| chat.writes_bos);
         let is_own_template = self
@@ -143,16 +232,12 @@ impl<'m> Prompter<'m> {
             .as_ref()
             .is_some_and(|chat| !chat.template.is_built_in());
         if !writes_bos && !is_own_template {
-            let framed = self.tokenizer.encode(&framed.text)?;
-            let before = framed.iter().take_while(|t| t.is_special);
+            let encoded = self.tokenizer.encode(&framed.text)?;
+            let before = encoded.iter().take_while(|t| t.is_special);
             tokens.extend(before.map(|token| self.plain(token)));
         }
-        let (own_role, text) = match &self.chat {
-            Some(_) => (Role::User, &framed.text),
-            None => (Role::Document, &framed.text),
-        };
-        for token in self.tokenizer.encode_as_is(text)? {
-            tokens.push(self.placed(&token, &framed, own_role));
+        for token in self.tokenizer.encode_as_is(&framed.text)? {
+            tokens.push(self.placed(&token, framed));
         }
         Ok(tokens)
     }
@@ -163,7 +248,7 @@ impl<'m> Prompter<'m> {
     }
 
     /// A token of a framed text: the source's own where it has at least one byte of it.
-    fn placed(&self, token: &TextToken, framed: &Framed, own_role: Role) -> PlannedToken {
+    fn placed(&self, token: &TextToken, framed: &Framed) -> PlannedToken {
         let is_special = self.tokenizer.is_special(token.id);
         let Some((start, end)) = token.bytes else {
             return PlannedToken::of_template(token.id, None, is_special);
@@ -175,17 +260,23 @@ impl<'m> Prompter<'m> {
         };
         let first = framed
             .own
-            .partition_point(|(range, _)| range.end <= place.start);
-        let mut source: Option<Range<usize>> = None;
-        for (range, at) in &framed.own[first..] {
-            let Some(common) = overlap(range) else { break };
-            let piece = common.start - range.start + at..common.end - range.start + at;
-            source = Some(source.map_or(piece.clone(), |source| source.start..piece.end));
+            .partition_point(|stretch| stretch.at.end <= place.start);
+        let mut source: Option<(Range<usize>, Role)> = None;
+        for stretch in &framed.own[first..] {
+            let Some(common) = overlap(&stretch.at) else {
+                break;
+            };
+            let moved = |byte| byte - stretch.at.start + stretch.source;
+            let piece = moved(common.start)..moved(common.end);
+            source = Some(match source {
+                Some((source, role)) => (source.start..piece.end, role),
+                None => (piece, stretch.role),
+            });
         }
-        if let Some(source) = source {
+        if let Some((source, role)) = source {
             let narrow = |place| u32::try_from(place).unwrap_or(u32::MAX - 1);
             let bytes = (narrow(source.start), narrow(source.end));
-            PlannedToken::new(token.id, Some(bytes), is_special).of_role(own_role)
+            PlannedToken::new(token.id, Some(bytes), is_special).of_role(role)
         } else {
             let role = overlap(&framed.system).map(|_| Role::System);
             PlannedToken::of_template(token.id, role, is_special)
@@ -263,38 +354,48 @@ impl Chat {
             has_asked: Cell::new(false),
             writes_bos: false,
         };
-        let text = "Text";
-        let framed = chat.frame(text, &[(0..text.len(), 0)])?;
+        let message = ChatMessage {
+            role: Role::User,
+            content: "Text".to_owned(),
+        };
+        let own = Vec::new();
+        let framed = chat.frame(&[Turn { message, own }])?;
         chat.writes_bos = chat.template.bos_token().is_some_and(|bos| {
             !bos.is_empty() && framed.text.starts_with(bos) && tokenizer.token_id(bos).is_some()
         });
         Ok(chat)
     }
 
-    /// The conversation with a text as its question; `own` are stretches of the source in the text.
-    fn frame(&self, text: &str, own: &[(Range<usize>, usize)]) -> Result<Framed, EngineError> {
-        let message = |role, content: &str| ChatMessage {
-            role,
-            content: content.to_owned(),
-        };
-        let system = self.system.iter().map(|text| message(Role::System, text));
-        let messages: Vec<ChatMessage> = system.chain([message(Role::User, text)]).collect();
+    /// The conversation as the template renders it.
+    fn frame(&self, turns: &[Turn]) -> Result<Framed, EngineError> {
+        let system = self.system.iter().map(|text| ChatMessage {
+            role: Role::System,
+            content: text.clone(),
+        });
+        let others = turns.iter().map(|turn| turn.message.clone());
+        let messages: Vec<ChatMessage> = system.chain(others).collect();
         let rendered = self.template.render_with_spans(&messages, self.clock)?;
         self.has_asked
             .set(self.has_asked.get() || rendered.uses_clock);
-        let [others @ .., question] = &rendered.contents[..] else {
-            return Ok(Framed::default());
-        };
-        let kept = question.source_start..question.source_start + question.rendered.len();
-        let moved = own.iter().filter_map(|(range, source)| {
-            let common = range.start.max(kept.start)..range.end.min(kept.end);
-            let at = common.start.checked_sub(kept.start)? + question.rendered.start;
-            (!common.is_empty())
-                .then(|| (at..at + common.len(), source + common.start - range.start))
-        });
+        let (systems, spans) = rendered.contents.split_at(messages.len() - turns.len());
+        let mut own = Vec::new();
+        for (turn, span) in turns.iter().zip(spans) {
+            let kept = span.source_start..span.source_start + span.rendered.len();
+            own.extend(turn.own.iter().filter_map(|stretch| {
+                let common = stretch.at.start.max(kept.start)..stretch.at.end.min(kept.end);
+                let at = common.start.checked_sub(kept.start)? + span.rendered.start;
+                (!common.is_empty()).then(|| Stretch {
+                    at: at..at + common.len(),
+                    source: stretch.source + common.start - stretch.at.start,
+                    role: stretch.role,
+                })
+            }));
+        }
+        // A template may put messages in another order.
+        own.sort_by_key(|stretch| stretch.at.start);
         Ok(Framed {
-            own: moved.collect(),
-            system: others.first().map_or(0..0, |span| span.rendered.clone()),
+            own,
+            system: systems.first().map_or(0..0, |span| span.rendered.clone()),
             text: rendered.text,
         })
     }

@@ -1,145 +1,22 @@
 //! A live session on the embedded model, against what `generate` does.
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod support;
+
+use std::path::Path;
 
 use moescope_analytics::{MeasureRequest, TraceData, find};
 use moescope_core::{NoProgress, Phase, PhaseSelection, Scope};
-use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, SamplingConfig};
+use moescope_engine::SamplingConfig;
 use moescope_pipeline::{
-    FinishReason, GenerateConfig, LoadedModel, ModelFiles, ModelFolder, generate,
+    FinishReason, GenerateConfig, generate,
     session::{
-        Branch, BranchId, BranchState, Given, LiveScope, Session, SessionCommand, SessionConfig,
-        SessionEvent, StartConfig, Transcript, picture,
+        Branch, BranchId, BranchState, Given, LiveScope, SessionCommand, SessionConfig,
+        SessionEvent, StartConfig, picture,
     },
     text_effect,
 };
 use moescope_trace::RoutingTrace;
-
-const PROMPT: &str = "The enzyme lowers the activation energy of";
-const FIRST: BranchId = BranchId(0);
-const SECOND: BranchId = BranchId(1);
-
-fn loaded() -> Arc<LoadedModel> {
-    let folder = moescope_testkit::scidfm_mini();
-    let files = ModelFiles::open(ModelFolder::find(folder.to_str().unwrap(), None).unwrap());
-    let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
-    let model = files
-        .unwrap()
-        .load(device, LoadOptions::default(), &NoProgress);
-    Arc::new(model.unwrap())
-}
-
-fn sampling() -> SamplingConfig {
-    SamplingConfig {
-        temperature: 0.8,
-        seed: 11,
-        ..SamplingConfig::default()
-    }
-}
-
-fn start(interventions: &[&str]) -> SessionCommand {
-    SessionCommand::Start(StartConfig {
-        prompt: PROMPT.to_owned(),
-        sampling: sampling(),
-        interventions: interventions.iter().map(|s| s.parse().unwrap()).collect(),
-        ..StartConfig::default()
-    })
-}
-
-fn run(branch: BranchId, tokens: usize) -> SessionCommand {
-    SessionCommand::Run {
-        branch,
-        tokens: Some(tokens),
-    }
-}
-
-/// A session with its listener.
-struct Listening {
-    session: Session,
-    transcript: Transcript,
-    failures: Vec<String>,
-}
-
-impl Listening {
-    fn to(loaded: &Arc<LoadedModel>, config: SessionConfig) -> Self {
-        Self {
-            transcript: Transcript::new(loaded.model.spec()),
-            session: Session::open(Arc::clone(loaded), config, || {}).unwrap(),
-            failures: Vec::new(),
-        }
-    }
-
-    /// Sends commands, and listens until a branch does something.
-    fn until(
-        &mut self,
-        commands: Vec<SessionCommand>,
-        branch: BranchId,
-        is_done: &dyn Fn(&Branch) -> bool,
-    ) {
-        commands
-            .into_iter()
-            .for_each(|command| self.session.send(command));
-        while !self.transcript.branch(branch).is_some_and(is_done) {
-            let event = self.session.wait(Duration::from_secs(60));
-            self.hear(event.expect("the session goes on"));
-        }
-    }
-
-    /// The same until a branch has drawn so many tokens and waits.
-    fn drawn(&mut self, commands: Vec<SessionCommand>, branch: BranchId, tokens: usize) {
-        self.until(commands, branch, &|branch| {
-            let columns = &branch.columns;
-            columns.len() - columns.num_prompt_tokens() == tokens
-                && branch.state != BranchState::Running
-        });
-    }
-
-    fn hear(&mut self, event: SessionEvent) {
-        self.transcript.apply(&event);
-        if let SessionEvent::Failed { command, error } = event {
-            self.failures.push(format!("{command}: {error}"));
-        }
-    }
-
-    /// Ends the session and hears all of it.
-    fn close(self) -> (Transcript, Vec<String>, Vec<SessionEvent>) {
-        let Self {
-            session,
-            mut transcript,
-            mut failures,
-        } = self;
-        let last = session.close();
-        for event in &last {
-            transcript.apply(event);
-            if let SessionEvent::Failed { command, error } = event {
-                failures.push(format!("{command}: {error}"));
-            }
-        }
-        (transcript, failures, last)
-    }
-
-    fn branch(&self, id: BranchId) -> &Branch {
-        self.transcript.branch(id).unwrap()
-    }
-}
-
-fn ids(branch: &Branch) -> Vec<u32> {
-    branch
-        .columns
-        .tokens()
-        .iter()
-        .map(|token| token.id)
-        .collect()
-}
-
-/// All choices of experts, token by token.
-fn experts(branch: &Branch) -> Vec<Vec<u16>> {
-    let columns = &branch.columns;
-    (0..columns.len())
-        .flat_map(|token| (0..columns.layers().len()).map(move |layer| (token, layer)))
-        .map(|(token, layer)| columns.experts(token, layer).to_vec())
-        .collect()
-}
+use support::{FIRST, Listening, PROMPT, SECOND, experts, ids, loaded, run, sampling, start};
 
 #[test]
 fn a_session_writes_what_generate_writes_whether_stepped_or_run() {

@@ -131,6 +131,14 @@ pub enum TraceError {
         /// The folder.
         path: PathBuf,
     },
+    /// A journal of a document that cannot be recovered.
+    #[error("the journal cannot be read: {reason}: {}", path.display())]
+    Journal {
+        /// What was expected and what was found.
+        reason: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of the trace is missing or is not what the manifest says.
     #[error("the trace is damaged: {reason}; run `moescope validate`: {}", path.display())]
     Damaged {

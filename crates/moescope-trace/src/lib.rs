@@ -50,6 +50,7 @@ mod durable;
 mod error;
 mod folder;
 pub mod import;
+mod journal;
 mod lock;
 mod manifest;
 mod profile;
@@ -72,6 +73,7 @@ mod tests;
 pub use cache::TraceCache;
 pub use document::{Document, SampleRow};
 pub use error::TraceError;
+pub use journal::{JournalHead, JournalledSample, SampleJournal, read_journal};
 pub use manifest::{
     Checkpoint, CheckpointFile, Counts, Decoding, Engine, ExpertsOrder, Input, Manifest,
     ManifestDifference, Overlong, OverlongPolicy, Performance, Scores, Shard, ShardFile, Times,

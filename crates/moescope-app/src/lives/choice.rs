@@ -1,5 +1,7 @@
 //! What the user chose for live generation; plain values, so that undo can step through them.
 
+use std::path::PathBuf;
+
 use moescope_core::LayerId;
 use moescope_engine::{Intervention, SamplingConfig};
 use moescope_figures::ColorScale;
@@ -16,6 +18,8 @@ pub struct LiveChoice {
     pub is_chat: bool,
     /// The instructions before it.
     pub system: String,
+    /// The user's next message, as far as it is typed.
+    pub next_message: String,
     /// Divides the logits; 0 always takes the most likely token.
     pub temperature: f32,
     /// Draw only from so many; 0 for all.
@@ -50,6 +54,8 @@ pub struct LiveChoice {
     pub controls: usize,
     /// At most this many texts of each label are used by an ablation; 0 for all.
     pub ablate_limit: usize,
+    /// The folder in which lines are kept as traces; beside captures where it is empty.
+    pub kept_in: PathBuf,
 }
 
 impl Default for LiveChoice {
@@ -58,6 +64,7 @@ impl Default for LiveChoice {
             prompt: "The enzyme lowers the activation energy of".to_owned(),
             is_chat: false,
             system: String::new(),
+            next_message: String::new(),
             temperature: 0.8,
             top_k: 0,
             top_p: 1.0,
@@ -75,6 +82,7 @@ impl Default for LiveChoice {
             interventions: Vec::new(),
             controls: 7,
             ablate_limit: 8,
+            kept_in: PathBuf::new(),
         }
     }
 }

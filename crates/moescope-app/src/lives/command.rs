@@ -33,6 +33,8 @@ pub enum LiveCommand {
         /// What comes after them.
         given: Given,
     },
+    /// The next message of the conversation, as it is typed now, and the reply to it.
+    Reply,
     /// A branch with the prompt as it is typed now.
     Edit,
     /// The same prompt and seed again, under the interventions that are chosen now.

@@ -20,10 +20,14 @@ use crate::{
 /// Tokens of a pass that must fit into memory before a model is loaded for generations.
 const PLANNED_TOKENS: u64 = 4096;
 
-/// Loads a model where it runs best.
-pub(super) fn load(name: &str, progress: &Arc<JobProgress>) -> Result<LiveModel, PipelineError> {
+/// Loads a model where it shall run.
+pub(super) fn load(
+    name: &str,
+    device: DeviceChoice,
+    progress: &Arc<JobProgress>,
+) -> Result<LiveModel, PipelineError> {
     let files = ModelFiles::open(ModelFolder::find(name, None)?)?;
-    let device = ComputeDevice::open(DeviceChoice::Auto)?;
+    let device = ComputeDevice::open(device)?;
     let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
     let options = LoadOptions::default();
     let pass = PassSize::prefill(PLANNED_TOKENS);
@@ -75,6 +79,7 @@ impl Lives {
         cell: Cell,
         choice: &LiveChoice,
         capture: &CaptureChoice,
+        device: DeviceChoice,
         ctx: &egui::Context,
     ) -> Result<(), String> {
         if capture.files.is_empty() {
@@ -107,7 +112,7 @@ impl Lives {
                 let work = || -> Result<Ablated, PipelineError> {
                     let loaded = match known {
                         Some(loaded) => loaded,
-                        None => load(&name, progress)?.loaded,
+                        None => load(&name, device, progress)?.loaded,
                     };
                     let kind = loaded.device.kind;
                     let plan = CapturePlan::new(data, &loaded.files, kind, progress.as_ref())?;

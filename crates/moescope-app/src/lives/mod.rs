@@ -2,6 +2,7 @@
 
 mod choice;
 mod command;
+mod keeping;
 mod measuring;
 
 use std::{
@@ -13,17 +14,19 @@ use std::{
 
 use moescope_analytics::{LabelLook, LabelReference};
 use moescope_core::Measurement;
+use moescope_engine::DeviceChoice;
 use moescope_pipeline::{
     Ablation, LoadedModel, TextEffect,
     session::{
-        Branch, BranchId, BranchState, LiveScope, Session, SessionCommand, SessionConfig,
-        SessionEvent, Transcript, picture,
+        Branch, BranchId, BranchState, LiveScope, Recovery, Session, SessionCommand, SessionConfig,
+        SessionEvent, Transcript, picture, recover,
     },
 };
 use moescope_trace::TokenizerIdentity;
 
 pub use choice::{CellAction, ChipColor, LiveChoice, PictureChoice};
 pub use command::LiveCommand;
+pub(crate) use keeping::Keeping;
 
 use crate::{
     answers::Measured,
@@ -92,6 +95,8 @@ pub struct Lives {
     pub effect: Job<MeasuredEffect>,
     /// What an expert is worth.
     pub ablation: Job<Ablated>,
+    /// What runs that did not end in good order had left.
+    pub recovery: Job<Recovery>,
     reference_of: Option<TraceId>,
     /// The model that is loaded, or is being.
     asked: Option<String>,
@@ -100,8 +105,8 @@ pub struct Lives {
     waiting: Vec<SessionCommand>,
     /// How many tokens a branch draws as soon as it is there.
     run_when_opened: Option<usize>,
-    /// Where unsaved branches are kept when the session ends.
-    keep_in: Option<PathBuf>,
+    /// Where branches are kept that nobody saves.
+    keeping: Option<Keeping>,
     pictured: Option<(PictureKey, Instant)>,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
@@ -125,12 +130,21 @@ pub(crate) enum LiveEvent {
     Failed(String),
     /// A branch was written.
     Saved(PathBuf),
+    /// A message is part of a conversation now.
+    Sent(String),
+    /// What an interrupted run had left is traces now.
+    Recovered(Recovery),
 }
 
 impl Lives {
-    /// Keeps unsaved branches in a folder when the session ends.
-    pub(crate) fn keep_in(&mut self, folder: Option<PathBuf>) {
-        self.keep_in = folder;
+    /// Keeps branches that nobody saves, and recovers what earlier runs had not come to keep.
+    pub(crate) fn keep(&mut self, keeping: Keeping, ctx: &egui::Context) {
+        self.keeping = Some(keeping.clone());
+        let name = "recovering interrupted replies";
+        self.recovery.start(name, ctx, move |progress| {
+            recover(&keeping.unfinished, &keeping.traces, progress.as_ref())
+                .map_err(|error| error.to_string())
+        });
     }
 
     /// The branch that is shown.
@@ -168,6 +182,7 @@ impl Lives {
             && !self.reference.is_running()
             && !self.effect.is_running()
             && !self.ablation.is_running()
+            && !self.recovery.is_running()
             && self.waiting.is_empty()
             && self.run_when_opened.is_none()
             && self.session.as_ref().is_none_or(Session::is_idle)
@@ -181,11 +196,12 @@ impl Lives {
             self.reference.progress(),
             self.effect.progress(),
             self.ablation.progress(),
+            self.recovery.progress(),
         ];
         jobs.into_iter().flatten().collect()
     }
 
-    /// Does what was asked for; what the choices say at this moment counts.
+    /// Does what was asked for; what the choices say at this moment counts. A model is loaded on `device`.
     ///
     /// # Errors
     /// Says what is missing.
@@ -194,6 +210,7 @@ impl Lives {
         command: LiveCommand,
         choice: &LiveChoice,
         capture: &CaptureChoice,
+        device: DeviceChoice,
         ctx: &egui::Context,
     ) -> Result<(), String> {
         let model = &capture.model;
@@ -201,7 +218,7 @@ impl Lives {
             LiveCommand::Start => {
                 let start = choice.start()?;
                 self.run_when_opened = Some(choice.max_tokens);
-                self.tell(SessionCommand::Start(start), model, ctx);
+                self.tell(SessionCommand::Start(start), model, device, ctx);
             }
             LiveCommand::Step => match self.shown {
                 Some(branch) if self.branch().is_some() => {
@@ -210,7 +227,7 @@ impl Lives {
                 _ => {
                     let start = choice.start()?;
                     self.run_when_opened = Some(1);
-                    self.tell(SessionCommand::Start(start), model, ctx);
+                    self.tell(SessionCommand::Start(start), model, device, ctx);
                 }
             },
             LiveCommand::Toggle => {
@@ -219,7 +236,7 @@ impl Lives {
                 } else if let Some(branch) = self.shown {
                     self.run(branch, Some(choice.max_tokens));
                 } else {
-                    self.apply(LiveCommand::Start, choice, capture, ctx)?;
+                    self.apply(LiveCommand::Start, choice, capture, device, ctx)?;
                 }
             }
             LiveCommand::Stop => {
@@ -251,6 +268,12 @@ impl Lives {
                     given,
                 });
             }
+            LiveCommand::Reply => {
+                let branch = self.need_branch()?;
+                let message = choice.next_message.clone();
+                self.run_when_opened = Some(choice.max_tokens);
+                self.send(SessionCommand::Reply { branch, message });
+            }
             LiveCommand::Edit => {
                 let branch = self.need_branch()?;
                 let prompt = choice.prompt.clone();
@@ -276,7 +299,7 @@ impl Lives {
             LiveCommand::ChooseBeside(branch) => self.beside = branch,
             LiveCommand::ChooseToken(token) => self.token = token,
             LiveCommand::MeasureEffect => self.measure_effect(choice, ctx)?,
-            LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, ctx)?,
+            LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, device, ctx)?,
         }
         Ok(())
     }
@@ -294,6 +317,11 @@ impl Lives {
         }
         self.hear(ctx, &mut events);
         self.reference.poll();
+        if self.recovery.poll()
+            && let Job::Ready(recovery) = &self.recovery
+        {
+            events.push(LiveEvent::Recovered(recovery.clone()));
+        }
         for (error, what) in [
             (
                 self.effect.poll().then(|| self.effect.error()).flatten(),
@@ -341,7 +369,13 @@ impl Lives {
     }
 
     /// Tells a session of a model something, and loads the model before if that is needed.
-    fn tell(&mut self, command: SessionCommand, model: &str, ctx: &egui::Context) {
+    fn tell(
+        &mut self,
+        command: SessionCommand,
+        model: &str,
+        device: DeviceChoice,
+        ctx: &egui::Context,
+    ) {
         if self.asked.as_deref() == Some(model) {
             if self.session.is_some() {
                 self.send(command);
@@ -357,7 +391,7 @@ impl Lives {
         self.asked = Some(model.to_owned());
         let name = model.to_owned();
         self.model.start("loading the model", ctx, move |progress| {
-            measuring::load(&name, progress).map_err(|error| error.to_string())
+            measuring::load(&name, device, progress).map_err(|error| error.to_string())
         });
     }
 
@@ -378,8 +412,10 @@ impl Lives {
                 events.push(LiveEvent::Loaded {
                     device: model.device.clone(),
                 });
+                let keeping = self.keeping.as_ref();
                 let config = SessionConfig {
-                    keep_in: self.keep_in.clone(),
+                    keep_in: keeping.map(|keeping| keeping.traces.clone()),
+                    journal_in: keeping.map(|keeping| keeping.unfinished.clone()),
                     ..SessionConfig::default()
                 };
                 let wake = ctx.clone();
@@ -435,9 +471,19 @@ impl Lives {
                 if let Some(tokens) = self.run_when_opened.take() {
                     self.run(info.id, Some(tokens));
                 }
-                None
+                let is_answer = info.messages.len() > 1;
+                is_answer.then_some(LiveEvent::Sent(info.prompt))
             }
             SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
+            SessionEvent::Unsafe { branch, error } => {
+                let what = branch.map_or_else(
+                    || "what is generated".to_owned(),
+                    |branch| format!("the rest of line {}", branch.0 + 1),
+                );
+                Some(LiveEvent::Failed(format!(
+                    "{what} will not survive a crash until it is kept as a trace: {error}"
+                )))
+            }
             SessionEvent::Failed { command, error } => {
                 self.run_when_opened = None;
                 Some(LiveEvent::Failed(format!("cannot {command}: {error}")))
@@ -513,14 +559,19 @@ impl Lives {
     }
 }
 
-/// Where branches are kept that nobody saved.
-pub(crate) fn keeping_folder() -> PathBuf {
-    crate::captures::suggested_out("live")
+/// The folder in which branches are kept as traces: the chosen one, or the one of captures.
+pub(crate) fn kept_folder(choice: &LiveChoice, capture: &CaptureChoice) -> PathBuf {
+    let out = &capture.out;
+    let folder = if choice.kept_in.as_os_str().is_empty() {
+        out.parent().unwrap_or(out)
+    } else {
+        &choice.kept_in
+    };
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-/// Where a branch is saved that has no name yet: a folder beside other traces that is not there.
-pub(crate) fn suggested_path(out: &Path, branch: BranchId) -> PathBuf {
-    let folder = out.parent().unwrap_or(out);
+/// Where a branch is saved in a folder: the first name that is not there.
+pub(crate) fn free_path(folder: &Path, branch: BranchId) -> PathBuf {
     let numbered = |number: u32| match number {
         1 => folder.join(format!("live-{branch}")),
         number => folder.join(format!("live-{branch}-{number}")),

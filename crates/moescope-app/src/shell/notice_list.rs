@@ -1,6 +1,6 @@
 //! Messages in the lower right corner.
 
-use egui::{Align2, Area, Context, Frame, Order, Stroke, vec2};
+use egui::{Align2, Area, Context, Frame, Order, Stroke, Ui, vec2};
 
 use crate::{
     command::Command,
@@ -24,6 +24,7 @@ pub(crate) fn ui(ctx: &Context, context: &ViewContext<'_>) {
             for notice in notices {
                 let (sign, color) = match notice.kind {
                     NoticeKind::Done => ("Done", context.theme.good),
+                    NoticeKind::Found => ("Found", context.theme.accent),
                     NoticeKind::Failed => ("Failed", context.theme.error),
                 };
                 Frame::popup(ui.style())
@@ -34,14 +35,22 @@ pub(crate) fn ui(ctx: &Context, context: &ViewContext<'_>) {
                             ui.colored_label(color, sign);
                             ui.vertical(|ui| {
                                 ui.add(egui::Label::new(&notice.text).wrap());
-                                if notice.kind == NoticeKind::Failed
-                                    && ui.small_button("Dismiss").clicked()
-                                {
-                                    context.send(Command::DismissNotices);
-                                }
+                                ui.horizontal(|ui| buttons(ui, context, notice));
                             });
                         });
                     });
             }
         });
+}
+
+fn buttons(ui: &mut Ui, context: &ViewContext<'_>, notice: &Notice) {
+    if let Some(path) = &notice.opens
+        && ui.small_button("Open").clicked()
+    {
+        context.send(Command::OpenTrace(path.clone()));
+    }
+    let stays = notice.kind != NoticeKind::Done;
+    if stays && ui.small_button("Dismiss").clicked() {
+        context.send(Command::DismissNotices);
+    }
 }

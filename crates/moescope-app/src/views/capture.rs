@@ -9,11 +9,12 @@ use moescope_pipeline::{
 };
 
 use crate::{
-    captures::{CaptureEnd, Planned, beside},
+    captures::{CaptureEnd, Planned, beside, is_in_use},
     choices::CaptureChoice,
     command::Command,
     command_line, fonts,
     job::Job,
+    shell::pick,
     view::{View, ViewAbout, ViewContext},
     widgets::text::{field_label, heading, soft},
 };
@@ -184,11 +185,18 @@ fn out(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
         if field.changed() {
             choice.out = PathBuf::from(text.trim());
         }
+        if ui
+            .button("Choose…")
+            .on_hover_text("In a folder that holds other things the trace gets one of its own")
+            .clicked()
+        {
+            pick::folder(ctx.commands, "Folder for the trace", Command::ChooseOut);
+        }
         field
     });
     ui.checkbox(&mut choice.resumes, "Continue what is in the folder")
         .on_hover_text("An interrupted capture goes on where it stopped, and writes the same rows as one that was not");
-    if !choice.out.as_os_str().is_empty() && choice.out.exists() && !choice.resumes {
+    if !choice.out.as_os_str().is_empty() && is_in_use(&choice.out) && !choice.resumes {
         ui.colored_label(
             ctx.theme.warning,
             "The folder is there already; continue it, or choose another",

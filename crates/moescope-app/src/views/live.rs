@@ -58,6 +58,7 @@ impl View for Live {
                 }
                 match ctx.state.lives.branch() {
                     Some(branch) => {
+                        controls::next_message(ui, ctx, &mut choice);
                         controls::color_row(ui, ctx, &mut choice);
                         self.chips.ui(ui, ctx, branch, &choice, "Reply");
                     }
@@ -82,6 +83,11 @@ impl View for Live {
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
         let choice = &ctx.state.choices.live;
         let branch = ctx.state.lives.branch();
+        if branch.is_some_and(|branch| branch.info.messages.len() > 1) {
+            return Err(
+                "moescope generate asks one question; a conversation of several messages is kept as a trace",
+            );
+        }
         let drawn = branch.map(|branch| branch.columns.len() - branch.columns.num_prompt_tokens());
         command_line::generate(
             &ctx.state.choices.capture.model,

@@ -20,7 +20,9 @@ use egui_kittest::{
 use moescope_app::{App, AppConfig, SettingsPlace, ThemeChoice};
 use moescope_core::NoProgress;
 use moescope_engine::{ComputeDevice, DeviceChoice, Intervention, LoadOptions};
-use moescope_pipeline::{CaptureConfig, CapturePlan, DataConfig, ModelFiles, ModelFolder};
+use moescope_pipeline::{
+    CaptureConfig, CapturePlan, DataConfig, LoadedModel, ModelFiles, ModelFolder,
+};
 
 /// The window of most tests.
 pub const SIZE: [f32; 2] = [1280.0, 800.0];
@@ -83,9 +85,16 @@ fn texts_of_three_disciplines() -> String {
     text
 }
 
-fn capture(texts: &Path, out: &Path, interventions: Vec<Intervention>) {
+/// The embedded model on the CPU.
+pub fn loaded() -> LoadedModel {
     let files = ModelFiles::open(ModelFolder::find("demo", None).unwrap()).unwrap();
     let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
+    let options = LoadOptions::default();
+    files.load(device, options, &NoProgress).unwrap()
+}
+
+fn capture(texts: &Path, out: &Path, interventions: Vec<Intervention>) {
+    let loaded = loaded();
     let config = CaptureConfig {
         data: DataConfig {
             files: vec![texts.to_owned()],
@@ -95,10 +104,8 @@ fn capture(texts: &Path, out: &Path, interventions: Vec<Intervention>) {
         interventions,
         ..CaptureConfig::default()
     };
-    let plan = CapturePlan::new(config, &files, device.kind, &NoProgress).unwrap();
-    let loaded = files
-        .load(device, LoadOptions::default(), &NoProgress)
-        .unwrap();
+    let kind = loaded.device.kind;
+    let plan = CapturePlan::new(config, &loaded.files, kind, &NoProgress).unwrap();
     plan.run(&loaded, &NoProgress).unwrap();
 }
 

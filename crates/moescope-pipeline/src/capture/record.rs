@@ -15,40 +15,8 @@ pub(crate) fn sample_record(
     seed: Option<u64>,
     tokenizer: &Tokenizer,
 ) -> SampleRecord {
-    let mut tokens = Vec::with_capacity(record.tokens.len());
-    let mut previous = None;
-    for (place, token) in record.tokens.iter().enumerate() {
-        let given = planned.tokens.get(place);
-        let bytes = given.and_then(super::PlannedToken::bytes);
-        let is_special =
-            given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
-        let slice = bytes.clone().and_then(|bytes| {
-            planned
-                .sample
-                .text
-                .get(bytes.start as usize..bytes.end as usize)
-        });
-        let text = match (slice, given) {
-            (Some(slice), _) => slice.to_owned(),
-            (None, Some(_)) => tokenizer.piece(token.id),
-            (None, None) => generated_piece(tokenizer, previous, token.id, is_special),
-        };
-        tokens.push(TokenRow {
-            position: u32::try_from(place).expect("a context is far below 2^32 tokens"),
-            token_id: Some(token.id),
-            text: Some(text),
-            byte_start: bytes.as_ref().map(|bytes| bytes.start),
-            byte_end: bytes.map(|bytes| bytes.end),
-            phase: token.phase,
-            role: given.map_or(Some(planned.reply_role()), |given| given.role),
-            is_special: Some(is_special),
-            is_template: Some(given.is_some_and(|given| given.is_template)),
-            is_routed: token.phase.is_some(),
-            surprisal: token.surprisal,
-            predicted_id: token.predicted_id,
-        });
-        previous = Some(token.id);
-    }
+    let rows = (0..record.tokens.len()).map(|place| token_row(planned, &record, place, tokenizer));
+    let tokens: Vec<TokenRow> = rows.collect();
     if let Some(layers) = layers {
         layers::retain(&mut record.decisions, layers);
     }
@@ -59,6 +27,45 @@ pub(crate) fn sample_record(
         seed,
         tokens,
         decisions: record.decisions,
+    }
+}
+
+/// The row of a token, by its place in the sequence.
+pub(crate) fn token_row(
+    planned: &PlannedSample,
+    record: &SequenceRecord,
+    place: usize,
+    tokenizer: &Tokenizer,
+) -> TokenRow {
+    let token = &record.tokens[place];
+    let given = planned.tokens.get(place);
+    let bytes = given.and_then(super::PlannedToken::bytes);
+    let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
+    let slice = bytes.clone().and_then(|bytes| {
+        planned
+            .sample
+            .text
+            .get(bytes.start as usize..bytes.end as usize)
+    });
+    let previous = place.checked_sub(1).map(|before| record.tokens[before].id);
+    let text = match (slice, given) {
+        (Some(slice), _) => slice.to_owned(),
+        (None, Some(_)) => tokenizer.piece(token.id),
+        (None, None) => generated_piece(tokenizer, previous, token.id, is_special),
+    };
+    TokenRow {
+        position: u32::try_from(place).expect("a context is far below 2^32 tokens"),
+        token_id: Some(token.id),
+        text: Some(text),
+        byte_start: bytes.as_ref().map(|bytes| bytes.start),
+        byte_end: bytes.map(|bytes| bytes.end),
+        phase: token.phase,
+        role: given.map_or_else(|| Some(planned.reply_role()), |given| given.role),
+        is_special: Some(is_special),
+        is_template: Some(given.is_some_and(|given| given.is_template)),
+        is_routed: token.phase.is_some(),
+        surprisal: token.surprisal,
+        predicted_id: token.predicted_id,
     }
 }
 

@@ -1,17 +1,20 @@
 //! A branch as the worker has it: the engine's sequence, with its prompt, its text and what ends it.
 
 use moescope_core::{Phase, Role, Sample};
-use moescope_engine::{EngineError, Growth, GrowthConfig, Interventions, Tokenizer, most_likely};
+use moescope_engine::{
+    ChatMessage, EngineError, Growth, GrowthConfig, Interventions, Tokenizer, most_likely,
+};
 
 use super::{
     BranchId, BranchInfo, BranchState, Candidate, Given, LiveColumns, LiveToken, StartConfig,
 };
 use crate::{
     capture::{PlannedSample, PlannedToken, generated_piece},
+    clock,
     error::PipelineError,
     generate::text_stream::TextStream,
     model::LoadedModel,
-    prompt::{PromptConfig, PromptDescription, Prompter},
+    prompt::{Conversation, PromptConfig, PromptDescription, Prompter},
 };
 
 /// So many tokens that may come next are told.
@@ -30,7 +33,11 @@ pub(super) struct Growing<'m> {
     pub(super) is_saved: bool,
     /// Seconds that its own tokens took.
     pub(super) secs: f64,
+    /// When it was made, RFC 3339.
+    pub(super) started_at: String,
     framing: PromptConfig,
+    /// Tokens of the prompt as it was read: what comes after them is the model's reply, drawn or put in its mouth.
+    reply_at: usize,
     stop_tokens: Vec<u32>,
     stream: TextStream,
     /// Tokens that were told.
@@ -45,7 +52,12 @@ impl<'m> Growing<'m> {
         config: &StartConfig,
         keeps_logits: bool,
     ) -> Result<Self, PipelineError> {
-        let prompt = Prompt::read(loaded, &config.framing, &config.prompt)?;
+        let mut framing = config.framing.clone();
+        if let Some(chat) = &mut framing.chat {
+            // A conversation that goes on past midnight has one date.
+            chat.date.get_or_insert_with(clock::today);
+        }
+        let prompt = Prompt::read(loaded, &framing, &[], &config.prompt)?;
         let interventions = Interventions::new(config.interventions.clone(), loaded.model.spec())?;
         let growth = Growth::new(
             &loaded.model,
@@ -61,17 +73,20 @@ impl<'m> Growing<'m> {
                 id,
                 parent: None,
                 prompt: config.prompt.clone(),
+                messages: prompt.messages,
                 sampling: config.sampling.clone(),
                 interventions: Vec::new(),
             },
             state: BranchState::Paused,
             growth,
+            reply_at: prompt.planned.tokens.len(),
             planned: prompt.planned,
             description: prompt.description,
             stop: config.stop.clone(),
             is_saved: false,
             secs: 0.0,
-            framing: config.framing.clone(),
+            started_at: clock::now(),
+            framing,
             stop_tokens: prompt.stop_tokens,
             stream: TextStream::new(&config.stop),
             told: 0,
@@ -90,6 +105,7 @@ impl<'m> Growing<'m> {
         let mut fork = self.clone();
         fork.growth.cut(keep)?;
         fork.planned.tokens.truncate(keep);
+        fork.note_cut(keep);
         fork.become_branch(id, (self.info.id, keep));
         fork.told = keep;
         fork.read_again(tokenizer)?;
@@ -115,6 +131,7 @@ impl<'m> Growing<'m> {
         let mut new = self.clone();
         new.growth.rewrite(keep, &ids)?;
         new.planned.tokens.truncate(keep);
+        new.note_cut(keep);
         let role = self.reply_role();
         let known = new.planned.tokens.len();
         let further = &new.growth.record().tokens[known..];
@@ -129,23 +146,71 @@ impl<'m> Growing<'m> {
         Ok(new)
     }
 
-    /// Another prompt in the same frame.
+    /// Another prompt in the same frame; in a conversation, another last message.
     pub(super) fn edit(
         &self,
         loaded: &LoadedModel,
         id: BranchId,
         prompt: &str,
     ) -> Result<Self, PipelineError> {
-        let read = Prompt::read(loaded, &self.framing, prompt)?;
+        let earlier = self.info.messages.split_last();
+        let earlier = earlier.map_or(&[][..], |(_, earlier)| earlier);
+        self.read_on(loaded, id, earlier, prompt)
+    }
+
+    /// The conversation so far, the reply as it stands, and the user's next message.
+    pub(super) fn reply(
+        &self,
+        loaded: &LoadedModel,
+        id: BranchId,
+        message: &str,
+    ) -> Result<Self, PipelineError> {
+        let refuse = |why: &str| Err(PipelineError::Settings(why.to_owned()));
+        if self.framing.chat.is_none() {
+            return refuse(
+                "this line is a text that goes on, not a conversation; start one with the chat switched on",
+            );
+        }
+        if self.info.messages.is_empty() {
+            return refuse(
+                "this line was cut or given other words within its prompt, so that its messages are not known any more; \
+                 go on from another line, or start anew",
+            );
+        }
+        if self.growth.len() <= self.reply_at {
+            return refuse("the model has not replied yet; let it write first");
+        }
+        if message.trim().is_empty() {
+            return refuse("the message is empty; write some text");
+        }
+        let mut earlier = self.info.messages.clone();
+        earlier.push(ChatMessage {
+            role: Role::Assistant,
+            content: self.words_of_reply(&loaded.files.tokenizer)?,
+        });
+        self.read_on(loaded, id, &earlier, message)
+    }
+
+    /// A branch with another prompt; tokens that both begin with are not computed again.
+    fn read_on(
+        &self,
+        loaded: &LoadedModel,
+        id: BranchId,
+        earlier: &[ChatMessage],
+        prompt: &str,
+    ) -> Result<Self, PipelineError> {
+        let read = Prompt::read(loaded, &self.framing, earlier, prompt)?;
         let ids = read.ids();
         let old = self.growth.record().tokens.iter().map(|token| token.id);
         let same = old.zip(&ids).take_while(|(old, new)| old == *new).count();
         // The last token is computed again even where all are the same: what follows it is needed.
         let mut new = self.clone();
         new.growth.rewrite(same, &ids[same..])?;
+        new.reply_at = read.planned.tokens.len();
         new.planned = read.planned;
         new.description = read.description;
         new.info.prompt = prompt.to_owned();
+        new.info.messages = read.messages;
         new.become_branch(id, (self.info.id, same));
         new.told = 0;
         new.read_again(&loaded.files.tokenizer)?;
@@ -284,12 +349,37 @@ impl<'m> Growing<'m> {
         self.stream.text()
     }
 
+    /// What the model replied, without what ended it.
+    fn words_of_reply(&self, tokenizer: &Tokenizer) -> Result<String, PipelineError> {
+        let mut stream = TextStream::new(&self.stop);
+        let mut reply = &self.growth.record().tokens[self.reply_at..];
+        if let Some((last, before)) = reply.split_last()
+            && self.stop_tokens.contains(&last.id)
+        {
+            reply = before;
+        }
+        for token in reply {
+            stream.push(tokenizer, token.id)?;
+        }
+        stream.finish(tokenizer)?;
+        Ok(stream.into_text())
+    }
+
+    /// Of a prompt that was cut, the messages are not known.
+    fn note_cut(&mut self, keep: usize) {
+        if keep < self.reply_at {
+            self.info.messages.clear();
+            self.reply_at = keep;
+        }
+    }
+
     fn become_branch(&mut self, id: BranchId, parent: (BranchId, usize)) {
         self.info.id = id;
         self.info.parent = Some(parent);
         self.state = BranchState::Paused;
         self.is_saved = false;
         self.secs = 0.0;
+        self.started_at = clock::now();
         self.note_changes();
     }
 
@@ -337,6 +427,8 @@ pub(super) enum End {
 
 /// A prompt as the model reads it.
 struct Prompt {
+    /// The conversation, where it is one.
+    messages: Vec<ChatMessage>,
     planned: PlannedSample,
     description: PromptDescription,
     stop_tokens: Vec<u32>,
@@ -346,25 +438,38 @@ impl Prompt {
     fn read(
         loaded: &LoadedModel,
         framing: &PromptConfig,
+        earlier: &[ChatMessage],
         text: &str,
     ) -> Result<Self, PipelineError> {
         let prompter = Prompter::open(&loaded.files, framing)?;
-        let tokens = prompter.tokens(text, None)?;
+        let mut messages = earlier.to_vec();
+        messages.push(ChatMessage {
+            role: Role::User,
+            content: text.to_owned(),
+        });
+        let Conversation { text, tokens } = prompter.conversation(&messages)?;
         if tokens.is_empty() {
             return Err(PipelineError::Settings(
                 "the prompt is empty, and this model's tokenizer puts no token first; write some text".to_owned(),
             ));
         }
+        let mut description = prompter.describe()?;
+        if framing.chat.is_none() {
+            messages.clear();
+        } else if messages.len() > 1 {
+            description.add_messages(&messages);
+        }
         Ok(Self {
+            messages,
             planned: PlannedSample {
                 sample: Sample {
                     id: "prompt".to_owned(),
-                    text: text.to_owned(),
+                    text,
                     ..Sample::default()
                 },
                 tokens,
             },
-            description: prompter.describe()?,
+            description,
             stop_tokens: prompter.stop_tokens(&loaded.model.config().eos_token_ids),
         })
     }

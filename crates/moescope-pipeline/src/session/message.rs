@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use moescope_engine::{Intervention, SamplingConfig};
+use moescope_engine::{ChatMessage, Intervention, SamplingConfig};
 
 use super::LiveColumns;
 use crate::{FinishReason, PromptConfig};
@@ -74,8 +74,17 @@ pub enum SessionCommand {
         /// What comes after them.
         given: Given,
     },
-    /// Reads another prompt, framed and drawn as a branch's: a new branch. Tokens that both begin with are not computed
-    /// again.
+    /// Goes on with a conversation: its messages, the branch's reply as it stands, and a new message become the prompt of a
+    /// new branch. Tokens that both begin with are not computed again; where the template writes the reply otherwise than
+    /// it was drawn, the rest is.
+    Reply {
+        /// Whose reply it answers.
+        branch: BranchId,
+        /// The user's message.
+        message: String,
+    },
+    /// Reads another prompt, framed and drawn as a branch's: a new branch. In a conversation it takes the place of the last
+    /// message. Tokens that both begin with are not computed again.
     Edit {
         /// Whose prompt it is.
         branch: BranchId,
@@ -119,8 +128,11 @@ pub struct BranchInfo {
     pub id: BranchId,
     /// The branch that it was made from, and how many of its first tokens it has.
     pub parent: Option<(BranchId, usize)>,
-    /// Its prompt as text.
+    /// Its prompt as text; in a conversation the last message.
     pub prompt: String,
+    /// The messages that the reply follows, without the system's: the user's first and last, the model's between them.
+    /// Empty where the prompt is no conversation, or was changed within.
+    pub messages: Vec<ChatMessage>,
     /// How tokens are drawn.
     pub sampling: SamplingConfig,
     /// Interventions as the command line writes them, with the first token of each stretch computed under the same ones.
@@ -177,6 +189,13 @@ pub enum SessionEvent {
         /// Where.
         path: PathBuf,
     },
+    /// A crash would lose what a branch draws from here on, until it is saved.
+    Unsafe {
+        /// Which; `None` for all that there are and will be.
+        branch: Option<BranchId>,
+        /// Why.
+        error: String,
+    },
     /// A command could not be done; everything is as it was before.
     Failed {
         /// What was asked for.
@@ -197,6 +216,7 @@ impl SessionCommand {
             Self::Stop(_) => "stop",
             Self::Fork { .. } => "branch",
             Self::Give { .. } => "put in other words",
+            Self::Reply { .. } => "send the message",
             Self::Edit { .. } => "edit the prompt",
             Self::Regenerate { .. } => "generate again",
             Self::Intervene { .. } => "change the routing",

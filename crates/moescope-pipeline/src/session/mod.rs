@@ -6,8 +6,10 @@
 
 mod columns;
 mod growing;
+mod journal;
 mod message;
 mod picture;
+mod recovery;
 mod save;
 mod transcript;
 mod worker;
@@ -24,10 +26,12 @@ use std::{
 };
 
 pub use columns::{Candidate, LiveColumns, LiveToken};
+pub use journal::JOURNAL_LAG;
 pub use message::{
     BranchId, BranchInfo, BranchState, Given, SessionCommand, SessionEvent, StartConfig,
 };
 pub use picture::{LiveScope, picture};
+pub use recovery::{RecoveredBranch, Recovery, recover};
 pub use transcript::{Branch, Transcript};
 
 use crate::{error::PipelineError, model::LoadedModel};
@@ -41,6 +45,10 @@ pub struct SessionConfig {
     /// Where every branch that was not saved is written as a trace when the session ends, each into a new folder
     /// `branch-N` (or the next free name).
     pub keep_in: Option<PathBuf>,
+    /// Where branches are journalled until they are saved, so that [`recover`] brings them back after a crash; each
+    /// session has a folder of its own there. What nobody saved when the session ends in good order is not journalled
+    /// any more, whether it was kept or not.
+    pub journal_in: Option<PathBuf>,
 }
 
 /// What the worker still has to do.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use moescope_engine::RunConfig;
-use moescope_trace::{CaptureSummary, TraceWriter, WriterConfig};
+use moescope_trace::{CaptureSummary, Manifest, SampleRecord, TraceWriter, WriterConfig};
 use serde_json::json;
 
 use super::growing::Growing;
@@ -23,14 +23,28 @@ pub(super) fn save(
     keeps_logits: bool,
     path: &Path,
 ) -> Result<(), PipelineError> {
-    let record = branch.growth.record().clone();
-    let drawn = record.tokens.len() - record.num_prompt_tokens;
+    let mut manifest = manifest(loaded, branch);
+    manifest.keeps_logits = keeps_logits;
+    let record = sample_record(
+        0,
+        &branch.planned,
+        branch.growth.record().clone(),
+        None,
+        Some(branch.growth.sampling().seed),
+        &loaded.files.tokenizer,
+    );
+    write(path, manifest, record, branch.secs, Some(clock::now()))
+}
+
+/// What a manifest says of a branch that goes on; [`write`] says how far it came.
+pub(super) fn manifest(loaded: &LoadedModel, branch: &Growing<'_>) -> Manifest {
     let run = RunConfig {
-        max_new_tokens: drawn,
+        max_new_tokens: 1,
         sampling: branch.growth.sampling().clone(),
         ..RunConfig::default()
     };
     let mut manifest = describe_model(loaded, &run, &interventions(branch));
+    manifest.times.started_at = Some(branch.started_at.clone());
     if let Some(decoding) = &mut manifest.decoding {
         decoding.stop.clone_from(&branch.stop);
     }
@@ -44,26 +58,38 @@ pub(super) fn save(
         let origin = json!({"branch": branch.info.id.0, "from": parent.0, "kept_tokens": kept});
         manifest.settings.insert("session".to_owned(), origin);
     }
+    manifest
+}
+
+/// Writes a trace of one sample into a new folder.
+pub(super) fn write(
+    path: &Path,
+    mut manifest: Manifest,
+    mut record: SampleRecord,
+    elapsed_secs: f64,
+    finished_at: Option<String>,
+) -> Result<(), PipelineError> {
+    let tokens = record.tokens.len();
+    let given = record.num_prompt_tokens.unwrap_or(0) as usize;
+    let drawn = tokens.saturating_sub(given);
+    if drawn == 0 {
+        manifest.decoding = None;
+        manifest.seeds.clear();
+        record.seed = None;
+    } else if let Some(decoding) = &mut manifest.decoding {
+        decoding.max_new_tokens = u32::try_from(drawn).unwrap_or(u32::MAX);
+    }
     let config = WriterConfig {
-        keep_logits: keeps_logits,
+        keep_logits: manifest.keeps_logits,
         ..WriterConfig::default()
     };
-    let tokens = record.tokens.len() as u64;
     let mut writer = TraceWriter::create(path, manifest, config)?;
-    let seed = (drawn > 0).then_some(branch.growth.sampling().seed);
-    writer.append(sample_record(
-        0,
-        &branch.planned,
-        record,
-        None,
-        seed,
-        &loaded.files.tokenizer,
-    ))?;
+    writer.append(record)?;
     writer.end_batch()?;
     writer.finish(CaptureSummary {
-        elapsed_secs: branch.secs,
-        tokens,
-        finished_at: Some(clock::now()),
+        elapsed_secs,
+        tokens: tokens as u64,
+        finished_at,
     })?;
     Ok(())
 }

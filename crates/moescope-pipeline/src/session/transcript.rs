@@ -89,7 +89,9 @@ impl Transcript {
                     branch.info = info.clone();
                 }
             }
-            SessionEvent::Saved { .. } | SessionEvent::Failed { .. } => {}
+            SessionEvent::Saved { .. }
+            | SessionEvent::Unsafe { .. }
+            | SessionEvent::Failed { .. } => {}
         }
     }
 

@@ -15,6 +15,7 @@ use moescope_engine::Interventions;
 use super::{
     BranchId, BranchState, SessionCommand, SessionConfig, SessionEvent, Work,
     growing::{End, Growing},
+    journal::Journals,
     save::save,
 };
 use crate::{FinishReason, error::PipelineError, model::LoadedModel};
@@ -28,6 +29,7 @@ pub(super) struct Worker<'m> {
     next_id: u32,
     /// The branch that grows, and how many tokens it may still draw.
     running: Option<(BranchId, Option<usize>)>,
+    journals: Option<Journals<'m>>,
 }
 
 impl<'m> Worker<'m> {
@@ -43,11 +45,13 @@ impl<'m> Worker<'m> {
             branches: BTreeMap::new(),
             next_id: 0,
             running: None,
+            journals: None,
         }
     }
 
     /// Works until nobody sends commands any more.
     pub(super) fn run(mut self, commands: &Receiver<SessionCommand>, work: &Work) {
+        self.open_journals();
         loop {
             let command = if self.running.is_some() {
                 match commands.try_recv() {
@@ -56,6 +60,7 @@ impl<'m> Worker<'m> {
                     Err(TryRecvError::Disconnected) => break,
                 }
             } else {
+                self.journal_all();
                 match commands.recv() {
                     Ok(command) => Some(command),
                     Err(_) => break,
@@ -72,6 +77,7 @@ impl<'m> Worker<'m> {
             }
         }
         self.keep_all();
+        self.close_journals();
     }
 
     fn command(&mut self, command: &SessionCommand) {
@@ -123,6 +129,12 @@ impl<'m> Worker<'m> {
                 self.pause();
                 let id = BranchId(self.next_id);
                 let new = self.branch(*branch)?.give(id, *keep, given, tokenizer)?;
+                self.open(new, 0);
+            }
+            SessionCommand::Reply { branch, message } => {
+                self.pause();
+                let id = BranchId(self.next_id);
+                let new = self.branch(*branch)?.reply(self.loaded, id, message)?;
                 self.open(new, 0);
             }
             SessionCommand::Edit { branch, prompt } => {
@@ -238,12 +250,20 @@ impl<'m> Worker<'m> {
             text,
             secs,
         });
+        if let (Some(journals), Some(branch)) = (&mut self.journals, self.branches.get(&id)) {
+            journals.note(branch);
+        }
+        self.tell_unsafe();
         Ok(end)
     }
 
     fn pause(&mut self) {
         if let Some((id, _)) = self.running.take() {
             self.set_state(id, BranchState::Paused);
+            // Another branch may grow before there is nothing to do.
+            if let (Some(journals), Some(branch)) = (&mut self.journals, self.branches.get(&id)) {
+                journals.flush(branch);
+            }
         }
     }
 
@@ -280,6 +300,9 @@ impl<'m> Worker<'m> {
             path,
         )?;
         self.branch_mut(id)?.is_saved = true;
+        if let Some(journals) = &mut self.journals {
+            journals.end(id);
+        }
         (self.tell)(SessionEvent::Saved {
             branch: id,
             path: path.to_owned(),
@@ -299,6 +322,55 @@ impl<'m> Worker<'m> {
                 self.fail("keep the branch", &error);
             }
         }
+    }
+
+    fn open_journals(&mut self) {
+        let Some(unfinished) = &self.config.journal_in else {
+            return;
+        };
+        match Journals::open(self.loaded, self.config.keeps_logits, unfinished) {
+            Ok(journals) => self.journals = Some(journals),
+            Err(error) => (self.tell)(SessionEvent::Unsafe {
+                branch: None,
+                error: error.to_string(),
+            }),
+        }
+    }
+
+    /// While nothing else is to be done, everything goes to the disk.
+    fn journal_all(&mut self) {
+        if let Some(journals) = &mut self.journals {
+            self.branches
+                .values()
+                .for_each(|branch| journals.flush(branch));
+        }
+        self.tell_unsafe();
+    }
+
+    fn tell_unsafe(&self) {
+        let problems = self.journals.iter();
+        for (branch, error) in problems.flat_map(|all| std::iter::from_fn(move || all.problem())) {
+            (self.tell)(SessionEvent::Unsafe {
+                branch: Some(branch),
+                error,
+            });
+        }
+    }
+
+    /// Removes the journals of what nobody wanted to keep; one stays if its branch was to be kept and could not be.
+    fn close_journals(&mut self) {
+        let Some(mut journals) = self.journals.take() else {
+            return;
+        };
+        let wants_all = self.config.keep_in.is_some();
+        for branch in self.branches.values() {
+            if branch.is_saved || !wants_all {
+                journals.end(branch.info.id);
+            } else {
+                journals.flush(branch);
+            }
+        }
+        journals.close();
     }
 
     fn branch(&self, id: BranchId) -> Result<&Growing<'m>, PipelineError> {

@@ -1,12 +1,15 @@
 //! The prompt, how tokens are drawn, and the buttons of a generation.
 
-use egui::{CollapsingHeader, DragValue, TextEdit, Ui};
+use std::path::PathBuf;
+
+use egui::{CollapsingHeader, DragValue, Panel, TextEdit, Ui};
 use moescope_core::LayerId;
 use moescope_pipeline::{FinishReason, session::BranchState};
 
 use crate::{
     command::Command,
-    lives::{ChipColor, LiveChoice, LiveCommand, suggested_path},
+    lives::{ChipColor, LiveChoice, LiveCommand, free_path, kept_folder},
+    shell::pick,
     view::ViewContext,
     views::disciplines::shared::named_combo,
     widgets::text::soft,
@@ -24,6 +27,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         .id_salt("live sampling")
         .show(ui, |ui| sampling(ui, ctx, choice));
     buttons(ui, ctx, choice);
+    place(ui, ctx, choice);
     state_line(ui, ctx);
     branches(ui, ctx);
 }
@@ -97,10 +101,16 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         let Some(branch) = branch else {
             return;
         };
-        let is_edited = branch.info.prompt != choice.prompt;
+        let is_first = branch.info.messages.len() <= 1;
+        let is_edited = is_first && branch.info.prompt != choice.prompt;
         let edit = ui.add_enabled(is_edited, egui::Button::new("Use the edited prompt"));
         if edit
             .on_hover_text("A new line with this prompt, sampled and routed as this one; what both begin with is kept")
+            .on_disabled_hover_text(if is_first {
+                "Edit the prompt first"
+            } else {
+                "The prompt above is that of the conversation's first line; show that line to edit it"
+            })
             .clicked()
         {
             send(LiveCommand::Edit);
@@ -115,8 +125,71 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         }
         let save = ui.button("Keep as a trace");
         if save.on_hover_text("Write this line with all its routing").clicked() {
-            let path = suggested_path(&ctx.state.choices.capture.out, branch.info.id);
-            send(LiveCommand::Save(path));
+            let folder = kept_folder(choice, &ctx.state.choices.capture);
+            send(LiveCommand::Save(free_path(&folder, branch.info.id)));
+        }
+    });
+}
+
+/// The next message of a conversation, below what was said so far.
+pub(super) fn next_message(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    let Some(branch) = ctx.state.lives.branch() else {
+        return;
+    };
+    if branch.info.messages.is_empty() {
+        return;
+    }
+    let columns = &branch.columns;
+    let missing = if branch.state == BranchState::Running {
+        Some("Pause or stop the reply first")
+    } else if columns.len() == columns.num_prompt_tokens() {
+        Some("Let the model reply first")
+    } else if choice.next_message.trim().is_empty() {
+        Some("Type a message first")
+    } else {
+        None
+    };
+    Panel::bottom("live next message").show(ui, |ui| {
+        let label = ui.label("Next message");
+        let edit = TextEdit::multiline(&mut choice.next_message)
+            .desired_rows(2)
+            .desired_width(f32::INFINITY)
+            .hint_text("An answer to the reply as it stands");
+        ui.add(edit).labelled_by(label.id);
+        let send = ui
+            .add_enabled(missing.is_none(), egui::Button::new("Send"))
+            .on_hover_text("A new line with all that was said, this message, and a reply to it")
+            .on_disabled_hover_text(missing.unwrap_or_default());
+        if send.clicked() {
+            ctx.send(Command::ChooseLive(Box::new(choice.clone())));
+            ctx.send(Command::Live(Box::new(LiveCommand::Reply)));
+        }
+    });
+}
+
+/// Where lines are kept as traces.
+fn place(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    if ctx.state.lives.branch().is_none() {
+        return;
+    }
+    ui.horizontal(|ui| {
+        let label = ui.label(soft("Keep in", ctx.theme));
+        let mut text = choice.kept_in.display().to_string();
+        let usual = LiveChoice::default();
+        let usual = kept_folder(&usual, &ctx.state.choices.capture);
+        let field = TextEdit::singleline(&mut text)
+            .hint_text(usual.display().to_string())
+            .desired_width(260.0);
+        let field = ui.add(field).labelled_by(label.id);
+        if field.changed() {
+            choice.kept_in = PathBuf::from(text.trim());
+        }
+        if ui
+            .button("Choose…")
+            .on_hover_text("The folder in which lines get folders of their own")
+            .clicked()
+        {
+            pick::folder(ctx.commands, "Folder for kept lines", Command::ChooseKeptIn);
         }
     });
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use moescope_core::Role;
+
 use super::{ChatClock, ChatMessage, ChatTemplate};
 use crate::error::EngineError;
 
@@ -21,7 +23,7 @@ pub struct RenderedChat {
 pub struct ContentSpan {
     /// Its bytes in the rendered text.
     pub rendered: Range<usize>,
-    /// Which byte of the message is the first of them; templates strip white space.
+    /// Which byte of the message is the first of them; templates strip white space, and more of replies.
     pub source_start: usize,
 }
 
@@ -33,7 +35,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// As [`render`](Self::render), and when a message cannot be found: the template leaves it out, repeats it, or
-    /// changes more of it than white space at its ends.
+    /// changes more of it than white space at its ends. Of the model's own replies it may cut more: templates of models
+    /// that think leave out what was thought.
     pub fn render_with_spans(
         &self,
         messages: &[ChatMessage],
@@ -46,7 +49,7 @@ impl ChatTemplate {
                 let mut others = messages.to_vec();
                 others[number].content.clone_from(&placeholder);
                 let (other, _) = self.render(&others, clock)?;
-                locate(&text, &other, &placeholder, &messages[number].content).map_err(|what| {
+                locate(&text, &other, &placeholder, &messages[number]).map_err(|what| {
                     EngineError::Tokenizer(format!(
                         "the chat template {what} the {} message, so its tokens cannot be told from the template's",
                         messages[number].role.as_str()
@@ -80,7 +83,7 @@ fn locate(
     text: &str,
     other: &str,
     placeholder: &str,
-    message: &str,
+    message: &ChatMessage,
 ) -> Result<ContentSpan, &'static str> {
     let mut places = other.match_indices(placeholder);
     let (start, _) = places.next().ok_or("leaves out")?;
@@ -92,11 +95,20 @@ fn locate(
         .strip_prefix(before)
         .and_then(|rest| rest.strip_suffix(after))
         .ok_or("depends on the words of")?;
-    // Stripped white space is all that may differ, so the first place where it stands is the only one.
-    let source_start = message.find(content).ok_or("changes")?;
-    let is_stripped = message[..source_start].trim().is_empty()
-        && message[source_start + content.len()..].trim().is_empty();
-    if !is_stripped {
+    let message_text = message.content.as_str();
+    let source_start = if message.role == Role::Assistant {
+        // What was thought comes first.
+        message_text.rfind(content)
+    } else {
+        // Stripped white space is all that may differ, so the first place where it stands is the only one.
+        message_text.find(content)
+    };
+    let source_start = source_start.ok_or("changes")?;
+    let is_stripped = message_text[..source_start].trim().is_empty()
+        && message_text[source_start + content.len()..]
+            .trim()
+            .is_empty();
+    if !is_stripped && message.role != Role::Assistant {
         return Err("cuts");
     }
     Ok(ContentSpan {
