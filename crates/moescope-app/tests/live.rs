@@ -238,6 +238,7 @@ fn an_expert_is_asked_about_on_embedded_texts_where_none_were_chosen() {
     assert!(window.says("on 15 texts") && window.says("humanities"));
     // Another model has no texts of its own.
     window.send(Command::ChooseModel("my-model".into()));
+    window.send(Command::OpenView("intervene"));
     assert!(window.says("Choose texts that were not used to find the expert"));
 }
 
