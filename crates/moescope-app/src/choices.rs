@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use moescope_analytics::MeasureRequest;
 use moescope_core::LayerId;
 use moescope_figures::ColorScale;
+use moescope_pipeline::{EmbeddedFile, demo::held_out_for};
 use serde::{Deserialize, Serialize};
 
 use crate::lives::LiveChoice;
@@ -190,6 +191,17 @@ pub struct CaptureChoice {
     pub is_full_precision: bool,
     /// Whether what is in the folder is continued.
     pub resumes: bool,
+}
+
+impl CaptureChoice {
+    /// The embedded texts that an ablation reads: where no files were chosen, and only for the embedded model.
+    pub(crate) fn held_out(&self) -> Option<&'static [EmbeddedFile]> {
+        if self.files.is_empty() {
+            held_out_for(&self.model)
+        } else {
+            None
+        }
+    }
 }
 
 impl Default for CaptureChoice {

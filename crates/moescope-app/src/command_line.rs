@@ -135,20 +135,22 @@ pub(crate) fn generate(
     Ok(line.0)
 }
 
-/// `moescope ablate MODEL --data … --expert … …`
+/// `moescope ablate MODEL --data … --expert … …`; without data where the command takes the embedded texts.
 pub(crate) fn ablate(
     capture: &CaptureChoice,
     choice: &LiveChoice,
     cell: Cell,
 ) -> Result<String, &'static str> {
-    if capture.files.is_empty() {
-        return Err("choose the texts first");
-    }
     let mut line = Line::new("ablate");
     line.word(&capture.model);
-    line.0.push_str(" --data");
-    for file in &capture.files {
-        line.path(file);
+    if capture.held_out().is_none() {
+        if capture.files.is_empty() {
+            return Err("choose the texts first");
+        }
+        line.0.push_str(" --data");
+        for file in &capture.files {
+            line.path(file);
+        }
     }
     line.option("expert", &cell.to_string());
     match choice.action {
@@ -324,7 +326,17 @@ mod tests {
             ablate(&capture, &choice, cell).unwrap(),
             "moescope ablate demo --data law.jsonl --expert 3:5 --controls 7 --limit 8"
         );
-        assert!(ablate(&CaptureChoice::default(), &choice, cell).is_err());
+        // No texts: the embedded model has its own, others have none.
+        let without = CaptureChoice::default();
+        assert_eq!(
+            ablate(&without, &choice, cell).unwrap(),
+            "moescope ablate demo --expert 3:5 --controls 7 --limit 8"
+        );
+        let other = CaptureChoice {
+            model: "my-model".into(),
+            ..without
+        };
+        assert!(ablate(&other, &choice, cell).is_err());
     }
 
     #[test]

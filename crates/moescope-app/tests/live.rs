@@ -339,6 +339,32 @@ fn whether_an_expert_matters_is_answered_beside_its_controls() {
 }
 
 #[test]
+fn an_expert_is_asked_about_on_embedded_texts_where_none_were_chosen() {
+    let mut window = generated(ThemeChoice::Dark);
+    window.send(Command::OpenView("intervene"));
+    let cell = Cell {
+        layer: LayerId(3),
+        expert: 5,
+    };
+    window.send(Command::ChooseCell(Some(cell)));
+    window.send(Command::ChooseLive(Box::new(LiveChoice {
+        controls: 1,
+        ablate_limit: 1,
+        ..choice()
+    })));
+    assert!(window.says("150 embedded texts that are not in the demo's trace"));
+    window.click("Does expert 3:5 matter?");
+    let lives = &window.app().state().lives;
+    let ablated = lives.ablation.value().unwrap();
+    assert_eq!((ablated.cell, ablated.found.samples), (cell, 15));
+    assert!(window.says("on 15 texts") && window.says("humanities"));
+    // Another model has no texts of its own.
+    window.send(Command::ChooseModel("my-model".into()));
+    window.send(Command::OpenView("intervene"));
+    assert!(window.says("Choose texts that were not used to find the expert"));
+}
+
+#[test]
 fn a_line_branches_is_kept_and_comes_back() {
     let mut window = generated(ThemeChoice::Dark);
     let prompt = window

@@ -1,6 +1,7 @@
 //! The whole line on the embedded model and prompt sets: capture, validate, measure, draw, say what was found.
 
 mod kept_trace;
+mod prompt_sets;
 
 use std::{
     fs,
@@ -14,6 +15,9 @@ use moescope_figures::{FigureOptions, Format};
 use moescope_trace::validate;
 
 pub use kept_trace::kept_trace;
+pub use prompt_sets::{HELD_OUT_TOLD, held_out_for};
+
+use prompt_sets::PROMPT_SETS;
 
 use crate::{
     capture::{CaptureConfig, CaptureOutcome, CapturePlan},
@@ -23,31 +27,6 @@ use crate::{
     findings::{Finding, Findings, findings},
     model::{DEMO, ModelFiles, ModelFolder, check_memory},
 };
-
-macro_rules! prompt_sets {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../datasets/disciplines/data/", $name, ".jsonl")))),*]
-    };
-}
-
-/// The prompt sets of `datasets/disciplines`, one file per discipline.
-const PROMPT_SETS: [(&str, &str); 15] = prompt_sets!(
-    "math",
-    "physics",
-    "chemistry",
-    "materials",
-    "biology",
-    "medicine",
-    "cs",
-    "code",
-    "astronomy",
-    "earth",
-    "economics",
-    "law",
-    "humanities",
-    "smiles",
-    "protein",
-);
 
 /// What a demo run left behind.
 #[derive(Clone, Debug)]
@@ -149,9 +128,9 @@ fn write_prompts(out: &Path) -> Result<Vec<PathBuf>, PipelineError> {
         .map_err(|source| PipelineError::io("make the folder", &folder, source))?;
     PROMPT_SETS
         .iter()
-        .map(|(name, text)| {
-            let path = folder.join(format!("{name}.jsonl"));
-            fs::write(&path, text)
+        .map(|file| {
+            let path = folder.join(file.name);
+            fs::write(&path, file.text)
                 .map_err(|source| PipelineError::io("write the prompts", &path, source))?;
             Ok(path)
         })

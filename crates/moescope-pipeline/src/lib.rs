@@ -54,7 +54,9 @@ pub use capture::{
 };
 pub use compare_traces::{ComparedMetric, OriginDifference, TraceComparison, compare_traces};
 pub use compare_weights::{CompareWeightsConfig, WeightComparison, WeightVariant, compare_weights};
-pub use data::{Columns, DataConfig, LabelledTexts, OnBadRow, SourcedSample, read as read_texts};
+pub use data::{
+    Columns, DataConfig, EmbeddedFile, LabelledTexts, OnBadRow, SourcedSample, read as read_texts,
+};
 pub use error::PipelineError;
 pub use figure::{
     FigureJob, FigureSpec, SpecFigure, TraceSource, caption_of, export_figure, kind,

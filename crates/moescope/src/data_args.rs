@@ -104,6 +104,7 @@ impl ColumnArgs {
                     OnBadRowArg::Error => OnBadRow::Error,
                     OnBadRowArg::Skip => OnBadRow::Skip,
                 },
+                ..DataConfig::default()
             },
             prompt: PromptConfig {
                 wraps_science_units: texts.science_units,

@@ -6,7 +6,7 @@ use std::{fs, sync::OnceLock};
 
 use moescope_trace::Document;
 use serde_json::Value;
-use support::{Scratch, discipline_files, documents, refuse, succeed};
+use support::{Scratch, discipline_files, documents, held_out_files, refuse, succeed};
 use tempfile::TempDir;
 
 /// Texts of each discipline.
@@ -271,6 +271,46 @@ fn people_read_the_effect_beside_its_controls() {
             ran.stdout
         );
     }
+}
+
+#[test]
+fn the_embedded_model_has_texts_that_are_not_in_its_trace() {
+    let ran = succeed(&[
+        "ablate",
+        "demo",
+        "--expert",
+        TARGET,
+        "--limit",
+        "1",
+        "--controls",
+        "1",
+        "--load-factor",
+        "1000",
+        "--json",
+    ]);
+    let told = "no --data was given: 150 embedded texts that are not in the demo's trace";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let embedded: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(embedded["samples"], 15);
+    // They are the repository's.
+    let files = held_out_files();
+    let mut args = vec!["ablate", "demo", "--data"];
+    args.extend(files.iter().map(String::as_str));
+    args.extend(["--expert", TARGET, "--limit", "1", "--controls", "1"]);
+    args.extend(["--load-factor", "1000", "--json"]);
+    let from_files: Value = serde_json::from_str(&succeed(&args).stdout).unwrap();
+    assert_eq!(embedded["tokens"], from_files["tokens"]);
+    assert_eq!(embedded["target"], from_files["target"]);
+    assert_eq!(embedded["controls"], from_files["controls"]);
+}
+
+#[test]
+fn a_model_without_texts_of_its_own_needs_data() {
+    let model = Scratch::new().arg("model");
+    refuse(
+        &["ablate", &model, "--expert", "0:1"],
+        &["give their files with --data", "only the embedded model"],
+    );
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Lives {
         device: DeviceChoice,
         ctx: &egui::Context,
     ) -> Result<(), String> {
-        if capture.files.is_empty() {
+        let held_out = capture.held_out();
+        if capture.files.is_empty() && held_out.is_none() {
             return Err("choose texts first that were not used to find this expert".to_owned());
         }
         let action = action(choice)?;
@@ -96,6 +97,7 @@ impl Lives {
         let data = CaptureConfig {
             data: DataConfig {
                 files: capture.files.clone(),
+                embedded: held_out.unwrap_or_default(),
                 limit: (choice.ablate_limit > 0).then_some(choice.ablate_limit),
                 ..DataConfig::default()
             },

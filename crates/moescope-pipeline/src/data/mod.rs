@@ -5,6 +5,7 @@
 
 mod collector;
 mod compressed;
+mod embedded;
 mod format;
 mod json;
 mod lines;
@@ -18,6 +19,7 @@ use moescope_trace::Input;
 
 use crate::{Problems, error::PipelineError};
 use collector::Collector;
+pub use embedded::EmbeddedFile;
 
 /// Longest line, record or document that is read, in bytes.
 pub const LONGEST_RECORD: usize = 64 << 20;
@@ -27,6 +29,8 @@ pub const LONGEST_RECORD: usize = 64 << 20;
 pub struct DataConfig {
     /// The files, in order.
     pub files: Vec<PathBuf>,
+    /// Files that are part of the program; read before the others.
+    pub embedded: &'static [EmbeddedFile],
     /// Where each label is.
     pub columns: Columns,
     /// Further columns to keep as labels.
@@ -90,7 +94,7 @@ pub struct SourcedSample {
 /// When any record cannot be used and `on_bad_row` says so (all are listed), when a file cannot be read, when a column
 /// that was asked for is nowhere, or when no sample is left.
 pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<LabelledTexts, PipelineError> {
-    if config.files.is_empty() {
+    if config.files.is_empty() && config.embedded.is_empty() {
         return Err(PipelineError::Settings(
             "no data file was given; give one or more with --data".to_owned(),
         ));
@@ -114,7 +118,10 @@ fn collect(
     mut collector: Collector<'_>,
     progress: &dyn Progress,
 ) -> Result<LabelledTexts, PipelineError> {
-    let mut inputs = Vec::with_capacity(config.files.len());
+    let mut inputs = Vec::with_capacity(config.embedded.len() + config.files.len());
+    for file in config.embedded {
+        inputs.push(embedded::read(file, &mut collector, progress)?);
+    }
     let total = config.files.len() as u64;
     for (done, path) in config.files.iter().enumerate() {
         progress.report(done as u64, total, &format!("reading {}", path.display()))?;

@@ -9,7 +9,7 @@ use moescope_core::Progress;
 use moescope_engine::{ComputeDevice, DeviceChoice};
 use moescope_trace::RoutingTrace;
 
-use super::{PROMPT_SETS, capture, write_prompts};
+use super::{capture, prompt_sets::PROMPT_SETS, write_prompts};
 use crate::{cache_folder::cache_folder, checksum, error::PipelineError};
 
 /// The embedded model's trace of the embedded prompt sets.
@@ -80,7 +80,7 @@ fn key() -> String {
     parts.extend(
         PROMPT_SETS
             .iter()
-            .map(|(_, text)| checksum::sha256_of_bytes(text.as_bytes())),
+            .map(|file| checksum::sha256_of_bytes(file.text.as_bytes())),
     );
     checksum::sha256_of_bytes(parts.concat().as_bytes())
 }

@@ -4,12 +4,14 @@ mod report;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use moescope_core::{LayerId, Measurement, Progress as _};
 use moescope_figures::Format;
 use moescope_pipeline::{
-    AblateConfig, AblatedSet, Ablation, AblationAction, CaptureConfig, CapturePlan, ExpertSet,
-    PassSize, ablate,
+    AblateConfig, AblatedSet, Ablation, AblationAction, CaptureConfig, CapturePlan, EmbeddedFile,
+    ExpertSet, PassSize, ablate,
+    demo::{HELD_OUT_TOLD, held_out_for},
 };
 use serde::Serialize;
 
@@ -33,14 +35,15 @@ use crate::{
 /// `docs/ABLATION.md`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  moescope ablate demo --expert 3:5
   moescope ablate demo --data law.jsonl chemistry.jsonl --expert 3:5
   moescope ablate my-model --data texts.jsonl --expert 12:7,41 --zero --controls 20
   moescope ablate my-model --data texts.jsonl --expert 3:5 --out numbers.csv --figure effect.pdf")]
 pub(crate) struct AblateArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The files with the texts
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    /// The files with the texts [default for `demo`: 150 embedded texts that are not in the demo's trace]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
     /// The expert, as LAYER:EXPERT; several experts of one layer, as in 3:5,17, are changed together
     #[arg(long, value_name = "LAYER:EXPERTS")]
@@ -79,6 +82,21 @@ pub(crate) struct AblateArgs {
     permutations: u32,
     #[command(flatten)]
     statistics: TextStatisticsArgs,
+}
+
+impl AblateArgs {
+    /// The texts to take where none were given.
+    fn embedded_texts(&self) -> anyhow::Result<Option<&'static [EmbeddedFile]>> {
+        if !self.data.is_empty() {
+            return Ok(None);
+        }
+        held_out_for(&self.model.source.model)
+            .map(Some)
+            .context(
+                "an ablation needs texts that were not used to find the expert: give their files with --data; only the \
+                 embedded model 'demo' has texts of its own",
+            )
+    }
 }
 
 /// What is done to the experts.
@@ -145,17 +163,18 @@ pub(crate) fn run(
     if let Some(figure) = &args.figure {
         Format::from_path(figure)?;
     }
+    let embedded = args.embedded_texts()?;
     let (files, choice) = args.model.open(global, console)?;
     let device = devices::open(choice, console)?;
-    let plan = CapturePlan::new(
-        CaptureConfig {
-            batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
-            ..args.columns.config(&args.data, &args.texts)?
-        },
-        &files,
-        device.kind,
-        console,
-    )?;
+    let mut texts = CaptureConfig {
+        batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
+        ..args.columns.config(&args.data, &args.texts)?
+    };
+    if let Some(embedded) = embedded {
+        texts.data.embedded = embedded;
+        console.note(&format!("no --data was given: {HELD_OUT_TOLD}"));
+    }
+    let plan = CapturePlan::new(texts, &files, device.kind, console)?;
     args.columns.tell(&plan, console);
     // What the reference recorded is kept while a variant runs.
     let one = plan.pass_size();

@@ -119,7 +119,17 @@ pub(crate) fn documents(trace: &Path) -> Vec<Document> {
 
 /// The prompt sets of the repository.
 pub(crate) fn discipline_files() -> Vec<String> {
-    let folder = moescope_testkit::repository_root().join("datasets/disciplines/data");
+    dataset_files("disciplines")
+}
+
+/// The repository's texts that are not in the demo's trace.
+pub(crate) fn held_out_files() -> Vec<String> {
+    dataset_files("held-out")
+}
+
+fn dataset_files(name: &str) -> Vec<String> {
+    let datasets = moescope_testkit::repository_root().join("datasets");
+    let folder = datasets.join(name).join("data");
     let mut files: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())

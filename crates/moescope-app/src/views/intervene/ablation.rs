@@ -2,6 +2,7 @@
 
 use egui::{DragValue, Grid, Ui};
 use moescope_core::{AxisKind, Interval, Measurement};
+use moescope_pipeline::demo::HELD_OUT_TOLD;
 
 use crate::{
     command::Command,
@@ -52,7 +53,9 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
 
 /// Which expert, on which texts, beside how many.
 fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
-    let files = &ctx.state.choices.capture.files;
+    let capture = &ctx.state.choices.capture;
+    let files = &capture.files;
+    let has_held_out = capture.held_out().is_some();
     ui.horizontal_wrapped(|ui| {
         let label = ui.label(soft("Random experts to compare with", ctx.theme));
         let drag = DragValue::new(&mut choice.controls).range(1..=200);
@@ -74,11 +77,19 @@ fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         {
             ctx.send(Command::PickTexts);
         }
+        if has_held_out {
+            ui.label(soft(HELD_OUT_TOLD, ctx.theme))
+                .on_hover_text("They are read unless you choose texts");
+        } else if files.is_empty() {
+            let told = "Choose texts that were not used to find the expert";
+            ui.label(soft(told, ctx.theme));
+        }
         let Some(cell) = ctx.state.choices.cell else {
             ui.label(soft("Click a cell to ask about its expert", ctx.theme));
             return;
         };
-        let is_ready = !files.is_empty() && !ctx.state.lives.ablation.is_running();
+        let has_texts = has_held_out || !files.is_empty();
+        let is_ready = has_texts && !ctx.state.lives.ablation.is_running();
         let button = egui::Button::new(format!("Does expert {cell} matter?"));
         if ui.add_enabled(is_ready, button).clicked() {
             ctx.send(Command::Live(Box::new(LiveCommand::Ablate(cell))));
