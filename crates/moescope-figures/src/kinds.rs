@@ -19,7 +19,7 @@ mod vocabulary_table;
 
 pub use co_activation_matrix::CoActivationMatrix;
 pub use fingerprint_map::FingerprintMap;
-pub use group_effects::GroupEffects;
+pub(crate) use group_effects::GroupEffects;
 pub use group_expert_heatmap::GroupExpertHeatmap;
 pub use group_matrix::GroupMatrix;
 pub use lag_profile::LagProfile;

@@ -13,7 +13,7 @@ use crate::{
 
 /// Draws a point with its interval for every variant of every group, in the measurement's order.
 #[derive(Clone, Copy, Debug)]
-pub struct GroupEffects;
+pub(crate) struct GroupEffects;
 
 const NEEDS: Needs = Needs {
     figure: "group_effects",

@@ -345,7 +345,7 @@ impl<'m> Growing<'m> {
     }
 
     /// The reply's text so far.
-    pub(super) fn reply(&self) -> &str {
+    pub(super) fn reply_text(&self) -> &str {
         self.stream.text()
     }
 

@@ -192,7 +192,7 @@ impl<'m> Worker<'m> {
         (self.tell)(SessionEvent::Opened {
             info: new.info.clone(),
             copied,
-            reply: new.reply().to_owned(),
+            reply: new.reply_text().to_owned(),
         });
         let columns = new.untold(&self.loaded.files.tokenizer);
         let id = new.info.id;

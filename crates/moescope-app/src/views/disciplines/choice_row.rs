@@ -103,14 +103,29 @@ pub(in crate::views) fn named_combo(
     width: f32,
     add: impl FnOnce(&mut Ui),
 ) {
-    ui.label(name);
-    let response = ComboBox::from_id_salt(name)
-        .width(width)
-        .truncate()
-        .selected_text(shown)
-        .show_ui(ui, add)
-        .response;
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, name));
+    let words = egui::WidgetText::from(name).into_galley(
+        ui,
+        Some(egui::TextWrapMode::Extend),
+        f32::INFINITY,
+        egui::TextStyle::Body,
+    );
+    // Name and list go to the next row together.
+    let size = egui::vec2(
+        words.size().x + ui.spacing().item_spacing.x + width,
+        ui.spacing().interact_size.y,
+    );
+    let layout = egui::Layout::left_to_right(egui::Align::Center);
+    ui.allocate_ui_with_layout(size, layout, |ui| {
+        ui.label(words);
+        let response = ComboBox::from_id_salt(name)
+            .width(width)
+            .height(480.0)
+            .truncate()
+            .selected_text(shown)
+            .show_ui(ui, add)
+            .response;
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, name));
+    });
 }
 
 /// A list of metrics, by title.
@@ -128,7 +143,7 @@ pub(in crate::views) fn metric_combo(
         .iter()
         .find(|about| about.name == chosen.as_str())
         .map_or(chosen.clone(), |about| about.title.to_owned());
-    named_combo(ui, "Metric", &shown, 190.0, |ui| {
+    named_combo(ui, "Metric", &shown, 215.0, |ui| {
         ui.set_min_width(320.0);
         for about in offered {
             let label = ui.selectable_label(about.name == chosen.as_str(), about.title);

@@ -225,7 +225,7 @@ impl Painting<'_> {
         let (theme, branch) = (self.ctx.theme, self.branch);
         let token = &branch.columns.tokens()[place];
         let (color, value) = self.colors.of(place);
-        let id = ui.id().with(("chip", branch.info.id, place));
+        let id = ui.scope_id().with(("chip", branch.info.id, place));
         let response = ui.interact(rect, id, Sense::click());
         let text = shown(&token.text);
         let painter = ui.painter();
