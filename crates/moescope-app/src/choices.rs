@@ -81,7 +81,7 @@ impl DisciplinesTab {
             Self::Ranking => "Ranking",
             Self::Distances => "Distances",
             Self::Map => "Map",
-            Self::Layers => "Layers",
+            Self::Layers => "Layer curves",
         }
     }
 }

@@ -83,7 +83,7 @@ impl Plugin for Hearing {
                 Some(Said {
                     text,
                     rect,
-                    is_control: node.role() != Role::Label,
+                    is_control: !matches!(node.role(), Role::Label | Role::TextRun),
                 })
             })
             .collect();

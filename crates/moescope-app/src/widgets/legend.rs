@@ -3,7 +3,7 @@
 use egui::{Pos2, Sense, Shape, Stroke, Ui, pos2, vec2};
 use moescope_figures::palette::{Category, Marker};
 
-use super::text::soft;
+use super::text::{on_one_line, soft, together};
 use crate::theme::Theme;
 
 const SIZE: f32 = 4.0;
@@ -23,12 +23,15 @@ pub(crate) fn legend<'a>(
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 2.0);
         for (name, look) in entries {
-            let (rect, _) = ui.allocate_exact_size(vec2(14.0, 16.0), Sense::hover());
-            let color = theme.on_ground(look.color);
-            for shape in marker(look.marker, rect.center(), Stroke::new(1.4, color)) {
-                ui.painter().add(shape);
-            }
-            ui.label(soft(name, theme));
+            let words = on_one_line(ui, soft(name, theme));
+            together(ui, 14.0 + 4.0 + words.size().x, |ui| {
+                let (rect, _) = ui.allocate_exact_size(vec2(14.0, 16.0), Sense::hover());
+                let color = theme.on_ground(look.color);
+                for shape in marker(look.marker, rect.center(), Stroke::new(1.4, color)) {
+                    ui.painter().add(shape);
+                }
+                ui.label(words);
+            });
             ui.add_space(8.0);
         }
     });

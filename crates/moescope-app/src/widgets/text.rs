@@ -1,6 +1,11 @@
 //! Writing: headings, side words, numbers with their intervals.
 
-use egui::{Align, Layout, Response, RichText, TextFormat, TextStyle, Ui, text::LayoutJob, vec2};
+use std::sync::Arc;
+
+use egui::{
+    Align, Galley, Layout, Response, RichText, TextFormat, TextStyle, TextWrapMode, Ui, WidgetText,
+    text::LayoutJob, vec2,
+};
 use moescope_core::Interval;
 use moescope_figures::short_number;
 
@@ -19,6 +24,20 @@ pub(crate) fn field_label(ui: &mut Ui, text: &str, width: f32) -> Response {
         ui.label(text)
     })
     .inner
+}
+
+/// Things side by side that go to the next row together where a row is wrapped; `width` is what they take.
+pub(crate) fn together<R>(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui) -> R) -> R {
+    let size = vec2(width, ui.spacing().interact_size.y);
+    let layout = Layout::left_to_right(Align::Center);
+    ui.allocate_ui_with_layout(size, layout, add).inner
+}
+
+/// Words on one line, measured.
+pub(crate) fn on_one_line(ui: &Ui, text: impl Into<WidgetText>) -> Arc<Galley> {
+    let mode = Some(TextWrapMode::Extend);
+    text.into()
+        .into_galley(ui, mode, f32::INFINITY, TextStyle::Body)
 }
 
 /// Words of the second rank.

@@ -4,7 +4,11 @@ use egui::{ComboBox, Ui};
 use moescope_analytics::{MeasureRequest, catalogue};
 use moescope_core::{AxisKind, Measurement};
 
-use crate::{choices::DisciplinesChoice, traces::OpenTrace};
+use crate::{
+    choices::DisciplinesChoice,
+    traces::OpenTrace,
+    widgets::text::{on_one_line, together},
+};
 
 /// A label, and the one that is subtracted from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,19 +107,9 @@ pub(in crate::views) fn named_combo(
     width: f32,
     add: impl FnOnce(&mut Ui),
 ) {
-    let words = egui::WidgetText::from(name).into_galley(
-        ui,
-        Some(egui::TextWrapMode::Extend),
-        f32::INFINITY,
-        egui::TextStyle::Body,
-    );
-    // Name and list go to the next row together.
-    let size = egui::vec2(
-        words.size().x + ui.spacing().item_spacing.x + width,
-        ui.spacing().interact_size.y,
-    );
-    let layout = egui::Layout::left_to_right(egui::Align::Center);
-    ui.allocate_ui_with_layout(size, layout, |ui| {
+    let words = on_one_line(ui, name);
+    let both = words.size().x + ui.spacing().item_spacing.x + width;
+    together(ui, both, |ui| {
         ui.label(words);
         let response = ComboBox::from_id_salt(name)
             .width(width)
