@@ -165,7 +165,7 @@ fn chosen(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     ui.horizontal_wrapped(|ui| {
         let mut taken_back = None;
         for (place, spec) in choice.interventions.iter().enumerate() {
-            let button = ui.button(format!("{spec}  ✕"));
+            let button = ui.button(format!("{spec}  ×"));
             if button.on_hover_text("Take this back").clicked() {
                 taken_back = Some(place);
             }

@@ -24,7 +24,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         running(ui, ctx, progress);
     }
     if let Some(error) = job.error().filter(|error| *error != "cancelled") {
-        ui.colored_label(ctx.theme.error, format!("⚠ {error}"));
+        ui.colored_label(ctx.theme.error, format!("Error: {error}"));
     }
     let Some(ablated) = job.value() else {
         return;
