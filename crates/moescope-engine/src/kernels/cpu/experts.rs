@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::{
@@ -12,6 +10,7 @@ use super::{
     output::{Rectangle, SharedOut},
     rows::Rows,
     simd::InstructionSet,
+    team,
 };
 use moescope_core::WeightTarget;
 
@@ -96,7 +95,10 @@ pub(crate) fn experts(
     let inner = gate_and_up(set, &gathered, experts, function, sizes);
     let outer = down(set, compute, &gathered.pieces, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
-    let add = |(token, out): (usize, &mut [f32])| {
+    let shared = SharedOut::new(&mut out);
+    let add = |token: usize| {
+        // SAFETY: every token has its own row.
+        let out = unsafe { shared.range(token * hidden, hidden) };
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
             let from = gathered.place[assignment] * hidden;
@@ -111,10 +113,11 @@ pub(crate) fn experts(
             }
         }
     };
+    let tokens = x.len() / hidden;
     if outer.len() < SERIAL_BELOW {
-        out.chunks_mut(hidden).enumerate().for_each(add);
+        (0..tokens).for_each(add);
     } else {
-        out.par_chunks_mut(hidden).enumerate().for_each(add);
+        team::for_each(tokens, add);
     }
     out
 }
@@ -293,7 +296,7 @@ fn down(
             let (x, columns) = (rows.piece(task.rows.clone()), task.columns.clone());
             let matrix = experts[task.expert].down;
             // SAFETY: tasks cover disjoint rectangles of the outputs.
-            let out = unsafe { shared.rectangle(hidden, task.rows, columns.clone()) };
+            let out = unsafe { shared.rectangle(hidden, task.rows.clone(), columns.clone()) };
             block(set, x, matrix, intermediate, columns, out);
         },
     );
@@ -314,11 +317,11 @@ fn tasks(pieces: &[(usize, Range<usize>)], width: usize) -> Vec<Task> {
     tasks
 }
 
-fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(Task) + Send + Sync) {
+fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(&Task) + Sync) {
     if multiply_adds < SERIAL_BELOW {
-        tasks.into_iter().for_each(work);
+        tasks.iter().for_each(work);
     } else {
-        tasks.into_par_iter().for_each(work);
+        team::for_each(tasks.len(), |task| work(&tasks[task]));
     }
 }
 

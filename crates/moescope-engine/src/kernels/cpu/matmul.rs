@@ -10,14 +10,13 @@ mod source;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::{
     output::{Rectangle, SharedOut},
     rows::Rows,
     simd::{InstructionSet, with_simd},
+    team,
 };
 use few::{FEW, FewRows};
 pub(super) use inputs::{Inputs, Piece, pieces};
@@ -75,7 +74,7 @@ pub(crate) fn linear(
     if n * m * k < SERIAL_BELOW {
         tasks.into_iter().for_each(run);
     } else {
-        tasks.into_par_iter().for_each(run);
+        team::for_each(tasks.len(), |task| run(tasks[task].clone()));
     }
     out
 }

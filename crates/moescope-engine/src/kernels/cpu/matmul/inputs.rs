@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     super::{
         lines::Lines,
         output::SharedOut,
         simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
+        team,
     },
     few::FEW,
     source::part_or_whole,
@@ -120,7 +119,9 @@ impl<'a> Inputs<'a> {
             let mut plain = Vec::new();
             tiles.into_iter().for_each(|tile| work(&mut plain, tile));
         } else {
-            tiles.into_par_iter().for_each_init(Vec::new, work);
+            team::for_each_init(tiles.len(), Vec::new, |plain, tile| {
+                work(plain, tiles[tile].clone());
+            });
         }
         Self {
             values: Values::Arranged(values),
