@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::amx;
 use super::{
     exp::silu_in_place,
-    matmul::{COLUMN_BLOCK, Inputs, block, pieces, round_to},
+    matmul::{Inputs, Rounding, block, pieces},
     output::{Rectangle, SharedOut},
     rows::Rows,
     simd::InstructionSet,
@@ -91,7 +91,7 @@ pub(crate) fn experts(
     {
         return amx::experts(compute, x, choice, experts, function, sizes);
     }
-    let gathered = Gathered::of(set, compute, x, choice, experts.len(), sizes);
+    let gathered = Gathered::of(set, compute, x, choice, experts, sizes);
     let inner = gate_and_up(set, &gathered, experts, function, sizes);
     let outer = down(set, compute, &gathered.pieces, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
@@ -171,11 +171,11 @@ impl Gathered {
         compute: ComputeType,
         x: &[f32],
         choice: Choice<'_>,
-        num_experts: usize,
+        experts: &[ExpertRows<'_>],
         sizes: ExpertSizes,
     ) -> Self {
         let ExpertSizes { hidden, top_k, .. } = sizes;
-        let Assignments { offsets, order } = Assignments::of(choice.selected, num_experts);
+        let Assignments { offsets, order } = Assignments::of(choice.selected, experts.len());
         let mut place = vec![0usize; choice.selected.len()];
         for (row, assignment) in order.iter().enumerate() {
             place[*assignment] = row;
@@ -185,14 +185,15 @@ impl Gathered {
             .enumerate()
             .flat_map(|(expert, pair)| pieces(pair[0]..pair[1]).map(move |rows| (expert, rows)))
             .collect();
-        let rows = Inputs::arranged(set, &rows_of(&pieces), hidden, |row, out| {
+        let weights = experts.iter().flat_map(|expert| [expert.gate, expert.up]);
+        let rounding = Rounding::of(set, compute, weights);
+        let rows = Inputs::arranged(set, rounding, &rows_of(&pieces), hidden, |row, out| {
             let token = order[row] / top_k;
             out.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
             if choice.target == WeightTarget::Input {
                 out.iter_mut()
                     .for_each(|x| *x *= choice.weights[order[row]]);
             }
-            round_to(compute, out);
         });
         Self {
             pieces,
@@ -225,7 +226,7 @@ fn gate_and_up(
     // The usual activation of a whole block is one loop of vector instructions.
     let is_silu = function == ExpertFunction::Glu(Activation::Silu);
     run(
-        tasks(&gathered.pieces, intermediate),
+        tasks(&gathered.pieces, intermediate, gathered.rows.column_block()),
         assignments * hidden * intermediate * 2,
         |task| {
             let rows = gathered.rows.piece(task.rows.clone());
@@ -283,14 +284,14 @@ fn down(
         ..
     } = sizes;
     let assignments = inner.len() / intermediate;
-    let rows = Inputs::arranged(set, &rows_of(pieces), intermediate, |row, out| {
+    let rounding = Rounding::of(set, compute, experts.iter().map(|expert| expert.down));
+    let rows = Inputs::arranged(set, rounding, &rows_of(pieces), intermediate, |row, out| {
         out.copy_from_slice(&inner[row * intermediate..(row + 1) * intermediate]);
-        round_to(compute, out);
     });
     let mut outer = vec![0.0f32; assignments * hidden];
     let shared = SharedOut::new(&mut outer);
     run(
-        tasks(pieces, hidden),
+        tasks(pieces, hidden, rows.column_block()),
         assignments * hidden * intermediate,
         |task| {
             let (x, columns) = (rows.piece(task.rows.clone()), task.columns.clone());
@@ -303,14 +304,14 @@ fn down(
     outer
 }
 
-fn tasks(pieces: &[(usize, Range<usize>)], width: usize) -> Vec<Task> {
+fn tasks(pieces: &[(usize, Range<usize>)], width: usize, column_block: usize) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (expert, rows) in pieces {
-        for first in (0..width).step_by(COLUMN_BLOCK) {
+        for first in (0..width).step_by(column_block) {
             tasks.push(Task {
                 expert: *expert,
                 rows: rows.clone(),
-                columns: first..(first + COLUMN_BLOCK).min(width),
+                columns: first..(first + column_block).min(width),
             });
         }
     }

@@ -13,6 +13,8 @@ mod amx;
 mod attention;
 mod exp;
 mod experts;
+#[cfg(target_arch = "x86_64")]
+mod integers;
 mod lines;
 mod matmul;
 mod memory;
@@ -157,6 +159,10 @@ impl Kernels for CpuKernels {
             InstructionSet::Avx512 => "avx512",
             InstructionSet::Amx => "amx",
         };
+        if self.set == InstructionSet::Avx2 && self.compute == ComputeType::Bf16 {
+            // What `--compute bf16` does here where weights are blocks.
+            return format!("cpu {set}, blocks with 16-bit integers");
+        }
         format!("cpu {set}")
     }
 
