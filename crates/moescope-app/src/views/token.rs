@@ -182,6 +182,7 @@ fn path(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
 fn path_grid(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &LiveColumns, token: usize) {
     Grid::new("token path")
         .num_columns(5)
+        .spacing([10.0, 4.0])
         .striped(true)
         .show(ui, |ui| {
             for title in [
