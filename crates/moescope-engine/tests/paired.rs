@@ -112,7 +112,7 @@ fn a_model_does_not_diverge_from_itself() {
         load(WeightType::Stored, ComputeType::F32),
     );
     for paired in run_paired(&one, &other, &sequences()).unwrap() {
-        assert_eq!(paired.reference, paired.variant);
+        assert_eq!(*paired.reference, paired.variant);
         for divergence in paired.divergences {
             assert_eq!(divergence.kl_nats.to_bits(), 0.0_f64.to_bits());
             assert!(!divergence.is_prediction_changed);

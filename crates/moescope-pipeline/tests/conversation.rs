@@ -238,7 +238,7 @@ fn every_published_template_goes_on_or_says_why_not() {
         let folder = tempfile::tempdir().unwrap();
         let template = fs::read_to_string(&path).unwrap();
         let loaded = model(&folder.path().join("model"), &template);
-        let mut listening = Listening::to(&loaded, SessionConfig::default());
+        let listening = Listening::to(&loaded, SessionConfig::default());
         let first = [message(Role::User, QUESTION)];
         let words = SessionCommand::Give {
             branch: FIRST,

@@ -1,6 +1,6 @@
 //! What the tests of views share: small traces of the embedded model, and an app in a window that only the test sees.
 
-#![expect(
+#![allow(
     dead_code,
     reason = "every test file is a program of its own and uses some of this"
 )]
@@ -25,17 +25,17 @@ use moescope_pipeline::{
 };
 
 /// The window of most tests.
-pub const SIZE: [f32; 2] = [1280.0, 800.0];
+pub(crate) const SIZE: [f32; 2] = [1280.0, 800.0];
 
 /// Two traces of the same texts: as the model is, and with expert 1 of layer 2 masked.
-pub struct Traces {
+pub(crate) struct Traces {
     _folder: tempfile::TempDir,
-    pub plain: PathBuf,
-    pub masked: PathBuf,
+    pub(crate) plain: PathBuf,
+    pub(crate) masked: PathBuf,
 }
 
 /// The traces, captured once for all tests of a file.
-pub fn traces() -> &'static Traces {
+pub(crate) fn traces() -> &'static Traces {
     static TRACES: OnceLock<Traces> = OnceLock::new();
     TRACES.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ fn texts_of_three_disciplines() -> String {
 }
 
 /// The embedded model on the CPU.
-pub fn loaded() -> LoadedModel {
+pub(crate) fn loaded() -> LoadedModel {
     let files = ModelFiles::open(ModelFolder::find("demo", None).unwrap()).unwrap();
     let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
     let options = LoadOptions::default();
@@ -110,7 +110,7 @@ fn capture(texts: &Path, out: &Path, interventions: Vec<Intervention>) {
 }
 
 /// An app whose settings are kept nowhere.
-pub fn config(theme: ThemeChoice, traces: &[&Path]) -> AppConfig {
+pub(crate) fn config(theme: ThemeChoice, traces: &[&Path]) -> AppConfig {
     AppConfig {
         traces: traces.iter().map(|path| path.to_path_buf()).collect(),
         theme: Some(theme),
@@ -121,13 +121,13 @@ pub fn config(theme: ThemeChoice, traces: &[&Path]) -> AppConfig {
 }
 
 /// A window with the app.
-pub struct Window {
-    pub harness: Harness<'static, Option<App>>,
+pub(crate) struct Window {
+    pub(crate) harness: Harness<'static, Option<App>>,
 }
 
 impl Window {
     /// Opens the window; the app is there, and what it was told to open is open.
-    pub fn open(size: [f32; 2], config: AppConfig) -> Self {
+    pub(crate) fn open(size: [f32; 2], config: AppConfig) -> Self {
         let mut config = Some(config);
         let harness = Harness::builder()
             .with_size(vec2(size[0], size[1]))
@@ -153,12 +153,12 @@ impl Window {
     }
 
     /// The app.
-    pub fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         self.harness.state().as_ref().unwrap()
     }
 
     /// Goes on until nothing runs and the last change is painted.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let start = Instant::now();
         self.harness.run_steps(3);
         let mut idle = 0;
@@ -174,25 +174,25 @@ impl Window {
     }
 
     /// Asks for a change and waits until it is painted.
-    pub fn send(&mut self, command: moescope_app::Command) {
+    pub(crate) fn send(&mut self, command: moescope_app::Command) {
         self.app().commands().send(command);
         self.settle();
     }
 
     /// Clicks what a screen reader calls so.
-    pub fn click(&mut self, label: &str) {
+    pub(crate) fn click(&mut self, label: &str) {
         self.harness.get_by_label(label).click();
         self.settle();
     }
 
     /// Does what a screen reader does to click something, wherever it is scrolled to.
-    pub fn press(&mut self, label: &str) {
+    pub(crate) fn press(&mut self, label: &str) {
         self.harness.get_by_label(label).click_accesskit();
         self.settle();
     }
 
     /// Clicks a place.
-    pub fn click_at(&mut self, pos: Pos2) {
+    pub(crate) fn click_at(&mut self, pos: Pos2) {
         self.harness.event(Event::PointerMoved(pos));
         self.harness.step();
         for pressed in [true, false] {
@@ -208,7 +208,7 @@ impl Window {
     }
 
     /// Drags from the first place over the others.
-    pub fn drag(&mut self, places: &[Pos2], modifiers: Modifiers) {
+    pub(crate) fn drag(&mut self, places: &[Pos2], modifiers: Modifiers) {
         let button = |pos, pressed| Event::PointerButton {
             pos,
             button: PointerButton::Primary,
@@ -236,14 +236,14 @@ impl Window {
     }
 
     /// The place and the words of the widget whose name begins so.
-    pub fn find(&self, beginning: &str) -> (Rect, String) {
+    pub(crate) fn find(&self, beginning: &str) -> (Rect, String) {
         let node = self.harness.get_by_label_contains(beginning);
         let text = node.accesskit_node().label().unwrap_or_default();
         (node.rect(), text)
     }
 
     /// Whether some widget says this.
-    pub fn says(&self, text: &str) -> bool {
+    pub(crate) fn says(&self, text: &str) -> bool {
         self.harness
             .query_all_by_label_contains(text)
             .next()
@@ -252,7 +252,7 @@ impl Window {
 }
 
 /// Whether something here can paint; says why not where nothing can, which is an error where one must be there.
-pub fn can_paint() -> bool {
+pub(crate) fn can_paint() -> bool {
     match ComputeDevice::open(DeviceChoice::Gpu) {
         Ok(_) => true,
         Err(error) => {
