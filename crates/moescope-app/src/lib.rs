@@ -53,7 +53,7 @@ pub use job::{Job, JobProgress, Running};
 pub use launch::{WindowConfig, run};
 pub use lives::{
     Ablated, CellAction, ChipColor, LiveChoice, LiveCommand, LiveModel, Lives, MeasuredEffect,
-    PictureChoice,
+    NumbersChoice, PictureChoice,
 };
 pub use script::{Script, ScriptConfig, Step};
 pub use state::State;

@@ -321,6 +321,7 @@ fn whether_an_expert_matters_is_answered_beside_its_controls() {
         expert: 1,
     };
     window.send(Command::ChooseCell(Some(cell)));
+    window.click("Does it matter?");
     window.click("Does expert 2:1 matter?");
     let lives = &window.app().state().lives;
     match lives.ablation.value() {
@@ -352,6 +353,7 @@ fn an_expert_is_asked_about_on_embedded_texts_where_none_were_chosen() {
         ablate_limit: 1,
         ..choice()
     })));
+    window.click("Does it matter?");
     assert!(window.says("150 embedded texts that are not in the demo's trace"));
     window.click("Does expert 3:5 matter?");
     let lives = &window.app().state().lives;

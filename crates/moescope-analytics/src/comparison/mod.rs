@@ -160,8 +160,8 @@ impl RoutingComparison {
                 "an ablation needs at least one control to compare with".to_owned(),
             ));
         }
-        let later = self.model.moe_layers.iter().map(|other| *other > layer);
-        let downstream: Vec<bool> = later.collect();
+        let all = self.model.moe_layers.iter();
+        let downstream: Vec<bool> = all.map(|other| *other > layer).collect();
         self.with_tables(request, progress, "ablate", |tables| {
             ablation::measure(tables, &downstream, request)
         })

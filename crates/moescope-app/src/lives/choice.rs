@@ -50,6 +50,8 @@ pub struct LiveChoice {
     pub swap_with: u16,
     /// The interventions that are chosen, as the command line writes them.
     pub interventions: Vec<String>,
+    /// Which numbers stand under the texts of Intervene.
+    pub numbers: NumbersChoice,
     /// How many experts of like load an ablation compares with.
     pub controls: usize,
     /// At most this many texts of each label are used by an ablation; 0 for all.
@@ -80,6 +82,7 @@ impl Default for LiveChoice {
             boost: 2.0,
             swap_with: 0,
             interventions: Vec::new(),
+            numbers: NumbersChoice::default(),
             controls: 7,
             ablate_limit: 8,
             kept_in: PathBuf::new(),
@@ -171,6 +174,17 @@ impl PictureChoice {
             Self::MinusLabel => "Reply − label",
         }
     }
+}
+
+/// What is measured of interventions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumbersChoice {
+    /// Their effect on the text that is shown.
+    #[default]
+    Effect,
+    /// Whether one expert matters on held-out texts.
+    Ablation,
 }
 
 /// What a click on a cell does to its expert.

@@ -24,7 +24,7 @@ use moescope_pipeline::{
 };
 use moescope_trace::TokenizerIdentity;
 
-pub use choice::{CellAction, ChipColor, LiveChoice, PictureChoice};
+pub use choice::{CellAction, ChipColor, LiveChoice, NumbersChoice, PictureChoice};
 pub use command::LiveCommand;
 pub(crate) use keeping::Keeping;
 

@@ -12,7 +12,7 @@ use crate::{
     view::ViewContext,
     widgets::{
         empty::no_trace,
-        text::{field_label, heading, soft},
+        text::{counted, field_label, heading, soft},
     },
 };
 
@@ -52,10 +52,10 @@ fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
             trace.data.layers().len()
         ),
         format!(
-            "{} documents, {} tokens, {} decisions",
-            number(counts.samples),
-            number(counts.tokens),
-            number(counts.decisions)
+            "{}, {}, {}",
+            counted(counts.samples, number(counts.samples), "document"),
+            counted(counts.tokens, number(counts.tokens), "token"),
+            counted(counts.decisions, number(counts.decisions), "decision")
         ),
     ];
     for line in lines {

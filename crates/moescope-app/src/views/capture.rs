@@ -233,7 +233,7 @@ fn run(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &CaptureChoice) {
                 Command::EstimateCapture,
             ),
             (
-                if choice.resumes { "Continue" } else { "Capture" },
+                if choice.resumes { "Continue" } else { "Start capture" },
                 "Run all texts and write the trace, which opens when it is complete",
                 Command::StartCapture,
             ),

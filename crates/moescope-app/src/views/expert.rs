@@ -10,6 +10,7 @@ use crate::{
     choices::Cell,
     command::Command,
     command_line,
+    lives::{LiveChoice, NumbersChoice},
     traces::OpenTrace,
     view::{View, ViewAbout, ViewContext},
     widgets::{
@@ -83,7 +84,7 @@ impl View for Expert {
 }
 
 impl Expert {
-    /// Which expert: steps, and a field for LAYER:EXPERT.
+    /// Which expert: steps, a field for LAYER:EXPERT, and the way to the test of its effect.
     fn choice_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, trace: &OpenTrace) {
         let cell = ctx.state.choices.cell;
         ui.horizontal_wrapped(|ui| {
@@ -135,6 +136,17 @@ impl Expert {
                         ctx.send(Command::ChooseCell(next));
                     }
                 }
+            }
+            let effect = ui.add_enabled(cell.is_some(), egui::Button::new("Test its effect…"));
+            if effect
+                .on_hover_text("Does it matter? What becomes of held-out texts without it")
+                .clicked()
+            {
+                ctx.send(Command::ChooseLive(Box::new(LiveChoice {
+                    numbers: NumbersChoice::Ablation,
+                    ..ctx.state.choices.live.clone()
+                })));
+                ctx.send(Command::OpenView("intervene"));
             }
         });
         ui.separator();

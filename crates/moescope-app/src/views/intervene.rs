@@ -11,7 +11,7 @@ use crate::{
     command::Command,
     command_line,
     export::FigureOffer,
-    lives::{CellAction, LiveChoice, LiveCommand},
+    lives::{CellAction, LiveChoice, LiveCommand, NumbersChoice},
     view::{View, ViewAbout, ViewContext},
     views::live::{
         cell_at, chosen_cell, heat_source,
@@ -22,6 +22,9 @@ use crate::{
         text::{heading, soft},
     },
 };
+
+const EFFECT: &str = "Effect on this text";
+const ABLATION: &str = "Does it matter?";
 
 /// The Intervene view.
 #[derive(Debug, Default)]
@@ -43,10 +46,22 @@ impl View for Intervene {
         if running(ui, ctx) {
             return;
         }
-        if ctx.state.lives.branch().is_none() {
-            return nothing_yet(ui, ctx);
-        }
         let mut choice = ctx.state.choices.live.clone();
+        if ctx.state.lives.branch().is_none() {
+            // Whether an expert matters needs no generation.
+            Panel::bottom("intervene ablation")
+                .resizable(true)
+                .default_size(ui.available_height() * 0.5)
+                .show(ui, |ui| {
+                    let area = ScrollArea::vertical().id_salt("ablation");
+                    area.show(ui, |ui| {
+                        heading(ui, ABLATION);
+                        ablation::ui(ui, ctx, &mut choice);
+                    });
+                });
+            nothing_yet(ui, ctx);
+            return keep(ctx, choice);
+        }
         let width = ui.available_width();
         Panel::left("intervene choice")
             .resizable(true)
@@ -58,18 +73,24 @@ impl View for Intervene {
             });
         Panel::bottom("intervene numbers")
             .resizable(true)
-            .default_size(220.0)
+            .default_size(ui.available_height() * 0.45)
             .show(ui, |ui| {
-                ScrollArea::vertical().id_salt("numbers").show(ui, |ui| {
-                    effect::ui(ui, ctx);
-                    ui.separator();
-                    ablation::ui(ui, ctx, &mut choice);
+                ui.horizontal_wrapped(|ui| {
+                    for (numbers, title) in [
+                        (NumbersChoice::Effect, EFFECT),
+                        (NumbersChoice::Ablation, ABLATION),
+                    ] {
+                        ui.selectable_value(&mut choice.numbers, numbers, title);
+                    }
+                });
+                let area = ScrollArea::vertical().id_salt("numbers");
+                area.show(ui, |ui| match choice.numbers {
+                    NumbersChoice::Effect => effect::ui(ui, ctx),
+                    NumbersChoice::Ablation => ablation::ui(ui, ctx, &mut choice),
                 });
             });
         self.both_texts(ui, ctx, &choice);
-        if choice != ctx.state.choices.live {
-            ctx.send(Command::ChooseLive(Box::new(choice)));
-        }
+        keep(ctx, choice);
     }
 
     fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
@@ -104,6 +125,13 @@ impl View for Intervene {
 
     fn is_busy(&self) -> bool {
         self.heat.is_busy()
+    }
+}
+
+/// Makes a choice that was changed the one that is in force.
+fn keep(ctx: &ViewContext<'_>, choice: LiveChoice) {
+    if choice != ctx.state.choices.live {
+        ctx.send(Command::ChooseLive(Box::new(choice)));
     }
 }
 
@@ -165,7 +193,7 @@ fn chosen(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     ui.horizontal_wrapped(|ui| {
         let mut taken_back = None;
         for (place, spec) in choice.interventions.iter().enumerate() {
-            let button = ui.button(format!("{spec}  ✕"));
+            let button = ui.button(format!("{spec}  ×"));
             if button.on_hover_text("Take this back").clicked() {
                 taken_back = Some(place);
             }

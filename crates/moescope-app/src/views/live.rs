@@ -15,7 +15,7 @@ use crate::{
     export::FigureOffer,
     lives::{LiveChoice, LiveCommand, PictureChoice},
     view::{View, ViewAbout, ViewContext},
-    views::disciplines::shared::scale_combo,
+    views::disciplines::shared::{named_combo, scale_combo},
     widgets::{
         heatmap::{HeatmapState, Overlay, TableSource},
         text::soft,
@@ -105,11 +105,11 @@ impl Live {
     /// The heat map and the labels.
     fn routing(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         ui.horizontal_wrapped(|ui| {
-            for picture in PictureChoice::ALL {
-                ui.selectable_value(&mut choice.picture, picture, picture.title());
-            }
-        });
-        ui.horizontal_wrapped(|ui| {
+            named_combo(ui, "Show", choice.picture.title(), 120.0, |ui| {
+                for picture in PictureChoice::ALL {
+                    ui.selectable_value(&mut choice.picture, picture, picture.title());
+                }
+            });
             match choice.picture {
                 PictureChoice::Last => {
                     let label = ui.label(soft("Tokens", ctx.theme));

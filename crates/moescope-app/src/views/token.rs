@@ -5,7 +5,7 @@ mod in_trace;
 
 use egui::{Grid, Panel, RichText, ScrollArea, Ui};
 use moescope_figures::{FigureOptions, short_number};
-use moescope_pipeline::session::{Branch, Given};
+use moescope_pipeline::session::{Branch, Given, LiveColumns};
 
 use crate::{
     choices::Cell,
@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+/// The view has two columns from this width on.
+const TWO_COLUMNS: f32 = 760.0;
 /// Height of a document's text.
 const TEXT_HEIGHT: f32 = 130.0;
 
@@ -53,16 +55,18 @@ impl View for Token {
         title(ui, ctx, branch, token);
         self.document_ui(ui, ctx);
         ScrollArea::vertical().id_salt("token").show(ui, |ui| {
-            ui.columns(2, |columns| {
-                path(&mut columns[0], ctx, branch, token);
-                next(&mut columns[1], ctx, branch, token);
-                elsewhere_title(&mut columns[1], ctx, branch);
-                in_line::ui(&mut columns[1], ctx, branch, token);
-                if let Some(document) = in_trace::ui(&mut columns[1], ctx, branch, token) {
-                    self.document = Some(document);
-                    columns[1].ctx().request_repaint();
-                }
-            });
+            if ui.available_width() < TWO_COLUMNS {
+                path(ui, ctx, branch, token);
+                ui.add_space(8.0);
+                next(ui, ctx, branch, token);
+                self.elsewhere(ui, ctx, branch, token);
+            } else {
+                ui.columns(2, |columns| {
+                    path(&mut columns[0], ctx, branch, token);
+                    next(&mut columns[1], ctx, branch, token);
+                    self.elsewhere(&mut columns[1], ctx, branch, token);
+                });
+            }
         });
     }
 
@@ -84,6 +88,16 @@ impl View for Token {
 }
 
 impl Token {
+    /// The same token in this line and in the trace that is open.
+    fn elsewhere(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+        elsewhere_title(ui, ctx, branch);
+        in_line::ui(ui, ctx, branch, token);
+        if let Some(document) = in_trace::ui(ui, ctx, branch, token) {
+            self.document = Some(document);
+            ui.ctx().request_repaint();
+        }
+    }
+
     /// The document that is read, at the bottom.
     fn document_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
         let is_of = |id: &TraceId| ctx.trace().is_some_and(|trace| trace.id == *id);
@@ -161,8 +175,14 @@ fn title(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
 fn path(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
     heading(ui, "Path through the layers");
     let columns = &branch.columns;
+    let area = ScrollArea::horizontal().id_salt("token path");
+    area.show(ui, |ui| path_grid(ui, ctx, columns, token));
+}
+
+fn path_grid(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &LiveColumns, token: usize) {
     Grid::new("token path")
         .num_columns(5)
+        .spacing([10.0, 4.0])
         .striped(true)
         .show(ui, |ui| {
             for title in [
@@ -177,7 +197,7 @@ fn path(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
             ui.end_row();
             for (place, layer) in columns.layers().iter().enumerate() {
                 ui.label(layer.to_string());
-                ui.horizontal_wrapped(|ui| {
+                ui.horizontal(|ui| {
                     let weights = columns.weights(token, place);
                     for (expert, weight) in columns.experts(token, place).iter().zip(weights) {
                         let cell = Cell {

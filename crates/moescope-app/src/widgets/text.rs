@@ -94,6 +94,12 @@ pub(crate) fn share(value: f64) -> String {
     }
 }
 
+/// A count with what is counted: `1 document`, `12 documents`.
+pub(crate) fn counted(number: u64, shown: impl std::fmt::Display, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{shown} {one}{ending}")
+}
+
 /// A p or q: `0.002`, or `< 0.001`.
 pub(crate) fn probability(p: f64) -> String {
     if p < 0.001 {
@@ -116,6 +122,8 @@ mod tests {
         assert_eq!(with_interval(0.123_456, interval), "0.123 (0.1 to 0.25)");
         assert_eq!(with_interval(f64::NAN, None), "not defined");
         assert_eq!(probability(0.000_2), "< 0.001");
+        assert_eq!(counted(1, 1, "group"), "1 group");
+        assert_eq!(counted(1200, "1.2 k", "token"), "1.2 k tokens");
         assert_eq!(percent(1, 8), "12.5 %");
         assert_eq!(percent(1, 80_000), "< 0.1 %");
         assert_eq!(

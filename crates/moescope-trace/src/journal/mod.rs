@@ -124,7 +124,7 @@ impl SampleJournal {
             return Err(misuse("a token has not one decision for each layer"));
         }
         let mut payload = token::encode(elapsed_secs, tokens)
-            .map_err(|_| misuse("its tokens are too many for one piece"))?;
+            .map_err(|()| misuse("its tokens are too many for one piece"))?;
         columns::encode(decisions, self.keeps_logits, &mut payload)
             .ok_or_else(|| misuse("its decisions lack a column"))?;
         self.write(FrameKind::Tokens, payload)?;

@@ -67,13 +67,11 @@ pub fn read_journal(path: &Path) -> Result<Option<JournalledSample>, TraceError>
                 taken.map(|()| frame::length_of(&payload))
             }
         };
-        match taken {
-            Some(bytes) => left -= bytes,
-            None => {
-                is_damaged = true;
-                break;
-            }
-        }
+        let Some(bytes) = taken else {
+            is_damaged = true;
+            break;
+        };
+        left -= bytes;
     }
     if is_damaged && sample.record.tokens.is_empty() {
         return Err(refused("its first tokens are damaged".to_owned()));

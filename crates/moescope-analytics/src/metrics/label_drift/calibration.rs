@@ -241,9 +241,13 @@ fn overall(sums: &[f64], out: &mut [f64]) {
 }
 
 /// β fitted on the windows of some documents, each against profiles without its own group.
-fn beta_of(selection: &Selection, windows: &[Vec<Window>], takes: impl Fn(usize) -> bool) -> f64 {
-    let taken = windows.iter().enumerate().filter(|(i, _)| takes(*i));
-    let fitted: Vec<(&[f64], usize)> = taken
+fn beta_of(
+    selection: &Selection,
+    windows: &[Vec<Window>],
+    is_wanted: impl Fn(usize) -> bool,
+) -> f64 {
+    let wanted = windows.iter().enumerate().filter(|(i, _)| is_wanted(*i));
+    let fitted: Vec<(&[f64], usize)> = wanted
         .flat_map(|(i, windows)| {
             windows
                 .iter()

@@ -9,7 +9,7 @@ use crate::{
     choices::Cell,
     command::Command,
     view::ViewContext,
-    widgets::text::{excerpt, heading, probability, soft, with_interval},
+    widgets::text::{counted, excerpt, heading, probability, soft, with_interval},
 };
 
 pub(super) fn summary(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile) {
@@ -30,8 +30,11 @@ pub(super) fn summary(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfil
     ui.add(
         egui::Label::new(soft(
             format!(
-                "{}; {tokens} tokens, {documents} documents, {groups} groups",
-                profile.scope
+                "{}; {}, {}, {}",
+                profile.scope,
+                counted(tokens, tokens, "token"),
+                counted(documents, documents, "document"),
+                counted(groups, groups, "group")
             ),
             ctx.theme,
         ))
@@ -40,7 +43,11 @@ pub(super) fn summary(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfil
 }
 
 pub(super) fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile) {
-    part(ui, &format!("Share of each {}", profile.by));
+    if profile.by == "all" {
+        part(ui, "Share of all documents");
+    } else {
+        part(ui, &format!("Share of each {}", profile.by));
+    }
     let most = profile
         .labels
         .iter()
@@ -83,7 +90,7 @@ pub(super) fn labels(ui: &mut Ui, ctx: &ViewContext<'_>, profile: &ExpertProfile
                 "{}% intervals; the line is the share of all tokens",
                 short_number(100.0 * level)
             ),
-            None => format!("no intervals: {}", profile.interval_method),
+            None => profile.interval_method.clone(),
         },
         ctx.theme,
     ));

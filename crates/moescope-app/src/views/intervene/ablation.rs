@@ -11,20 +11,19 @@ use crate::{
     view::ViewContext,
     widgets::{
         job_panel::running,
-        text::{heading, probability, soft, with_interval},
+        text::{probability, soft, with_interval},
     },
 };
 
 /// Paints the question, and the answer where there is one.
 pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
-    heading(ui, "Does it matter?");
     ask(ui, ctx, choice);
     let job = &ctx.state.lives.ablation;
     if let Some(progress) = job.progress() {
         running(ui, ctx, progress);
     }
     if let Some(error) = job.error().filter(|error| *error != "cancelled") {
-        ui.colored_label(ctx.theme.error, format!("⚠ {error}"));
+        ui.colored_label(ctx.theme.error, format!("Error: {error}"));
     }
     let Some(ablated) = job.value() else {
         return;

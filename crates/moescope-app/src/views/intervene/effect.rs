@@ -3,19 +3,13 @@
 use egui::{Grid, Ui};
 use moescope_figures::short_number;
 
-use crate::{
-    command::Command,
-    lives::LiveCommand,
-    view::ViewContext,
-    widgets::text::{heading, soft},
-};
+use crate::{command::Command, lives::LiveCommand, view::ViewContext, widgets::text::soft};
 
 /// So many tokens that suffer most are listed.
 const MOST_TOKENS: usize = 8;
 
 /// Paints the effect, or what is missing for one.
 pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
-    heading(ui, "Effect on this text");
     let job = &ctx.state.lives.effect;
     if job.is_running() {
         ui.horizontal(|ui| {

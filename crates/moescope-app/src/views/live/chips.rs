@@ -291,19 +291,20 @@ impl Painting<'_> {
     }
 }
 
-/// Control characters as signs that can be seen.
+/// Control characters as they are written in code; spaces that keep their width.
 fn shown(text: &str) -> String {
-    let sign = |c: char| match c {
-        '\n' => '⏎',
-        '\t' => '→',
-        ' ' => '\u{a0}',
-        c if c.is_control() => '·',
-        c => c,
-    };
     if text.is_empty() {
-        return "∅".to_owned();
+        return "(empty)".to_owned();
     }
-    text.chars().map(sign).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' ' => shown.push('\u{a0}'),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// What colours tokens, and the number that is written under each.
@@ -420,8 +421,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_has_a_sign() {
-        assert_eq!(shown("a\nb"), "a⏎b");
+        assert_eq!(shown("a\nb"), "a\\nb");
         assert_eq!(shown(" x"), "\u{a0}x");
-        assert_eq!(shown(""), "∅");
+        assert_eq!(shown(""), "(empty)");
     }
 }

@@ -8,7 +8,7 @@ use moescope_pipeline::sizes::scaled;
 
 use crate::{
     answers::Measured,
-    widgets::text::{probability, with_interval},
+    widgets::text::{counted, probability, with_interval},
 };
 
 /// Which part of which measurement, and how it becomes colours.
@@ -124,10 +124,14 @@ impl TableSource {
             scale: ValueScale::new(&values, &options, reference.unwrap_or(0.0), is_centred),
             reference,
             counted: format!(
-                "{} tokens, {} documents, {} groups",
-                thousands(protocol.n_tokens),
-                thousands(protocol.n_documents),
-                thousands(protocol.n_groups)
+                "{}, {}, {}",
+                counted(protocol.n_tokens, thousands(protocol.n_tokens), "token"),
+                counted(
+                    protocol.n_documents,
+                    thousands(protocol.n_documents),
+                    "document"
+                ),
+                counted(protocol.n_groups, thousands(protocol.n_groups), "group")
             ),
             level: protocol.level,
             values,

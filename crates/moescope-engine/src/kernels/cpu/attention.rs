@@ -9,13 +9,12 @@ mod scores;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     lines::Lines,
     output::SharedOut,
     simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
     softmax::softmax,
+    team,
 };
 use cached::{Cached, Heads};
 use mixture::Mixture;
@@ -76,7 +75,9 @@ pub(crate) fn attention(
         let mut scratch = Scratch::default();
         tasks.into_iter().for_each(|task| work(&mut scratch, task));
     } else {
-        tasks.into_par_iter().for_each_init(Scratch::default, work);
+        team::for_each_init(tasks.len(), Scratch::default, |scratch, task| {
+            work(scratch, tasks[task].clone());
+        });
     }
     out
 }

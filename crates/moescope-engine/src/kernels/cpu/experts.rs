@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::{
     exp::silu_in_place,
-    matmul::{COLUMN_BLOCK, Inputs, block, pieces, round_to},
+    matmul::{Inputs, Rounding, block, pieces},
     output::{Rectangle, SharedOut},
     rows::Rows,
     simd::InstructionSet,
+    team,
 };
 use moescope_core::WeightTarget;
 
@@ -92,11 +91,14 @@ pub(crate) fn experts(
     {
         return amx::experts(compute, x, choice, experts, function, sizes);
     }
-    let gathered = Gathered::of(set, compute, x, choice, experts.len(), sizes);
+    let gathered = Gathered::of(set, compute, x, choice, experts, sizes);
     let inner = gate_and_up(set, &gathered, experts, function, sizes);
     let outer = down(set, compute, &gathered.pieces, &inner, experts, sizes);
     let mut out = vec![0.0f32; x.len()];
-    let add = |(token, out): (usize, &mut [f32])| {
+    let shared = SharedOut::new(&mut out);
+    let add = |token: usize| {
+        // SAFETY: every token has its own row.
+        let out = unsafe { shared.range(token * hidden, hidden) };
         for slot in 0..top_k {
             let assignment = token * top_k + slot;
             let from = gathered.place[assignment] * hidden;
@@ -111,10 +113,11 @@ pub(crate) fn experts(
             }
         }
     };
+    let tokens = x.len() / hidden;
     if outer.len() < SERIAL_BELOW {
-        out.chunks_mut(hidden).enumerate().for_each(add);
+        (0..tokens).for_each(add);
     } else {
-        out.par_chunks_mut(hidden).enumerate().for_each(add);
+        team::for_each(tokens, add);
     }
     out
 }
@@ -168,11 +171,11 @@ impl Gathered {
         compute: ComputeType,
         x: &[f32],
         choice: Choice<'_>,
-        num_experts: usize,
+        experts: &[ExpertRows<'_>],
         sizes: ExpertSizes,
     ) -> Self {
         let ExpertSizes { hidden, top_k, .. } = sizes;
-        let Assignments { offsets, order } = Assignments::of(choice.selected, num_experts);
+        let Assignments { offsets, order } = Assignments::of(choice.selected, experts.len());
         let mut place = vec![0usize; choice.selected.len()];
         for (row, assignment) in order.iter().enumerate() {
             place[*assignment] = row;
@@ -182,14 +185,15 @@ impl Gathered {
             .enumerate()
             .flat_map(|(expert, pair)| pieces(pair[0]..pair[1]).map(move |rows| (expert, rows)))
             .collect();
-        let rows = Inputs::arranged(set, &rows_of(&pieces), hidden, |row, out| {
+        let weights = experts.iter().flat_map(|expert| [expert.gate, expert.up]);
+        let rounding = Rounding::of(set, compute, weights);
+        let rows = Inputs::arranged(set, rounding, &rows_of(&pieces), hidden, |row, out| {
             let token = order[row] / top_k;
             out.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
             if choice.target == WeightTarget::Input {
                 out.iter_mut()
                     .for_each(|x| *x *= choice.weights[order[row]]);
             }
-            round_to(compute, out);
         });
         Self {
             pieces,
@@ -222,7 +226,7 @@ fn gate_and_up(
     // The usual activation of a whole block is one loop of vector instructions.
     let is_silu = function == ExpertFunction::Glu(Activation::Silu);
     run(
-        tasks(&gathered.pieces, intermediate),
+        tasks(&gathered.pieces, intermediate, gathered.rows.column_block()),
         assignments * hidden * intermediate * 2,
         |task| {
             let rows = gathered.rows.piece(task.rows.clone());
@@ -280,45 +284,45 @@ fn down(
         ..
     } = sizes;
     let assignments = inner.len() / intermediate;
-    let rows = Inputs::arranged(set, &rows_of(pieces), intermediate, |row, out| {
+    let rounding = Rounding::of(set, compute, experts.iter().map(|expert| expert.down));
+    let rows = Inputs::arranged(set, rounding, &rows_of(pieces), intermediate, |row, out| {
         out.copy_from_slice(&inner[row * intermediate..(row + 1) * intermediate]);
-        round_to(compute, out);
     });
     let mut outer = vec![0.0f32; assignments * hidden];
     let shared = SharedOut::new(&mut outer);
     run(
-        tasks(pieces, hidden),
+        tasks(pieces, hidden, rows.column_block()),
         assignments * hidden * intermediate,
         |task| {
             let (x, columns) = (rows.piece(task.rows.clone()), task.columns.clone());
             let matrix = experts[task.expert].down;
             // SAFETY: tasks cover disjoint rectangles of the outputs.
-            let out = unsafe { shared.rectangle(hidden, task.rows, columns.clone()) };
+            let out = unsafe { shared.rectangle(hidden, task.rows.clone(), columns.clone()) };
             block(set, x, matrix, intermediate, columns, out);
         },
     );
     outer
 }
 
-fn tasks(pieces: &[(usize, Range<usize>)], width: usize) -> Vec<Task> {
+fn tasks(pieces: &[(usize, Range<usize>)], width: usize, column_block: usize) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (expert, rows) in pieces {
-        for first in (0..width).step_by(COLUMN_BLOCK) {
+        for first in (0..width).step_by(column_block) {
             tasks.push(Task {
                 expert: *expert,
                 rows: rows.clone(),
-                columns: first..(first + COLUMN_BLOCK).min(width),
+                columns: first..(first + column_block).min(width),
             });
         }
     }
     tasks
 }
 
-fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(Task) + Send + Sync) {
+fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(&Task) + Sync) {
     if multiply_adds < SERIAL_BELOW {
-        tasks.into_iter().for_each(work);
+        tasks.iter().for_each(work);
     } else {
-        tasks.into_par_iter().for_each(work);
+        team::for_each(tasks.len(), |task| work(&tasks[task]));
     }
 }
 

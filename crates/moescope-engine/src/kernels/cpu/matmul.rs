@@ -1,38 +1,41 @@
 //! y = x Wᵀ for weights that lie row by row, from one row of x (decoding) to thousands (prefill).
 //!
-//! Each output is one dot product with sixteen running sums, always in the same order: a row's result is the same bit
-//! for bit whether it is computed alone or among others, on one thread or on many.
+//! Each output is one dot product with sixteen running sums, always in the same order (or with exact sums of blocks, see
+//! `integers`): a row's result is the same bit for bit whether it is computed alone or among others, on one thread or on
+//! many.
 
 mod few;
 mod inputs;
 mod many;
+mod rounding;
 mod source;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 #[cfg(target_arch = "x86_64")]
-use super::amx;
+use super::{amx, integers};
 use super::{
     output::{Rectangle, SharedOut},
     rows::Rows,
     simd::{InstructionSet, with_simd},
+    team,
 };
 use few::{FEW, FewRows};
+use inputs::Floats;
 pub(super) use inputs::{Inputs, Piece, pieces};
 use many::ManyRows;
+pub(super) use rounding::Rounding;
 
 use crate::precision::ComputeType;
 
 /// Weight rows per task: whole tiles of columns, and few enough that their sums stay in the second-level cache.
-pub(super) const COLUMN_BLOCK: usize = 24;
+const COLUMN_BLOCK: usize = 24;
 /// Multiply-adds below which threads cost more than they bring (measured on 2 cores: one fork-join is about 5 µs).
 const SERIAL_BELOW: usize = 64 * 1024;
 
 /// `x [n, k]`, `weight [m, k]` → `[n, m]`.
 ///
-/// `--compute bf16` rounds `x` first.
+/// `--compute bf16` rounds `x` first ([`Rounding`]).
 pub(crate) fn linear(
     set: InstructionSet,
     compute: ComputeType,
@@ -46,20 +49,21 @@ pub(crate) fn linear(
     }
     let (n, m) = (x.len() / k, weight.len() / k);
     let pieces: Vec<Range<usize>> = pieces(0..n).collect();
-    let inputs = if n <= FEW && compute == ComputeType::F32 {
+    let rounding = Rounding::of(set, compute, [weight]);
+    let inputs = if n <= FEW && rounding == Rounding::Exact {
         Inputs::few(x, k)
     } else {
-        Inputs::arranged(set, &pieces, k, |row, out| {
+        Inputs::arranged(set, rounding, &pieces, k, |row, out| {
             out.copy_from_slice(&x[row * k..(row + 1) * k]);
-            round_to(compute, out);
         })
     };
+    let column_block = inputs.column_block();
     let mut out = vec![0.0f32; n * m];
     let shared = SharedOut::new(&mut out);
     // All rows of x pass a block of weights before the next one is read.
     let tasks: Vec<(Range<usize>, Range<usize>)> = (0..m)
-        .step_by(COLUMN_BLOCK)
-        .map(|first| first..(first + COLUMN_BLOCK).min(m))
+        .step_by(column_block)
+        .map(|first| first..(first + column_block).min(m))
         .flat_map(|columns| {
             pieces
                 .iter()
@@ -75,32 +79,9 @@ pub(crate) fn linear(
     if n * m * k < SERIAL_BELOW {
         tasks.into_iter().for_each(run);
     } else {
-        tasks.into_par_iter().for_each(run);
+        team::for_each(tasks.len(), |task| run(tasks[task].clone()));
     }
     out
-}
-
-/// Rounds activations to what goes into a product.
-pub(super) fn round_to(compute: ComputeType, values: &mut [f32]) {
-    if compute == ComputeType::Bf16 {
-        for value in values {
-            *value = to_bf16(*value);
-        }
-    }
-}
-
-/// The nearest bf16, ties to even; without a branch, so that the compiler makes a loop of vector instructions of it.
-#[inline]
-fn to_bf16(value: f32) -> f32 {
-    let bits = value.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
-    // What is no number must not become infinite.
-    let kept = if value.is_nan() {
-        bits | 0x0040_0000
-    } else {
-        nearest
-    };
-    f32::from_bits(kept & 0xffff_0000)
 }
 
 /// Computes x · Wᵀ for a few weight rows.
@@ -112,6 +93,17 @@ pub(super) fn block(
     columns: Range<usize>,
     out: Rectangle<'_>,
 ) {
+    let x = match x {
+        Piece::Floats(x) => x,
+        #[cfg(target_arch = "x86_64")]
+        Piece::Integers(x) => {
+            let Rows::Blocks(kind, bytes) = weight else {
+                unreachable!("activations are rounded to integers for blocks alone")
+            };
+            // SAFETY: there are integers only where AVX2, FMA and F16C were detected.
+            return unsafe { integers::multiply(x, kind, bytes, columns, out) };
+        }
+    };
     let product = Product {
         x,
         weight,
@@ -128,7 +120,7 @@ pub(super) fn block(
 
 /// A piece of inputs times some rows of weights.
 struct Product<'a> {
-    x: Piece<'a>,
+    x: Floats<'a>,
     weight: Rows<'a>,
     k: usize,
     columns: Range<usize>,

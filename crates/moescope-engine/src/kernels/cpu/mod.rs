@@ -13,6 +13,8 @@ mod amx;
 mod attention;
 mod exp;
 mod experts;
+#[cfg(target_arch = "x86_64")]
+mod integers;
 mod lines;
 mod matmul;
 mod memory;
@@ -23,18 +25,19 @@ mod router;
 mod rows;
 mod simd;
 mod softmax;
+mod team;
 mod token_stats;
 pub(crate) use token_stats::token_stats;
 
 use burn::tensor::{Bytes, DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor, Layout};
 use moescope_core::WeightTarget;
-use rayon::prelude::*;
 
 pub use self::simd::InstructionSet;
 use self::{
     experts::{Choice, ExpertBiasRows, ExpertRows, ExpertSizes},
     norms::Norm,
+    output::SharedOut,
     rows::Rows,
 };
 use super::{AttentionShape, CacheSpan, Head, Kernels, KeyRange, RotaryAngles};
@@ -156,6 +159,10 @@ impl Kernels for CpuKernels {
             InstructionSet::Avx512 => "avx512",
             InstructionSet::Amx => "amx",
         };
+        if self.set == InstructionSet::Avx2 && self.compute == ComputeType::Bf16 {
+            // What `--compute bf16` does here where weights are blocks.
+            return format!("cpu {set}, blocks with 16-bit integers");
+        }
         format!("cpu {set}")
     }
 
@@ -403,11 +410,13 @@ impl Kernels for CpuKernels {
             if let Some(bias) = &bias {
                 add_to_rows(&mut logits, bias.f32());
             }
-            let stats: Vec<(f32, u32)> = logits
-                .par_chunks(vocab)
-                .zip(next)
-                .map(|(logits, next)| token_stats(logits, *next))
-                .collect();
+            let mut stats = vec![(0.0, 0); next.len()];
+            let shared = SharedOut::new(&mut stats);
+            team::for_each(next.len(), |row| {
+                // SAFETY: every task has its own row.
+                let stats = unsafe { shared.range(row, 1) };
+                stats[0] = token_stats(&logits[row * vocab..(row + 1) * vocab], next[row]);
+            });
             surprisals.extend(stats.iter().map(|(nats, _)| *nats));
             predictions.extend(stats.iter().map(|(_, id)| i64::from(*id)));
         }

@@ -1,8 +1,10 @@
 //! Norms, row by row, with sums in f64.
 
-use rayon::prelude::*;
-
-use super::simd::{InstructionSet, Simd, SimdTask, with_simd};
+use super::{
+    output::SharedOut,
+    simd::{InstructionSet, Simd, SimdTask, with_simd},
+    team,
+};
 
 /// Values below which threads cost more than they bring.
 const SERIAL_BELOW: usize = 32 * 1024;
@@ -29,7 +31,12 @@ pub(super) fn norm(set: InstructionSet, x: &[f32], norm: Norm<'_>) -> Vec<f32> {
     let (Norm::Rms { weight, .. } | Norm::Layer { weight, .. }) = norm;
     let width = weight.len();
     let mut out = vec![0.0f32; x.len()];
-    let work = |(x, out): (&[f32], &mut [f32])| {
+    let shared = SharedOut::new(&mut out);
+    let size = ROWS * width;
+    let work = |task: usize| {
+        let x = &x[task * size..((task + 1) * size).min(x.len())];
+        // SAFETY: every task has its own rows.
+        let out = unsafe { shared.range(task * size, x.len()) };
         with_simd(
             set,
             Rows {
@@ -40,13 +47,11 @@ pub(super) fn norm(set: InstructionSet, x: &[f32], norm: Norm<'_>) -> Vec<f32> {
             },
         );
     };
-    let size = ROWS * width;
+    let tasks = x.len().div_ceil(size);
     if x.len() < SERIAL_BELOW {
-        x.chunks(size).zip(out.chunks_mut(size)).for_each(work);
+        (0..tasks).for_each(work);
     } else {
-        x.par_chunks(size)
-            .zip(out.par_chunks_mut(size))
-            .for_each(work);
+        team::for_each(tasks, work);
     }
     out
 }

@@ -1,7 +1,6 @@
 //! Rotary positions.
 
-use rayon::prelude::*;
-
+use super::{output::SharedOut, team};
 use crate::config::RopeLayout;
 
 /// Values below which threads cost more than they bring.
@@ -20,7 +19,13 @@ pub(super) fn rotate(
     if half == 0 {
         return;
     }
-    let work = |((row, cos), sin): ((&mut [f32], &[f32]), &[f32])| {
+    let (len, rows) = (x.len(), x.len() / width);
+    let shared = SharedOut::new(x);
+    let work = |row: usize| {
+        let angles = row * half..(row + 1) * half;
+        let (cos, sin) = (&cos[angles.clone()], &sin[angles]);
+        // SAFETY: every task has its own row.
+        let row = unsafe { shared.range(row * width, width) };
         for head in row.chunks_mut(head_dim) {
             match layout {
                 RopeLayout::Half => rotate_halves(head, cos, sin),
@@ -28,16 +33,10 @@ pub(super) fn rotate(
             }
         }
     };
-    if x.len() < SERIAL_BELOW {
-        x.chunks_mut(width)
-            .zip(cos.chunks(half))
-            .zip(sin.chunks(half))
-            .for_each(work);
+    if len < SERIAL_BELOW {
+        (0..rows).for_each(work);
     } else {
-        x.par_chunks_mut(width)
-            .zip(cos.par_chunks(half))
-            .zip(sin.par_chunks(half))
-            .for_each(work);
+        team::for_each(rows, work);
     }
 }
 

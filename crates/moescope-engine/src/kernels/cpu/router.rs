@@ -2,13 +2,16 @@
 
 mod choice;
 
+use std::ops::Range;
+
 use moescope_core::{ScoreFunction, WeightNormalization};
-use rayon::prelude::*;
 
 use super::{
     exp::exp,
+    output::SharedOut,
     simd::{InstructionSet, Simd, SimdTask, with_simd},
     softmax::softmax,
+    team,
 };
 use crate::config::RouterConfig;
 use choice::{choose, keep_best_groups};
@@ -37,9 +40,14 @@ pub(super) fn route(
         experts: vec![0; tokens * top_k],
         weights: vec![0.0; tokens * top_k],
     };
-    let work = |((logits, experts), weights): ((&[f32], &mut [i64]), &mut [f32])| {
+    let experts = SharedOut::new(&mut chosen.experts);
+    let weights = SharedOut::new(&mut chosen.weights);
+    let work = |tokens: Range<usize>| {
+        let (first, len) = (tokens.start * top_k, tokens.len() * top_k);
+        // SAFETY: every task has its own tokens.
+        let (experts, weights) = unsafe { (experts.range(first, len), weights.range(first, len)) };
         let task = Tokens {
-            logits,
+            logits: &logits[tokens.start * num_experts..tokens.end * num_experts],
             bias,
             config,
             experts,
@@ -48,13 +56,11 @@ pub(super) fn route(
         with_simd(set, task);
     };
     if logits.len() < SERIAL_BELOW {
-        work(((logits, &mut chosen.experts), &mut chosen.weights));
+        work(0..tokens);
     } else {
-        logits
-            .par_chunks(TOKENS * num_experts)
-            .zip(chosen.experts.par_chunks_mut(TOKENS * top_k))
-            .zip(chosen.weights.par_chunks_mut(TOKENS * top_k))
-            .for_each(work);
+        team::for_each(tokens.div_ceil(TOKENS), |task| {
+            work(task * TOKENS..((task + 1) * TOKENS).min(tokens));
+        });
     }
     chosen
 }

@@ -179,7 +179,7 @@ unsafe impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(super) use x86::{Avx2, Avx512, sum_of_eight};
 
 /// Work that is written once over [`Simd`].
 pub(super) trait SimdTask {

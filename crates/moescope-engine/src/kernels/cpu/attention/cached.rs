@@ -1,8 +1,6 @@
 //! Keys and values of one head among those of all.
 
-use rayon::prelude::*;
-
-use super::super::lines::Lines;
+use super::super::{lines::Lines, output::SharedOut, team};
 use crate::kernels::{AttentionShape, KeyRange};
 
 /// Uses of each key from which on it pays to bring the rows of a head together: in the cache they are a row of all
@@ -47,13 +45,14 @@ impl<'a> Cached<'a> {
             let stride = width * shape.kv_heads;
             let taken = &values[first * stride..end * stride];
             let mut out = Lines::zeros(taken.len());
-            out.par_chunks_mut(rows * width)
-                .enumerate()
-                .for_each(|(head, out)| {
-                    for (to, from) in out.chunks_mut(width).zip(taken.chunks(stride)) {
-                        to.copy_from_slice(&from[head * width..(head + 1) * width]);
-                    }
-                });
+            let shared = SharedOut::new(&mut out);
+            team::for_each(shape.kv_heads, |head| {
+                // SAFETY: every head has its own rows.
+                let out = unsafe { shared.range(head * rows * width, rows * width) };
+                for (to, from) in out.chunks_mut(width).zip(taken.chunks(stride)) {
+                    to.copy_from_slice(&from[head * width..(head + 1) * width]);
+                }
+            });
             out
         };
         Self {

@@ -2,7 +2,7 @@
 
 use super::{
     super::simd::{LANES, Simd, SimdTask},
-    Piece, Product,
+    Floats, Product,
     source::{Source, SourceTask, part_or_whole, with_source},
 };
 
@@ -89,7 +89,7 @@ impl FewRows<'_> {
         weights: W,
         column: usize,
     ) -> [[f32; NR]; MR] {
-        let (k, Piece { values, stride, .. }) = (self.0.k, self.0.x);
+        let (k, Floats { values, stride, .. }) = (self.0.k, self.0.x);
         let mut found = [[0.0; NR]; MR];
         unsafe {
             let x = values.as_ptr();

@@ -1,16 +1,19 @@
-//! Inputs of a product in the order in which they are multiplied.
+//! Inputs of a product, rounded as they are multiplied and in the order in which they are.
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+#[cfg(target_arch = "x86_64")]
+use super::super::integers::{self, IntegerPiece, IntegerRows};
 use super::{
     super::{
         lines::Lines,
         output::SharedOut,
         simd::{InstructionSet, LANES, Simd, SimdTask, with_simd},
+        team,
     },
+    COLUMN_BLOCK,
     few::FEW,
+    rounding::Rounding,
     source::part_or_whole,
 };
 use crate::blocks::BLOCK;
@@ -42,7 +45,7 @@ pub(crate) fn pieces(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// `[n, k]`, cut into pieces of rows.
 ///
-/// A piece of more than [`FEW`] rows lies tile by tile (four rows, or what is left), a tile chunk by chunk ([`chunk_len`]
+/// Integers lie as they are, and so do floats where they are few. A piece of more than [`FEW`] rows lies tile by tile (four rows, or what is left), a tile chunk by chunk ([`chunk_len`]
 /// inputs, or what is left), a chunk by the registers of sixteen inputs, and of each register all steps of all rows. So
 /// a tile is read from front to end. Rows are filled up with zeros to a multiple of sixteen.
 pub(crate) struct Inputs<'a> {
@@ -54,11 +57,23 @@ pub(crate) struct Inputs<'a> {
 enum Values<'a> {
     AsTheyAre(&'a [f32]),
     Arranged(Lines),
+    #[cfg(target_arch = "x86_64")]
+    Integers(IntegerRows),
 }
 
 /// A piece of [`Inputs`].
 #[derive(Clone, Copy)]
-pub(crate) struct Piece<'a> {
+pub(crate) enum Piece<'a> {
+    /// Floats.
+    Floats(Floats<'a>),
+    /// What blocks of weights are multiplied with.
+    #[cfg(target_arch = "x86_64")]
+    Integers(IntegerPiece<'a>),
+}
+
+/// A piece of floats.
+#[derive(Clone, Copy)]
+pub(crate) struct Floats<'a> {
     pub(super) values: &'a [f32],
     pub(super) rows: usize,
     pub(super) stride: usize,
@@ -73,15 +88,28 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Arranges the rows of `pieces`, which cover all rows in order; `fill` writes one row of `k` inputs.
+    /// Rounds and arranges the rows of `pieces`, which cover all rows in order; `fill` writes one row of `k` inputs.
     pub(crate) fn arranged(
         set: InstructionSet,
+        rounding: Rounding,
         pieces: &[Range<usize>],
         k: usize,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
-        let stride = k.next_multiple_of(LANES);
         let rows = pieces.last().map_or(0, |piece| piece.end);
+        #[cfg(target_arch = "x86_64")]
+        if rounding == Rounding::Integers {
+            return Self {
+                // SAFETY: there is this rounding only where AVX2 was detected.
+                values: Values::Integers(unsafe { IntegerRows::rounded(rows, k, fill) }),
+                stride: k,
+            };
+        }
+        let stride = k.next_multiple_of(LANES);
+        let fill = |row: usize, out: &mut [f32]| {
+            fill(row, out);
+            rounding.round(out);
+        };
         let mut values = Lines::zeros(rows * stride);
         let shared = SharedOut::new(&mut values);
         let tiles: Vec<(Range<usize>, bool)> = pieces
@@ -120,7 +148,9 @@ impl<'a> Inputs<'a> {
             let mut plain = Vec::new();
             tiles.into_iter().for_each(|tile| work(&mut plain, tile));
         } else {
-            tiles.into_par_iter().for_each_init(Vec::new, work);
+            team::for_each_init(tiles.len(), Vec::new, |plain, tile| {
+                work(plain, tiles[tile].clone());
+            });
         }
         Self {
             values: Values::Arranged(values),
@@ -133,11 +163,22 @@ impl<'a> Inputs<'a> {
         let values: &[f32] = match &self.values {
             Values::AsTheyAre(values) => values,
             Values::Arranged(values) => values,
+            #[cfg(target_arch = "x86_64")]
+            Values::Integers(integers) => return Piece::Integers(integers.piece(rows)),
         };
-        Piece {
+        Piece::Floats(Floats {
             values: &values[rows.start * self.stride..rows.end * self.stride],
             rows: rows.len(),
             stride: self.stride,
+        })
+    }
+
+    /// Weight rows per task: whole tiles of columns, and few enough that their sums stay in the second-level cache.
+    pub(crate) fn column_block(&self) -> usize {
+        match &self.values {
+            #[cfg(target_arch = "x86_64")]
+            Values::Integers(_) => integers::COLUMN_BLOCK,
+            _ => COLUMN_BLOCK,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
         lines::Lines,
         simd::{LANES, Simd, SimdTask},
     },
-    Piece, Product,
+    Floats, Product,
     inputs::{TILE_ROWS, chunk_len},
     source::{Source, SourceTask, with_source},
 };
@@ -80,7 +80,7 @@ impl ManyRows<'_> {
         weights: W,
         scratch: &mut Scratch,
     ) {
-        let Piece { rows, stride, .. } = self.0.x;
+        let Floats { rows, stride, .. } = self.0.x;
         let tiles = self.0.columns.len().div_ceil(NR);
         let chunk = chunk_len::<S>(stride);
         // Where there is one chunk, the sums of a tile of rows are done before the next tile.

@@ -185,7 +185,7 @@ unsafe fn sums_of_fours([a, b, c, d]: [__m128; 4]) -> __m128 {
 
 /// Eight numbers in the tree of `Simd::sum`: halves onto each other.
 #[inline(always)]
-unsafe fn sum_of_eight(v: __m256) -> f32 {
+pub(in super::super) unsafe fn sum_of_eight(v: __m256) -> f32 {
     unsafe {
         let four = four_of_eight(v);
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
