@@ -299,9 +299,9 @@ fn the_embedded_model_has_texts_that_are_not_in_its_trace() {
     args.extend(["--expert", TARGET, "--limit", "1", "--controls", "1"]);
     args.extend(["--load-factor", "1000", "--json"]);
     let from_files: Value = serde_json::from_str(&succeed(&args).stdout).unwrap();
-    assert_eq!(embedded["tokens"], from_files["tokens"]);
-    assert_eq!(embedded["target"], from_files["target"]);
-    assert_eq!(embedded["controls"], from_files["controls"]);
+    for what in ["tokens", "target", "controls", "measurements"] {
+        assert_eq!(embedded[what], from_files[what], "{what}");
+    }
 }
 
 #[test]

@@ -50,20 +50,22 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     }
 }
 
-/// Which expert, on which texts, beside how many.
+/// Which expert, on which texts, beside how many; the question first, so that a low panel shows it.
 fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     let capture = &ctx.state.choices.capture;
     let files = &capture.files;
     let has_held_out = capture.held_out().is_some();
     ui.horizontal_wrapped(|ui| {
-        let label = ui.label(soft("Random experts to compare with", ctx.theme));
-        let drag = DragValue::new(&mut choice.controls).range(1..=200);
-        ui.add(drag).labelled_by(label.id);
-        let label = ui.label(soft("Texts of each label", ctx.theme));
-        let drag = DragValue::new(&mut choice.ablate_limit).range(0..=100_000);
-        ui.add(drag)
-            .labelled_by(label.id)
-            .on_hover_text("0 takes all");
+        if let Some(cell) = ctx.state.choices.cell {
+            let has_texts = has_held_out || !files.is_empty();
+            let is_ready = has_texts && !ctx.state.lives.ablation.is_running();
+            let button = egui::Button::new(format!("Does expert {cell} matter?"));
+            if ui.add_enabled(is_ready, button).clicked() {
+                ctx.send(Command::Live(Box::new(LiveCommand::Ablate(cell))));
+            }
+        } else {
+            ui.label(soft("Click a cell to ask about its expert", ctx.theme));
+        }
         let texts = match &files[..] {
             [] => "Choose texts…".to_owned(),
             [file] => folder_name(file),
@@ -83,16 +85,14 @@ fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
             let told = "Choose texts that were not used to find the expert";
             ui.label(soft(told, ctx.theme));
         }
-        let Some(cell) = ctx.state.choices.cell else {
-            ui.label(soft("Click a cell to ask about its expert", ctx.theme));
-            return;
-        };
-        let has_texts = has_held_out || !files.is_empty();
-        let is_ready = has_texts && !ctx.state.lives.ablation.is_running();
-        let button = egui::Button::new(format!("Does expert {cell} matter?"));
-        if ui.add_enabled(is_ready, button).clicked() {
-            ctx.send(Command::Live(Box::new(LiveCommand::Ablate(cell))));
-        }
+        let label = ui.label(soft("Texts of each label", ctx.theme));
+        let drag = DragValue::new(&mut choice.ablate_limit).range(0..=100_000);
+        ui.add(drag)
+            .labelled_by(label.id)
+            .on_hover_text("0 takes all");
+        let label = ui.label(soft("Random experts to compare with", ctx.theme));
+        let drag = DragValue::new(&mut choice.controls).range(1..=200);
+        ui.add(drag).labelled_by(label.id);
     });
 }
 
