@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    cmp::Reverse,
     collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
@@ -309,6 +310,7 @@ impl App {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each command")]
     fn apply(&mut self, command: Command, ctx: &Context, now: Instant) {
         match command {
             Command::OpenTrace(path) => {
@@ -351,7 +353,13 @@ impl App {
             },
             Command::ChooseCell(cell) => self.choose("cell", now, |choices| choices.cell = cell),
             Command::ChooseDocuments(documents) => {
-                self.choose("documents", now, |choices| {
+                // Clearing is a step of its own, however soon it follows.
+                let kind = if documents.is_empty() {
+                    "no documents"
+                } else {
+                    "documents"
+                };
+                self.choose(kind, now, |choices| {
                     choices.documents = documents.into();
                 });
             }
@@ -526,7 +534,16 @@ impl App {
         let is_typing = ctx.text_edit_focused();
         // A key without Ctrl or Alt belongs to whatever has the focus: Space presses a button.
         let has_focus = ctx.memory(|memory| memory.focused().is_some());
-        for action in actions::all(&self.state) {
+        let mut all = actions::all(&self.state);
+        // A shortcut is also pressed where Shift is held besides, so those with more keys come first.
+        all.sort_by_key(|action| {
+            let held = action.shortcut.map(|keys| keys.modifiers);
+            let [alt, ctrl, shift] = held.map_or([false; 3], |held| {
+                [held.alt, held.command || held.ctrl, held.shift]
+            });
+            Reverse(u8::from(alt) + u8::from(ctrl) + u8::from(shift))
+        });
+        for action in all {
             let is_plain = action.shortcut.is_some_and(|keys| {
                 keys.modifiers.is_none() && matches!(keys.logical_key, Key::Space | Key::Period)
             });

@@ -308,7 +308,7 @@ fn whether_an_expert_matters_is_answered_beside_its_controls() {
     let folder = tempfile::tempdir().unwrap();
     let texts = folder.path().join("texts.jsonl");
     let record = |i: usize| {
-        let label = if i % 2 == 0 { "law" } else { "math" };
+        let label = if i.is_multiple_of(2) { "law" } else { "math" };
         format!(
             "{{\"text\": \"The court and the integral converge, number {i}\", \"discipline\": \"{label}\"}}\n"
         )
@@ -575,7 +575,10 @@ fn a_reply_of_a_killed_run_is_offered_at_the_next_start_and_opens() {
     let mut window = Window::open(SIZE, config());
     assert!(window.says("The reply to “The enzyme lowers”, 4 tokens, is a trace now"));
     let path = folder.path().join("replies").join("recovered-1");
-    assert_eq!(window.app().state().recent.traces, [path.clone()]);
+    assert_eq!(
+        window.app().state().recent.traces,
+        std::slice::from_ref(&path)
+    );
     window.click("Open");
     let trace = window.app().state().traces.active().unwrap();
     assert_eq!((&trace.path, trace.about.counts.samples), (&path, 1));

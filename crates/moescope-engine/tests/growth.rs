@@ -173,7 +173,7 @@ fn another_seed_or_another_routing_makes_another_continuation_of_the_same_past()
         assert_eq!(ids(fork.record())[..41], ids(whole.record())[..41]);
         fork
     };
-    let reseeded = after(&|fork| fork.set_sampling(sampling(8)));
+    let reseeded = after(&|fork| fork.set_sampling(&sampling(8)));
     assert_ne!(ids(reseeded.record()), ids(whole.record()));
     let masked = after(&|fork| fork.set_interventions(changed(&model, &["mask:0:0,1,2"])));
     let decisions = &masked.record().decisions;

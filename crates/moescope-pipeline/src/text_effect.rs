@@ -70,7 +70,9 @@ pub fn text_effect(
     let sequences = [tokens.to_vec()];
     let mut paired =
         ReferencePass::run(computation(&unchanged), &sequences)?.compare(computation(&changed))?;
-    let paired = paired.pop().expect("one sequence, one pair");
+    let paired = paired
+        .pop()
+        .ok_or_else(|| PipelineError::Settings("the model gave nothing for the text".to_owned()))?;
     let layers = spec.moe_layers.len();
     let mut changed_layers = vec![0_u16; tokens.len()];
     let mut lost = vec![0.0; layers];
@@ -98,9 +100,9 @@ pub fn text_effect(
             changed_layers,
         })
         .collect();
-    let changes: Vec<f64> = effects.iter().filter_map(|e| e.surprisal_change).collect();
+    let known: Vec<f64> = effects.iter().filter_map(|e| e.surprisal_change).collect();
     #[expect(clippy::cast_precision_loss, reason = "tokens of one text")]
-    let mean = (!changes.is_empty()).then(|| changes.iter().sum::<f64>() / changes.len() as f64);
+    let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
     Ok(TextEffect {
         interventions: changed.specs(),
         layers: spec

@@ -39,11 +39,25 @@ fn child_that_generates() {
     };
     // The session's thread sleeps after each event, so that a small model is as slow as a large one.
     let session = Session::open(loaded(), config, || {
-        thread::sleep(Duration::from_millis(15))
+        thread::sleep(Duration::from_millis(15));
     });
     let session = session.unwrap();
     session.send(start(&[]));
     session.send(run(FIRST, 5));
+    // A command comes between two tokens, so the fork waits for the five.
+    let mut drawn = 0;
+    while let Some(event) = session.wait(Duration::from_mins(1)) {
+        match event {
+            SessionEvent::Tokens { columns, .. } if columns.num_prompt_tokens() == 0 => {
+                drawn += columns.len();
+            }
+            SessionEvent::State {
+                state: BranchState::Paused,
+                ..
+            } if drawn == 5 => break,
+            _ => {}
+        }
+    }
     session.send(SessionCommand::Fork {
         branch: FIRST,
         keep: 9,
@@ -58,7 +72,7 @@ fn child_that_generates() {
     };
     session.send(on.clone());
     let mut tokens = 0;
-    while let Some(event) = session.wait(Duration::from_secs(60)) {
+    while let Some(event) = session.wait(Duration::from_mins(1)) {
         match event {
             SessionEvent::Opened { info, copied, .. } if info.id == SECOND => tokens = copied,
             SessionEvent::Tokens {
@@ -190,8 +204,9 @@ fn a_killed_generation_comes_back_as_the_beginning_of_one_that_was_not() {
             assert!(report.is_valid(), "{:?}", report.violations);
             let manifest = RoutingTrace::open(&branch.path).unwrap().manifest().clone();
             assert_eq!(manifest.settings["session"]["recovered"], true);
-            let decoding = manifest.decoding.unwrap();
-            assert_eq!(decoding.max_new_tokens as usize, branch.drawn);
+            // Where nothing that was drawn had reached the disk, nothing is said of drawing.
+            let drawn = manifest.decoding.map(|decoding| decoding.max_new_tokens);
+            assert_eq!(drawn.unwrap_or(0) as usize, branch.drawn);
         }
         fs::remove_dir_all(&folders.traces).unwrap();
     }
@@ -243,7 +258,9 @@ fn compare_with_whole(first: &Path, second: &Path, safe: usize) {
             trace.manifest().clone()
         });
         assert_eq!(manifests[0].interventions, manifests[1].interventions);
-        assert_eq!(manifests[0].seeds, manifests[1].seeds);
+        if manifests[0].decoding.is_some() {
+            assert_eq!(manifests[0].seeds, manifests[1].seeds);
+        }
         assert_eq!(manifests[0].checkpoint, manifests[1].checkpoint);
     }
 }
@@ -395,7 +412,7 @@ fn without_room_for_journals_the_generation_goes_on_and_says_so() {
     listening.session.send(run(FIRST, 4));
     let mut told = None;
     while told.is_none() {
-        let event = listening.session.wait(Duration::from_secs(60)).unwrap();
+        let event = listening.session.wait(Duration::from_mins(1)).unwrap();
         if let SessionEvent::Unsafe { branch, error } = &event {
             told = Some((*branch, error.clone()));
         }
@@ -486,7 +503,7 @@ fn copy_below(from: &Path, to: &Path) {
 fn wait_for(is_true: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_true() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing comes");
+        assert!(begun.elapsed() < Duration::from_mins(1), "nothing comes");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -34,7 +34,7 @@ fn without_a_display_it_says_what_would_help() {
 fn a_script_is_checked_before_there_is_a_window() {
     let scratch = Scratch::new();
     let refused = |text: &str, reason: &str| {
-        let script = scratch.write("script.txt", text.to_owned());
+        let script = scratch.write("script.txt", text);
         let ran = without_display(&["app", "--script", &script]);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(ran.stderr.contains(reason), "{}", ran.stderr);

@@ -163,7 +163,7 @@ impl Beside<'_> {
             nulls = Some(family.finish());
         }
         let values = statistic.values(&table.sums(0));
-        let mut found = self.measurement(SELECTIVITY, None, values, resampled);
+        let mut found = self.measurement(SELECTIVITY, None, values, &resampled);
         found.nulls = nulls;
         found.protocol.null_method = null_method;
         found.protocol.notes.extend(note);
@@ -204,7 +204,7 @@ impl Beside<'_> {
                 family.add_value(each[0], &each[1..]);
             }
         }
-        let mut found = self.measurement(words, rows, values, resampled);
+        let mut found = self.measurement(words, rows, values, &resampled);
         let beside_target = |null: Option<NullComparison>| [null, None, None];
         found.nulls = Some(
             family
@@ -245,12 +245,12 @@ impl Beside<'_> {
         words: Words<'_>,
         rows: Option<Axis>,
         values: Vec<f64>,
-        resampled: Bootstrap,
+        resampled: &Bootstrap,
     ) -> Measurement {
         let (request, selection) = (self.request, self.selection);
         let mut protocol = selection.protocol(request);
         let method = IntervalMethod::Percentile;
-        protocol.interval_method = interval_words(selection, request, method, &resampled);
+        protocol.interval_method = interval_words(selection, request, method, resampled);
         // What did not happen once in the data cannot happen in a resample of it.
         let is_zero = |value: f64, i: Interval| value == 0.0 && i.low == 0.0 && i.high == 0.0;
         let intervals: Vec<Option<Interval>> = resampled

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     correlation::mean,
-    draws::{Draw, Strips, evaluate_draws},
+    draws::{Draw, OfDraw, Strips, evaluate_draws},
     interval::{IntervalMethod, expanded_tail, make_interval},
     random::{self, Purpose},
     statistic::Statistic,
@@ -141,7 +141,7 @@ pub(crate) fn bootstrap_units(
     table: &UnitTable,
     observed: &[f64],
     config: BootstrapConfig,
-    evaluate: &(dyn Fn(&[u32]) -> Result<Vec<f64>, Cancelled> + Sync),
+    evaluate: &OfDraw<'_, u32>,
 ) -> Result<Bootstrap, Cancelled> {
     let fewest = table.of_label.iter().map(ExactSizeIterator::len).min();
     let fewest = fewest.unwrap_or(0);

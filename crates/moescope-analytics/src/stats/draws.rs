@@ -9,6 +9,9 @@ use rayon::prelude::*;
 
 use super::{statistic::Statistic, units::UnitTable};
 
+/// Values of a draw, given how often each unit is drawn, or its label; an error when the caller asked to stop.
+pub(crate) type OfDraw<'a, T> = dyn Fn(&[T]) -> Result<Vec<f64>, Cancelled> + Sync + 'a;
+
 /// Columns that are summed at a time: eight vector registers of two numbers.
 const STRIP: usize = 16;
 /// Draws whose sums one thread makes from a strip before it goes to the next strip.

@@ -4,7 +4,7 @@ use moescope_core::{Cancelled, NullComparison, Progress};
 use rayon::prelude::*;
 
 use super::{
-    draws::{Draw, Strips, evaluate_draws},
+    draws::{Draw, OfDraw, Strips, evaluate_draws},
     number::as_f64,
     random::{self, Purpose},
     statistic::Statistic,
@@ -99,7 +99,7 @@ impl NullFamily {
         &mut self,
         table: &UnitTable,
         observed: &[f64],
-        evaluate: &(dyn Fn(&[usize]) -> Result<Vec<f64>, Cancelled> + Sync),
+        evaluate: &OfDraw<'_, usize>,
     ) -> Result<(), Cancelled> {
         self.arrange(table);
         let permuted = self.permuted(table, |labels| evaluate(labels));

@@ -421,7 +421,7 @@ impl Lives {
                 let wake = ctx.clone();
                 let transcript = Transcript::new(model.loaded.model.spec());
                 Session::open(Arc::clone(&model.loaded), config, move || {
-                    wake.request_repaint()
+                    wake.request_repaint();
                 })
                 .map(|session| (session, transcript))
                 .map_err(|error| error.to_string())

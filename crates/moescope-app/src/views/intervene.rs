@@ -247,20 +247,14 @@ impl Intervene {
             let under = under.unwrap_or_else(|| "without interventions".to_owned());
             format!("Line {}, {under}", branch.info.id.0 + 1)
         };
-        match lives.other().filter(|other| other.info.id != shown.info.id) {
-            Some(other) => {
-                let half = ui.available_height() * 0.5;
-                ui.label(soft(words(other), ctx.theme));
-                ui.allocate_ui(egui::vec2(ui.available_width(), half - 28.0), |ui| {
-                    above.ui(ui, ctx, other, choice, "Text before");
-                });
-                ui.label(soft(words(shown), ctx.theme));
-                below.ui(ui, ctx, shown, choice, "Text now");
-            }
-            None => {
-                ui.label(soft(words(shown), ctx.theme));
-                below.ui(ui, ctx, shown, choice, "Text now");
-            }
+        if let Some(other) = lives.other().filter(|other| other.info.id != shown.info.id) {
+            let half = ui.available_height() * 0.5;
+            ui.label(soft(words(other), ctx.theme));
+            ui.allocate_ui(egui::vec2(ui.available_width(), half - 28.0), |ui| {
+                above.ui(ui, ctx, other, choice, "Text before");
+            });
         }
+        ui.label(soft(words(shown), ctx.theme));
+        below.ui(ui, ctx, shown, choice, "Text now");
     }
 }

@@ -126,7 +126,7 @@ fn title(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
     let choose = |token| {
         ctx.send(Command::Live(Box::new(LiveCommand::ChooseToken(Some(
             token,
-        )))))
+        )))));
     };
     ui.horizontal_wrapped(|ui| {
         let before = ui.add_enabled(token > 0, egui::Button::new("Token before"));

@@ -231,10 +231,10 @@ impl<'m> Growth<'m> {
     }
 
     /// Changes how tokens are drawn from here on; a new seed is read from the same place of its stream.
-    pub fn set_sampling(&mut self, sampling: SamplingConfig) {
+    pub fn set_sampling(&mut self, sampling: &SamplingConfig) {
         let sampler = &mut self.run.sequences[0].sampler;
         let place = sampler.place();
-        *sampler = Sampler::new(&sampling, 0);
+        *sampler = Sampler::new(sampling, 0);
         sampler.rewind(place);
     }
 
@@ -356,6 +356,9 @@ impl<'m> Growth<'m> {
 }
 
 /// The most likely of some logits, `[vocab]`: ids and probabilities, best first, the lowest id first of equal ones.
+///
+/// # Panics
+/// When there are more logits than 32 bits count.
 #[must_use]
 pub fn most_likely(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     let count = count.min(logits.len());

@@ -168,11 +168,11 @@ pub fn ablate(
     for measurement in &mut measurements {
         measurement.protocol.notes.extend(described.clone());
     }
-    let mut sets = sets.iter().map(|set| AblatedSet::of(set, config, &loads));
+    let of = |set: &ExpertSet| AblatedSet::of(set, config, &loads);
     Ok(Ablation {
         layer,
-        target: sets.next().expect("the target is the first"),
-        controls: sets.collect(),
+        target: of(&config.experts),
+        controls: sets[1..].iter().map(of).collect(),
         measurements,
         samples: plan.samples().len() as u64,
         tokens: plan.num_tokens(),

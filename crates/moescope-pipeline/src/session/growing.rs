@@ -209,7 +209,7 @@ impl<'m> Growing<'m> {
         new.reply_at = read.planned.tokens.len();
         new.planned = read.planned;
         new.description = read.description;
-        new.info.prompt = prompt.to_owned();
+        prompt.clone_into(&mut new.info.prompt);
         new.info.messages = read.messages;
         new.become_branch(id, (self.info.id, same));
         new.told = 0;

@@ -19,7 +19,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+        mpsc::{self, Receiver, Sender},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -149,10 +149,7 @@ impl Session {
     /// The next event, if it comes within a time.
     #[must_use]
     pub fn wait(&self, longest: Duration) -> Option<SessionEvent> {
-        match self.events.recv_timeout(longest) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.events.recv_timeout(longest).ok()
     }
 
     /// Ends the session: the command in progress is finished, what shall be kept is written. Returns the last events.

@@ -102,6 +102,7 @@ impl Transcript {
     }
 
     /// All branches, the oldest first.
+    #[must_use]
     pub fn branches(&self) -> impl DoubleEndedIterator<Item = &Branch> {
         self.branches.values()
     }

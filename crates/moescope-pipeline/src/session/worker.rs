@@ -176,7 +176,7 @@ impl<'m> Worker<'m> {
             }
             SessionCommand::Sample { branch, sampling } => {
                 let branch = self.branch_mut(*branch)?;
-                branch.growth.set_sampling(sampling.clone());
+                branch.growth.set_sampling(sampling);
                 branch.note_changes();
                 let info = branch.info.clone();
                 (self.tell)(SessionEvent::Changed(info));

@@ -87,7 +87,7 @@ impl Listening {
             .into_iter()
             .for_each(|command| self.session.send(command));
         while !self.transcript.branch(branch).is_some_and(is_done) {
-            let event = self.session.wait(Duration::from_secs(60));
+            let event = self.session.wait(Duration::from_mins(1));
             self.hear(event.expect("the session goes on"));
         }
     }

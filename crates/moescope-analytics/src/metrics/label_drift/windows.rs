@@ -181,8 +181,7 @@ impl<'a> Profiles<'a> {
                     }
                     counts
                 });
-                let window = Window::between(of_layers, &profiles, &logs, labels);
-                window
+                Window::between(of_layers, &profiles, &logs, labels)
             })
             .collect()
     }

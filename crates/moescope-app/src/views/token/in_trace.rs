@@ -245,12 +245,12 @@ fn occurrence(
     let is_clicked = ui
         .horizontal_wrapped(|ui| {
             let link = ui.link(place).on_hover_text("Read the document");
-            let mut about = context.label.clone();
-            if let Some((layer, experts)) = experts.filter(|(_, experts)| !experts.is_empty()) {
+            let at_layer = experts.filter(|(_, experts)| !experts.is_empty());
+            let at_layer = at_layer.map_or_else(String::new, |(layer, experts)| {
                 let experts: Vec<String> = experts.iter().map(ToString::to_string).collect();
-                about.push_str(&format!(", layer {layer}: experts {}", experts.join(", ")));
-            }
-            ui.label(soft(about, ctx.theme));
+                format!(", layer {layer}: experts {}", experts.join(", "))
+            });
+            ui.label(soft(format!("{}{at_layer}", context.label), ctx.theme));
             link.clicked()
         })
         .inner;

@@ -10,8 +10,8 @@ mod table;
 mod zoom;
 
 use egui::{
-    Color32, CornerRadius, Event, EventFilter, FontId, Key, Mesh, Modifiers, Pos2, Rect, Response,
-    Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Color32, CornerRadius, Event, EventFilter, FontId, Key, Mesh, Modifiers, PointerButton, Pos2,
+    Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::{job::Job, theme::paint, view::ViewContext};
@@ -34,6 +34,8 @@ pub(crate) struct HeatmapState {
     painted: Job<Painted>,
     zoom: Zoom,
     cursor: Option<[usize; 2]>,
+    /// Whether the keyboard moved last, so that a resting pointer does not count.
+    is_by_keys: bool,
 }
 
 /// What happened in a heat map.
@@ -116,16 +118,22 @@ impl HeatmapState {
         let cursor = take_keys(ui, &response, self.cursor.or(overlay.chosen), table);
         if cursor.moved {
             self.cursor = cursor.cell;
+            self.is_by_keys = true;
             if let Some(cell) = cursor.cell {
                 self.zoom.show_cell(cell, table.shape());
             }
         }
+        // A pointer that rests on the map counts again when it moves.
+        self.is_by_keys &= ui.input(|input| input.pointer.delta() == Vec2::ZERO);
+        let hovered = hovered.filter(|_| !self.is_by_keys);
         output.hovered = hovered;
-        output.chosen = cursor.chosen;
-        if response.clicked() {
+        if response.clicked_by(PointerButton::Primary) {
             response.request_focus();
             self.cursor = hovered;
             output.chosen = hovered;
+        } else if response.clicked() {
+            // Enter, Space, or a screen reader.
+            output.chosen = cursor.cell;
         }
         copy_cell(ui, &response, hovered.or(self.cursor), table);
 
@@ -298,7 +306,6 @@ impl Pen<'_, '_> {
 struct KeyboardCursor {
     cell: Option<[usize; 2]>,
     moved: bool,
-    chosen: Option<[usize; 2]>,
 }
 
 fn take_keys(
@@ -310,7 +317,6 @@ fn take_keys(
     let mut cursor = KeyboardCursor {
         cell: from,
         moved: false,
-        chosen: None,
     };
     if !response.has_focus() {
         return cursor;
@@ -348,9 +354,6 @@ fn take_keys(
             });
             cursor.moved = true;
         }
-    }
-    if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter)) {
-        cursor.chosen = cursor.cell;
     }
     cursor
 }

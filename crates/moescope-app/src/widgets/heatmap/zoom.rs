@@ -72,15 +72,17 @@ impl Zoom {
         let least = (Vec2::splat(FEWEST) / size_of(shape)).min(Vec2::splat(1.0));
         let size = (self.part.size() / factor).clamp(least, Vec2::splat(1.0));
         let fixed = self.part.min + at * self.part.size();
-        self.part = Rect::from_min_size(fixed - at * size, size);
-        self.move_by(Vec2::ZERO);
+        self.put((fixed - at * size).to_vec2(), size);
     }
 
     /// Moves, as far as the table goes.
     fn move_by(&mut self, by: Vec2) {
-        let size = self.part.size();
-        let most = Vec2::splat(1.0) - size;
-        let corner = (self.part.min.to_vec2() + by).clamp(Vec2::ZERO, most.max(Vec2::ZERO));
+        self.put(self.part.min.to_vec2() + by, self.part.size());
+    }
+
+    fn put(&mut self, corner: Vec2, size: Vec2) {
+        let most = (Vec2::splat(1.0) - size).max(Vec2::ZERO);
+        let corner = corner.clamp(Vec2::ZERO, most);
         self.part = Rect::from_min_size(corner.to_pos2(), size);
     }
 }

@@ -226,7 +226,7 @@ fn gate_and_up(
     // The usual activation of a whole block is one loop of vector instructions.
     let is_silu = function == ExpertFunction::Glu(Activation::Silu);
     run(
-        tasks(&gathered.pieces, intermediate, gathered.rows.column_block()),
+        &tasks(&gathered.pieces, intermediate, gathered.rows.column_block()),
         assignments * hidden * intermediate * 2,
         |task| {
             let rows = gathered.rows.piece(task.rows.clone());
@@ -291,7 +291,7 @@ fn down(
     let mut outer = vec![0.0f32; assignments * hidden];
     let shared = SharedOut::new(&mut outer);
     run(
-        tasks(pieces, hidden, rows.column_block()),
+        &tasks(pieces, hidden, rows.column_block()),
         assignments * hidden * intermediate,
         |task| {
             let (x, columns) = (rows.piece(task.rows.clone()), task.columns.clone());
@@ -318,7 +318,7 @@ fn tasks(pieces: &[(usize, Range<usize>)], width: usize, column_block: usize) ->
     tasks
 }
 
-fn run(tasks: Vec<Task>, multiply_adds: usize, work: impl Fn(&Task) + Sync) {
+fn run(tasks: &[Task], multiply_adds: usize, work: impl Fn(&Task) + Sync) {
     if multiply_adds < SERIAL_BELOW {
         tasks.iter().for_each(work);
     } else {

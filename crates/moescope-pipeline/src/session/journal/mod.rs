@@ -53,7 +53,7 @@ struct Begun {
 enum Entry {
     Begin(BranchId, Box<JournalHead>),
     Change(BranchId, Box<JournalHead>),
-    Tokens(BranchId, Piece),
+    Tokens(BranchId, Box<Piece>),
     End(BranchId),
 }
 
@@ -139,33 +139,30 @@ impl<'m> Journals<'m> {
     fn hand_over(&mut self, branch: &Growing<'_>, waits: bool) -> bool {
         let id = branch.info.id;
         let head = head(self.loaded, branch, self.keeps_logits);
-        let begun = match self.begun.get_mut(&id) {
-            Some(begun) => {
-                if begun.head != head {
-                    let entry = Entry::Change(id, Box::new(head.clone()));
-                    if !send(&self.to_write, entry, waits) {
-                        return false;
-                    }
-                    begun.head = head;
-                }
-                begun
-            }
-            None => {
-                let entry = Entry::Begin(id, Box::new(head.clone()));
+        let begun = if let Some(begun) = self.begun.get_mut(&id) {
+            if begun.head != head {
+                let entry = Entry::Change(id, Box::new(head.clone()));
                 if !send(&self.to_write, entry, waits) {
                     return false;
                 }
-                self.begun.entry(id).or_insert(Begun {
-                    head,
-                    tokens: 0,
-                    at: Instant::now(),
-                })
+                begun.head = head;
             }
+            begun
+        } else {
+            let entry = Entry::Begin(id, Box::new(head.clone()));
+            if !send(&self.to_write, entry, waits) {
+                return false;
+            }
+            self.begun.entry(id).or_insert(Begun {
+                head,
+                tokens: 0,
+                at: Instant::now(),
+            })
         };
         let end = branch.growth.len().min(begun.tokens + PIECE_TOKENS);
         if begun.tokens < end {
             let piece = piece(self.loaded, branch, begun.tokens..end);
-            if !send(&self.to_write, Entry::Tokens(id, piece), waits) {
+            if !send(&self.to_write, Entry::Tokens(id, Box::new(piece)), waits) {
                 return false;
             }
             begun.tokens = end;

@@ -159,7 +159,7 @@ fn show_notes(found: &Ablation) -> anyhow::Result<()> {
             let is_power = note.starts_with("power:");
             // The power note is about one table; that of the first is told.
             let has_power = told.iter().any(|told| told.starts_with("power:"));
-            if !told.contains(&note.as_str()) && !(is_power && has_power) {
+            if !(told.contains(&note.as_str()) || is_power && has_power) {
                 told.push(note);
             }
         }

@@ -175,7 +175,7 @@ unsafe fn round_block(values: &[f32; BLOCK], to: &mut Blocks, number: usize) {
             _mm256_store_si256(
                 to.integers[number].as_mut_ptr().add(16 * half).cast(),
                 packed,
-            )
+            );
         };
     }
     let four = _mm_add_epi32(

@@ -62,7 +62,7 @@ impl Blocks for Q4Blocks {
         // The compiler would take the halves apart first and widen each, which takes twice as long.
         // SAFETY: there is no instruction.
         unsafe {
-            asm!("/* {0} */", inout(ymm_reg) both, options(pure, nomem, nostack, preserves_flags))
+            asm!("/* {0} */", inout(ymm_reg) both, options(pure, nomem, nostack, preserves_flags));
         };
         [
             _mm256_and_si256(both, _mm256_set1_epi16(15)),
