@@ -108,6 +108,8 @@ pub struct Lives {
     /// Where branches are kept that nobody saves.
     keeping: Option<Keeping>,
     pictured: Option<(PictureKey, Instant)>,
+    /// Whether the picture is older than the tokens, for a moment.
+    is_picture_late: bool,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
 }
@@ -183,6 +185,7 @@ impl Lives {
             && !self.effect.is_running()
             && !self.ablation.is_running()
             && !self.recovery.is_running()
+            && !self.is_picture_late
             && self.waiting.is_empty()
             && self.run_when_opened.is_none()
             && self.session.as_ref().is_none_or(Session::is_idle)
@@ -513,6 +516,7 @@ impl Lives {
     }
 
     fn paint(&mut self, choice: &LiveChoice, ctx: &egui::Context) {
+        self.is_picture_late = false;
         let key = self.branch().and_then(|branch| {
             Some(PictureKey {
                 branch: branch.info.id,
@@ -536,6 +540,7 @@ impl Lives {
             let is_same_kind = known.branch == key.branch && known.scope == key.scope;
             let left = BETWEEN_PICTURES.saturating_sub(at.elapsed());
             if is_same_kind && !left.is_zero() {
+                self.is_picture_late = true;
                 ctx.request_repaint_after(left);
                 return;
             }
