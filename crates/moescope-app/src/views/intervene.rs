@@ -53,7 +53,9 @@ impl View for Intervene {
                 .resizable(true)
                 .default_size(ui.available_height() * 0.5)
                 .show(ui, |ui| {
-                    let area = ScrollArea::vertical().id_salt("ablation");
+                    let area = ScrollArea::vertical()
+                        .id_salt("ablation")
+                        .auto_shrink(false);
                     area.show(ui, |ui| {
                         heading(ui, ABLATION);
                         ablation::ui(ui, ctx, &mut choice);
@@ -83,7 +85,7 @@ impl View for Intervene {
                         ui.selectable_value(&mut choice.numbers, numbers, title);
                     }
                 });
-                let area = ScrollArea::vertical().id_salt("numbers");
+                let area = ScrollArea::vertical().id_salt("numbers").auto_shrink(false);
                 area.show(ui, |ui| match choice.numbers {
                     NumbersChoice::Effect => effect::ui(ui, ctx),
                     NumbersChoice::Ablation => ablation::ui(ui, ctx, &mut choice),
