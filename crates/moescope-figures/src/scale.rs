@@ -103,7 +103,7 @@ impl ValueScale {
     /// asked for.
     ///
     /// The largest ratio above the centre sets its reach, at least a factor of two: ratios near zero, which are common
-    /// where pairs never meet, would otherwise take all the colours. See [`Self::faded`].
+    /// where pairs never meet, would otherwise take all the colours.
     #[must_use]
     pub fn of_ratios(values: &[f64], options: &FigureOptions, center: f64) -> Self {
         if options.scale != ColorScale::Auto || center <= 0.0 {
