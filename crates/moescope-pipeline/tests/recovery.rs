@@ -72,7 +72,12 @@ fn child_that_generates() {
     };
     session.send(on.clone());
     let mut tokens = 0;
+    // Should nobody come to kill it, it ends by itself.
+    let begun = Instant::now();
     while let Some(event) = session.wait(Duration::from_mins(1)) {
+        if begun.elapsed() > Duration::from_mins(2) {
+            return;
+        }
         match event {
             SessionEvent::Opened { info, copied, .. } if info.id == SECOND => tokens = copied,
             SessionEvent::Tokens {
