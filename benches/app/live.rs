@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use egui::Context;
-use moescope_app::{App, AppConfig, Command, SettingsPlace, ThemeChoice};
+use moescope_app::{App, AppConfig, Command, SettingsPlace, ThemeChoice, TraceAbout};
 use moescope_core::{DecisionBatch, LayerId, Phase};
 use moescope_engine::SamplingConfig;
 use moescope_pipeline::session::{
     BranchId, BranchInfo, BranchState, LiveColumns, LiveToken, SessionEvent, Transcript,
 };
 
-use super::{EXPERTS, FRAMES, Failure, LAYERS, frame, model, pointer, report};
+use super::{EXPERTS, FRAMES, Failure, LAYERS, frame, model, pointer, report, trace};
 
 const TOKENS: u32 = 32_000;
 const TOP_K: u32 = 8;
@@ -25,6 +25,8 @@ pub(super) fn measure() -> Result<Duration, Failure> {
         ..AppConfig::default()
     };
     let mut app = App::new(&ctx, config)?;
+    // Its labels are what the reply is held against.
+    app.insert_trace("labels".into(), TraceAbout::default(), trace()?);
     app.follow_generation(Transcript::new(&model()));
     let branch = BranchId(0);
     app.tell_generation(SessionEvent::Opened {
@@ -32,6 +34,9 @@ pub(super) fn measure() -> Result<Duration, Failure> {
             id: branch,
             parent: None,
             prompt: "A long conversation".into(),
+            is_chat: false,
+            system: None,
+            is_plain: true,
             messages: Vec::new(),
             sampling: SamplingConfig::default(),
             interventions: Vec::new(),

@@ -6,12 +6,9 @@
 
 mod live;
 
-use std::{
-    env,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{env, process::ExitCode, time::Duration};
 
+use cpu_time::ThreadTime;
 use egui::{Context, Event, Pos2, RawInput, Rect, pos2, vec2};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, Profile, TraceData};
 use moescope_app::{App, AppConfig, Command, SettingsPlace, ThemeChoice, TraceAbout};
@@ -106,7 +103,8 @@ fn frame(ctx: &Context, app: &mut App, clock: &mut f64, events: Vec<Event>) -> D
         events,
         ..RawInput::default()
     };
-    let start = Instant::now();
+    // The window's own thread: how long it had to wait for a processor is not the app's.
+    let start = ThreadTime::now();
     let mut output = ctx.run_ui(input, |ui| {
         app.logic(ui.ctx());
         app.ui(ui);

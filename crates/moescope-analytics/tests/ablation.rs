@@ -149,7 +149,7 @@ fn the_target_is_placed_among_its_controls() {
     assert!((q(law) - 0.25).abs() < 1e-12 && (q(math) - 0.5).abs() < 1e-12);
     let notes = labelled.protocol.notes.join("\n");
     assert!(notes.contains("p cannot be below 0.250"), "{notes}");
-    assert!(labelled.protocol.null_method.contains("3 size-matched"));
+    assert!(labelled.protocol.null_method.contains("3 load-matched"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
     choices::Cell,
     job::{Job, JobProgress},
     results::Results,
-    traces::{TraceId, Traces},
+    traces::{OpenTrace, TraceId, Traces},
 };
 
 /// Entries of each list of an expert.
@@ -172,7 +172,11 @@ impl Answers {
     }
 
     /// Forgets everything about a trace that is closed.
-    pub(crate) fn forget_trace(&mut self, id: TraceId) {
+    pub(crate) fn forget_trace(&mut self, trace: &OpenTrace) {
+        let (id, path) = (trace.id, &trace.path);
+        self.compared
+            .forget(|question| question.first == *path || question.second == *path);
+        self.documents.forget(|question| question.trace == *path);
         self.measured.forget(|question| question.trace == id);
         self.experts.forget(|question| question.trace == id);
         self.tokens.forget(|question| question.trace == id);

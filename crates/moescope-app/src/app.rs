@@ -1,33 +1,34 @@
 //! The app: commands in, state changed, views painted.
 
+mod config;
+mod input;
+mod news;
+
 use std::{
     cell::RefCell,
-    cmp::Reverse,
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
-use egui::{Context, Key, KeyboardShortcut, Modifiers, Ui};
-use moescope_analytics::{MeasureRequest, TraceData};
-use moescope_engine::DeviceChoice;
+use egui::{Context, Ui};
+use moescope_analytics::TraceData;
 use moescope_figures::Format;
-use moescope_pipeline::session::{Branch, Recovery, SessionEvent, Transcript};
+use moescope_pipeline::session::{SessionEvent, Transcript};
 
 use crate::{
-    actions,
-    captures::{self, CaptureEnd, CaptureEvent},
+    captures,
     command::{Command, Commands, ZoomStep},
     error::AppError,
     export::ExportRequest,
     fonts,
     history::History,
-    lives::{Keeping, LiveCommand, LiveEvent},
+    lives::LiveCommand,
     notices::Notice,
-    script::{ScriptConfig, ScriptRun},
-    settings::{Settings, usual_path},
+    script::ScriptRun,
+    settings::Settings,
     shell::{Shell, layout::Layout, pick},
     state::State,
     theme::{Theme, ThemeChoice},
@@ -36,67 +37,10 @@ use crate::{
     views::VIEWS,
 };
 
+pub use config::{AppConfig, SettingsPlace};
+
 /// Settings are kept this often, so that little is lost when the process is killed.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
-/// Replies of an interrupted run that are offered one by one; the others are among what was opened lately.
-const OFFERS: usize = 3;
-
-/// How the app starts.
-#[derive(Clone, Debug, Default)]
-pub struct AppConfig {
-    /// Traces to open; the demo's where there are none.
-    pub traces: Vec<PathBuf>,
-    /// The model to choose for captures.
-    pub model: Option<String>,
-    /// Where models run.
-    pub device: DeviceChoice,
-    /// The theme; that of the last run where it is not given.
-    pub theme: Option<ThemeChoice>,
-    /// Where settings are kept, and replies that nobody saved.
-    pub settings: SettingsPlace,
-    /// A scripted run.
-    pub script: Option<ScriptConfig>,
-    /// Whether no trace is opened unasked, not even the demo's.
-    pub starts_empty: bool,
-}
-
-/// Where settings are kept, and replies that nobody saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum SettingsPlace {
-    /// In the user's configuration folder; replies beside other traces, and while they grow in the state folder.
-    #[default]
-    Usual,
-    /// In a file; replies in the folders `replies` and, while they grow, `unfinished` beside it.
-    File(PathBuf),
-    /// Nowhere.
-    None,
-}
-
-impl AppConfig {
-    fn settings_path(&self) -> Option<PathBuf> {
-        match &self.settings {
-            SettingsPlace::Usual => usual_path(),
-            SettingsPlace::File(path) => Some(path.clone()),
-            SettingsPlace::None => None,
-        }
-    }
-
-    /// Where replies are kept that nobody saved; a script leaves nothing behind.
-    fn keeping(&self) -> Option<Keeping> {
-        match &self.settings {
-            _ if self.script.is_some() => None,
-            SettingsPlace::Usual => Some(Keeping::usual()),
-            SettingsPlace::File(path) => Some(Keeping::beside(path)),
-            SettingsPlace::None => None,
-        }
-    }
-
-    /// The window's size at the last run; broken settings are told of when the window is there.
-    pub(crate) fn remembered_size(&self) -> Option<[f32; 2]> {
-        Settings::load(&self.settings_path()?).ok()?.window
-    }
-}
-
 /// The app: its state, its views, and where commands come from.
 pub struct App {
     state: State,
@@ -320,8 +264,10 @@ impl App {
             }
             Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
             Command::CloseTrace(id) => {
+                if let Some(trace) = self.state.traces.get(id) {
+                    self.state.answers.forget_trace(trace);
+                }
                 self.state.traces.close(id);
-                self.state.answers.forget_trace(id);
             }
             Command::ChooseTrace(id) => {
                 self.state.traces.choose(id);
@@ -353,13 +299,7 @@ impl App {
             },
             Command::ChooseCell(cell) => self.choose("cell", now, |choices| choices.cell = cell),
             Command::ChooseDocuments(documents) => {
-                // Clearing is a step of its own, however soon it follows.
-                let kind = if documents.is_empty() {
-                    "no documents"
-                } else {
-                    "documents"
-                };
-                self.choose(kind, now, |choices| {
+                self.choose(None, now, |choices| {
                     choices.documents = documents.into();
                 });
             }
@@ -373,7 +313,10 @@ impl App {
                 self.choose("capture", now, |choices| choices.capture = *choice);
             }
             Command::ChooseLive(choice) => {
-                self.choose("live", now, |choices| choices.live = *choice);
+                // Every click on a cell is a step.
+                let is_click = choice.interventions != self.state.choices.live.interventions;
+                let kind = (!is_click).then_some("live");
+                self.choose(kind, now, |choices| choices.live = *choice);
             }
             Command::Live(command) => self.live(*command, ctx, now),
             Command::Undo => match self.history.undo(&self.state.choices) {
@@ -426,10 +369,10 @@ impl App {
         ctx.request_repaint();
     }
 
-    /// Changes what is chosen, so that it can be undone.
+    /// Changes what is chosen, so that it can be undone; quick changes of one kind are undone together.
     fn choose(
         &mut self,
-        kind: &'static str,
+        kind: impl Into<Option<&'static str>>,
         now: Instant,
         change: impl FnOnce(&mut crate::choices::Choices),
     ) {
@@ -527,196 +470,6 @@ impl App {
     fn quit(&mut self, ctx: &Context) {
         self.is_closing = true;
         ctx.send_viewport_cmd(egui::ViewportCommand::Close);
-    }
-
-    fn take_keys(&mut self, ctx: &Context) {
-        // Undo in a field of text is the field's own.
-        let is_typing = ctx.text_edit_focused();
-        // A key without Ctrl or Alt belongs to whatever has the focus: Space presses a button.
-        let has_focus = ctx.memory(|memory| memory.focused().is_some());
-        let mut all = actions::all(&self.state);
-        // A shortcut is also pressed where Shift is held besides, so those with more keys come first.
-        all.sort_by_key(|action| {
-            let held = action.shortcut.map(|keys| keys.modifiers);
-            let [alt, ctrl, shift] = held.map_or([false; 3], |held| {
-                [held.alt, held.command || held.ctrl, held.shift]
-            });
-            Reverse(u8::from(alt) + u8::from(ctrl) + u8::from(shift))
-        });
-        for action in all {
-            let is_plain = action.shortcut.is_some_and(|keys| {
-                keys.modifiers.is_none() && matches!(keys.logical_key, Key::Space | Key::Period)
-            });
-            let is_fields_own = is_typing
-                && matches!(action.command, Command::Undo | Command::Redo)
-                || has_focus && is_plain;
-            if let Some(shortcut) = action.shortcut
-                && !is_fields_own
-                && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
-            {
-                self.commands.send(action.command);
-            }
-        }
-        // Where plus is shift and equals, nobody presses shift.
-        let equals = KeyboardShortcut::new(Modifiers::COMMAND, Key::Equals);
-        if ctx.input_mut(|input| input.consume_shortcut(&equals)) {
-            self.commands.send(Command::Zoom(ZoomStep::Larger));
-        }
-    }
-
-    fn take_drops(&mut self, ctx: &Context) {
-        let dropped = ctx.input(|input| {
-            let files = input.raw.dropped_files.iter();
-            files
-                .map(|file| file.path().to_owned())
-                .collect::<Vec<PathBuf>>()
-        });
-        let is_text = |path: &Path| path.is_file();
-        if dropped.len() > 1 && dropped.iter().all(|path| is_text(path)) {
-            self.commands.send(Command::ChooseTexts(dropped));
-        } else {
-            for path in dropped {
-                self.commands.send(Command::Open(path));
-            }
-        }
-    }
-
-    fn take_results(&mut self, ctx: &Context, now: Instant) {
-        let (opened, failed) = self.state.traces.advance();
-        for path in &opened {
-            if !self.state.traces.at(path).is_some_and(|t| t.is_demo) {
-                self.state.recent.note_trace(path);
-            }
-            self.follow_opened();
-            self.fit_labels(now);
-        }
-        for told in failed {
-            self.notify(Notice::failed(told), now);
-        }
-        self.state.answers.advance(&self.state.traces, ctx);
-        for event in self.state.captures.advance() {
-            self.take_capture_event(event, ctx, now);
-        }
-        let choice = &self.state.choices.live;
-        for event in self.state.lives.advance(choice, &self.state.traces, ctx) {
-            match event {
-                LiveEvent::Loaded { device } => self.state.device = Some(device),
-                LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
-                LiveEvent::Saved(path) => {
-                    let told = format!("Kept as a trace: {}", path.display());
-                    let notice = Notice {
-                        opens: Some(path),
-                        ..Notice::done(told)
-                    };
-                    self.notify(notice, now);
-                }
-                LiveEvent::Sent(message) => {
-                    if self.state.choices.live.next_message == message {
-                        self.choose("sent", now, |choices| choices.live.next_message.clear());
-                    }
-                }
-                LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
-            }
-        }
-        if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
-            self.shell.tokens_per_sec = Some(pace);
-        }
-        match self.state.exports.advance() {
-            None => {}
-            Some(Ok(paths)) => {
-                let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-                self.notify(Notice::done(format!("Wrote {}", names.join(", "))), now);
-            }
-            Some(Err(told)) => self.notify(Notice::failed(told), now),
-        }
-    }
-
-    /// Offers to open what an interrupted run had written.
-    fn tell_recovered(&mut self, recovery: Recovery, now: Instant) {
-        let Recovery { branches, problems } = recovery;
-        for branch in branches.iter().rev() {
-            self.state.recent.note_trace(&branch.path);
-        }
-        for branch in branches.iter().take(OFFERS) {
-            self.notify(Notice::offer_of(branch), now);
-        }
-        if let [_, .., last] = branches.get(OFFERS - 1..).unwrap_or_default() {
-            let folder = last.path.parent().unwrap_or(&last.path);
-            let more = branches.len() - OFFERS;
-            let told = format!(
-                "{more} more of its replies are traces in {}",
-                folder.display()
-            );
-            self.notify(Notice::found(told, None), now);
-        }
-        for problem in problems {
-            self.notify(Notice::failed(problem), now);
-        }
-    }
-
-    /// Labels by a column that the trace has, where it lacks the chosen one.
-    fn fit_labels(&mut self, now: Instant) {
-        let Some(trace) = self.state.traces.active() else {
-            return;
-        };
-        let columns = trace.data.label_columns();
-        let has = |column: &str| columns.iter().any(|known| known == column);
-        if has(&self.state.choices.request.by) {
-            return;
-        }
-        let usual = MeasureRequest::default().by;
-        let by = if has(&usual) { usual } else { "all".to_owned() };
-        self.choose("request", now, |choices| {
-            choices.request.by = by;
-            choices.request.scope.labels.clear();
-        });
-    }
-
-    /// Fills what a comparison lacks with traces that are open.
-    fn follow_opened(&mut self) {
-        let paths: Vec<PathBuf> = self
-            .state
-            .traces
-            .all()
-            .iter()
-            .map(|trace| trace.path.clone())
-            .collect();
-        let compare = &mut self.state.choices.compare;
-        if let [.., first, second] = paths.as_slice()
-            && (compare.first.is_none() || compare.second.is_none())
-        {
-            compare.first = Some(second.clone());
-            compare.second = Some(first.clone());
-        }
-    }
-
-    fn take_capture_event(&mut self, event: CaptureEvent, ctx: &Context, now: Instant) {
-        match event {
-            CaptureEvent::Planned { device } => self.state.device = Some(device),
-            CaptureEvent::Ended(CaptureEnd::Complete(captured)) => {
-                #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-                let pace = captured.tokens as f64 / captured.elapsed_secs.max(1e-9);
-                self.notify(
-                    Notice::done(format!(
-                        "Captured {} tokens at {pace:.0} tokens/s; the trace is open",
-                        captured.tokens
-                    )),
-                    now,
-                );
-                self.shell.tokens_per_sec = Some(pace);
-                self.state.choices.capture.resumes = false;
-                self.state.choices.capture.out =
-                    captures::suggested_out(&self.state.choices.capture.model);
-                self.state.traces.open(captured.path, ctx);
-                self.layout.show("disciplines");
-            }
-            CaptureEvent::Ended(CaptureEnd::Stopped { told, .. }) => {
-                // What was recorded is kept, and the next start goes on with it.
-                self.state.choices.capture.resumes = true;
-                self.notify(Notice::done(told), now);
-            }
-            CaptureEvent::Failed(told) => self.notify(Notice::failed(told), now),
-        }
     }
 
     fn follow_script(&mut self, ctx: &Context) {

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use moescope_analytics::MeasureRequest;
 use moescope_core::{LayerSelection, PhaseSelection, Weighting};
-use moescope_engine::SamplingConfig;
+use moescope_engine::{DeviceChoice, SamplingConfig};
 
 use crate::{
     choices::{CaptureChoice, Cell},
     lives::{CellAction, LiveChoice},
+    state::State,
 };
 
 /// `moescope measure TRACE METRIC …`
@@ -38,29 +39,35 @@ pub(crate) fn expert(
     cell: Cell,
     request: &MeasureRequest,
     lists: [usize; 3],
-) -> String {
+) -> Result<String, &'static str> {
+    if request.scope.weighting != Weighting::Token || !request.match_on.is_empty() {
+        return Err(
+            "moescope expert neither weights documents alike nor matches labels; take the usual scope for it",
+        );
+    }
     let mut line = Line::new("expert");
     line.path(trace).word(&cell.to_string());
     let [top, contexts, window] = lists;
     line.option("top", &top.to_string());
     line.option("contexts", &contexts.to_string());
     line.option("window", &window.to_string());
-    // The verb has no other options: the layer is the expert's own.
-    let plain = MeasureRequest {
+    // The layer is the expert's own.
+    let of_layer = MeasureRequest {
         scope: moescope_core::Scope {
             layers: LayerSelection::All,
-            weighting: Weighting::Token,
             ..request.scope.clone()
         },
-        match_on: Vec::new(),
         ..request.clone()
     };
-    request_options(&mut line, &plain);
-    line.0
+    request_options(&mut line, &of_layer);
+    Ok(line.0)
 }
 
 /// `moescope capture MODEL --data … --out … …`
-pub(crate) fn capture(choice: &CaptureChoice) -> Result<String, &'static str> {
+pub(crate) fn capture(
+    choice: &CaptureChoice,
+    device: DeviceChoice,
+) -> Result<String, &'static str> {
     if choice.files.is_empty() {
         return Err(if choice.text.trim().is_empty() {
             "choose the texts first"
@@ -73,6 +80,7 @@ pub(crate) fn capture(choice: &CaptureChoice) -> Result<String, &'static str> {
     }
     let mut line = Line::new("capture");
     line.word(&choice.model);
+    line.device(device);
     line.0.push_str(" --data");
     for file in &choice.files {
         line.path(file);
@@ -99,37 +107,95 @@ pub(crate) fn capture(choice: &CaptureChoice) -> Result<String, &'static str> {
     Ok(line.0)
 }
 
+/// What `moescope generate` is told.
+pub(crate) struct Generation<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) device: DeviceChoice,
+    pub(crate) prompt: &'a str,
+    pub(crate) is_chat: bool,
+    pub(crate) system: &'a str,
+    pub(crate) sampling: SamplingConfig,
+    pub(crate) interventions: &'a [String],
+    pub(crate) tokens: usize,
+}
+
+impl<'a> Generation<'a> {
+    /// The reply that is shown, or where there is none the one that would be drawn now.
+    ///
+    /// # Errors
+    /// When no single line gives that reply.
+    pub(crate) fn shown(state: &'a State) -> Result<Self, &'static str> {
+        let (choice, lives) = (&state.choices.live, &state.lives);
+        let chosen = Self {
+            model: &state.choices.capture.model,
+            device: state.device_choice,
+            prompt: &choice.prompt,
+            is_chat: choice.is_chat,
+            system: choice.system.trim(),
+            sampling: choice.sampling(),
+            interventions: &choice.interventions,
+            tokens: choice.max_tokens,
+        };
+        let Some(branch) = lives.branch() else {
+            return Ok(chosen);
+        };
+        let info = &branch.info;
+        if info.messages.len() > 1 {
+            return Err(
+                "moescope generate asks one question; a conversation of several messages is kept as a trace",
+            );
+        }
+        if !info.is_plain {
+            return Err(
+                "this line was changed on the way, which no single command does; keep it as a trace",
+            );
+        }
+        let model = lives.model.value().map(|model| model.name.as_str());
+        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
+        Ok(Self {
+            model: model.unwrap_or(chosen.model),
+            prompt: &info.prompt,
+            is_chat: info.is_chat,
+            system: info.system.as_deref().unwrap_or_default(),
+            sampling: info.sampling.clone(),
+            interventions: info
+                .interventions
+                .first()
+                .map_or(&[][..], |(_, specs)| specs.as_slice()),
+            tokens: if drawn > 0 { drawn } else { chosen.tokens },
+            ..chosen
+        })
+    }
+}
+
 /// `moescope generate MODEL --prompt … …`
-pub(crate) fn generate(
-    model: &str,
-    choice: &LiveChoice,
-    tokens: usize,
-) -> Result<String, &'static str> {
-    if choice.prompt.is_empty() {
+pub(crate) fn generate(generation: &Generation<'_>) -> Result<String, &'static str> {
+    if generation.prompt.is_empty() {
         return Err("type a prompt first");
     }
     let mut line = Line::new("generate");
-    line.word(model);
-    line.option("prompt", &choice.prompt);
-    line.option("max-tokens", &tokens.to_string());
-    let plain = SamplingConfig::default();
-    if choice.temperature > 0.0 {
-        line.option("temperature", &choice.temperature.to_string());
-        line.option("seed", &choice.seed.to_string());
+    line.word(generation.model);
+    line.device(generation.device);
+    line.option("prompt", generation.prompt);
+    line.option("max-tokens", &generation.tokens.to_string());
+    let (sampling, plain) = (&generation.sampling, SamplingConfig::default());
+    if sampling.temperature > 0.0 {
+        line.option("temperature", &sampling.temperature.to_string());
+        line.option("seed", &sampling.seed.to_string());
     }
-    if choice.top_k != plain.top_k {
-        line.option("top-k", &choice.top_k.to_string());
+    if sampling.top_k != plain.top_k {
+        line.option("top-k", &sampling.top_k.to_string());
     }
-    if choice.top_p < plain.top_p {
-        line.option("top-p", &choice.top_p.to_string());
+    if sampling.top_p < plain.top_p {
+        line.option("top-p", &sampling.top_p.to_string());
     }
-    if choice.is_chat {
+    if generation.is_chat {
         line.word("--chat");
-        if !choice.system.trim().is_empty() {
-            line.option("system", &choice.system);
+        if !generation.system.is_empty() {
+            line.option("system", generation.system);
         }
     }
-    for spec in &choice.interventions {
+    for spec in generation.interventions {
         line.option("intervene", spec);
     }
     Ok(line.0)
@@ -139,10 +205,12 @@ pub(crate) fn generate(
 pub(crate) fn ablate(
     capture: &CaptureChoice,
     choice: &LiveChoice,
+    device: DeviceChoice,
     cell: Cell,
 ) -> Result<String, &'static str> {
     let mut line = Line::new("ablate");
     line.word(&capture.model);
+    line.device(device);
     if capture.held_out().is_none() {
         if capture.files.is_empty() {
             return Err("choose the texts first");
@@ -239,6 +307,13 @@ impl Line {
         self.word(&path.to_string_lossy())
     }
 
+    /// The device, where one was asked for.
+    fn device(&mut self, device: DeviceChoice) {
+        if device != DeviceChoice::Auto {
+            self.option("device", &device.to_string());
+        }
+    }
+
     fn option(&mut self, name: &str, value: &str) {
         self.0.push_str(" --");
         self.0.push_str(name);
@@ -298,9 +373,18 @@ mod tests {
                 cell,
                 &MeasureRequest::default(),
                 [12, 12, 12]
-            ),
+            )
+            .unwrap(),
             "moescope expert t 3:5 --top 12 --contexts 12 --window 12"
         );
+        let weighted = MeasureRequest {
+            scope: Scope {
+                weighting: Weighting::Document,
+                ..Scope::default()
+            },
+            ..MeasureRequest::default()
+        };
+        assert!(expert(Path::new("t"), cell, &weighted, [12, 12, 12]).is_err());
     }
 
     #[test]
@@ -310,10 +394,19 @@ mod tests {
             interventions: vec!["mask:3:5".into()],
             ..LiveChoice::default()
         };
+        let mut state = State::default();
+        state.choices.live = LiveChoice {
+            max_tokens: 20,
+            ..choice.clone()
+        };
+        let line = |state: &State| generate(&Generation::shown(state).unwrap()).unwrap();
         assert_eq!(
-            generate("demo", &choice, 20).unwrap(),
+            line(&state),
             "moescope generate demo --prompt 'The enzyme' --max-tokens 20 --temperature 0.8 --seed 1 --intervene mask:3:5"
         );
+        state.device_choice = DeviceChoice::Cpu;
+        assert!(line(&state).starts_with("moescope generate demo --device cpu --prompt"));
+        let auto = DeviceChoice::Auto;
         let capture = CaptureChoice {
             files: vec!["law.jsonl".into()],
             ..CaptureChoice::default()
@@ -323,20 +416,20 @@ mod tests {
             expert: 5,
         };
         assert_eq!(
-            ablate(&capture, &choice, cell).unwrap(),
+            ablate(&capture, &choice, auto, cell).unwrap(),
             "moescope ablate demo --data law.jsonl --expert 3:5 --controls 7 --limit 8"
         );
         // No texts: the embedded model has its own, others have none.
         let without = CaptureChoice::default();
         assert_eq!(
-            ablate(&without, &choice, cell).unwrap(),
+            ablate(&without, &choice, auto, cell).unwrap(),
             "moescope ablate demo --expert 3:5 --controls 7 --limit 8"
         );
         let other = CaptureChoice {
             model: "my-model".into(),
             ..without
         };
-        assert!(ablate(&other, &choice, cell).is_err());
+        assert!(ablate(&other, &choice, auto, cell).is_err());
     }
 
     #[test]

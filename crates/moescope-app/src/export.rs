@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use moescope_analytics::MeasureRequest;
 use moescope_figures::{FigureOptions, Format};
 use moescope_pipeline::{FigureJob, FigureSpec, TraceSource, export_figure};
 
@@ -128,6 +129,21 @@ impl FigureOffer {
             index: 0,
             options,
             again: None,
+        }
+    }
+
+    /// The same, with what `moescope figure` needs to measure and draw it again.
+    #[must_use]
+    pub fn made_of(self, source: TraceSource, metric: &str, request: MeasureRequest) -> Self {
+        let job = FigureJob {
+            kind: self.kind.to_owned(),
+            metric: Some(metric.to_owned()),
+            request,
+            options: self.options.clone(),
+        };
+        Self {
+            again: Some((source, job)),
+            ..self
         }
     }
 }

@@ -18,12 +18,18 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Notes what was chosen before a change of some kind.
-    pub(crate) fn note(&mut self, before: Choices, kind: &'static str, now: Instant) {
+    /// Notes what was chosen before a change; without a kind it is a step of its own.
+    pub(crate) fn note(
+        &mut self,
+        before: Choices,
+        kind: impl Into<Option<&'static str>>,
+        now: Instant,
+    ) {
+        let kind = kind.into();
         let is_same_step = self
             .last
-            .is_some_and(|(last, at)| last == kind && now.duration_since(at) < ONE_STEP);
-        self.last = Some((kind, now));
+            .is_some_and(|(last, at)| Some(last) == kind && now.duration_since(at) < ONE_STEP);
+        self.last = kind.map(|kind| (kind, now));
         self.future.clear();
         if is_same_step {
             return;

@@ -1,5 +1,7 @@
 //! Results by what was asked: each is made once and kept for whoever asks the same.
 
+use std::cell::Cell;
+
 use crate::job::Job;
 
 /// Jobs that run at a time: each uses all cores by itself, and a second one keeps a quick question from waiting.
@@ -7,10 +9,14 @@ const MOST_RUNNING: usize = 2;
 /// Results that are kept; those that were not looked at for longest go first.
 const MOST_KEPT: usize = 96;
 
+/// A question that nobody has asked for so many frames is not begun: the number in a field goes through many values.
+const UNWANTED_FRAMES: u64 = 2;
+
 /// Results that were asked for, with what each answers.
 #[derive(Debug)]
 pub(crate) struct Results<K, T> {
     entries: Vec<Entry<K, T>>,
+    frame: u64,
 }
 
 #[derive(Debug)]
@@ -19,12 +25,15 @@ struct Entry<K, T> {
     job: Job<T>,
     /// Whether it still has to be started.
     is_waiting: bool,
+    /// The frame in which somebody looked for it last.
+    wanted_at: Cell<u64>,
 }
 
 impl<K, T> Default for Results<K, T> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            frame: 0,
         }
     }
 }
@@ -32,10 +41,9 @@ impl<K, T> Default for Results<K, T> {
 impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
     /// The job that answers, if it was asked for.
     pub(crate) fn get(&self, key: &K) -> Option<&Job<T>> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == *key)
-            .map(|entry| &entry.job)
+        let entry = self.entries.iter().find(|entry| entry.key == *key)?;
+        entry.wanted_at.set(self.frame);
+        Some(&entry.job)
     }
 
     /// Notes that an answer is wanted; nothing happens when it is there or on its way.
@@ -50,6 +58,7 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
             key,
             job: Job::Idle,
             is_waiting: true,
+            wanted_at: Cell::new(self.frame),
         });
         if self.entries.len() > MOST_KEPT {
             self.entries.remove(0);
@@ -73,8 +82,12 @@ impl<K: PartialEq + Clone, T: Send + 'static> Results<K, T> {
         });
     }
 
-    /// Takes what has come and starts what waits, the latest question first.
+    /// Takes what has come and starts what waits, the latest question first; once a frame.
     pub(crate) fn advance(&mut self, mut start: impl FnMut(&K, &mut Job<T>)) {
+        self.frame += 1;
+        let oldest = self.frame.saturating_sub(UNWANTED_FRAMES);
+        self.entries
+            .retain(|entry| !entry.is_waiting || entry.wanted_at.get() >= oldest);
         for entry in &mut self.entries {
             entry.job.poll();
         }
@@ -119,6 +132,9 @@ mod tests {
             results.ask(key);
         }
         while !results.is_idle() {
+            for key in [7, 8, 9] {
+                assert!(results.get(&key).is_some(), "somebody waits for {key}");
+            }
             results.advance(|key, job| {
                 started.push(*key);
                 let answer = *key * 10;
@@ -131,5 +147,31 @@ mod tests {
         assert_eq!(results.get(&7).and_then(Job::value), Some(&70));
         results.forget(|key| *key == 7);
         assert!(results.get(&7).is_none());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_begun() {
+        let ctx = egui::Context::default();
+        let mut results: Results<u32, u32> = Results::default();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+        (0..20).for_each(|key| results.ask(key));
+        let mut started = Vec::new();
+        for _ in 0..5 {
+            results.advance(|key, job| {
+                started.push(*key);
+                let held = std::sync::Arc::clone(&held);
+                job.start("answer", &ctx, move |_| {
+                    let _ = held.lock().unwrap().recv();
+                    Ok(0)
+                });
+            });
+        }
+        assert_eq!(started, [19, 18], "two run, the others were not wanted");
+        drop(hold);
+        while !results.is_idle() {
+            results.advance(|key, _| panic!("{key} is begun"));
+            thread::yield_now();
+        }
     }
 }

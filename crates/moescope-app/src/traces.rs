@@ -11,7 +11,10 @@ use moescope_engine::DeviceChoice;
 use moescope_pipeline::demo::kept_trace;
 use moescope_trace::{Counts, RoutingTrace, TokenizerIdentity};
 
-use crate::job::{Job, JobProgress};
+use crate::{
+    job::{Job, JobProgress},
+    lives::LiveModel,
+};
 
 /// A trace of this session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +35,8 @@ pub struct OpenTrace {
     pub data: Arc<TraceData>,
     /// Whether it is the embedded model's own trace.
     pub is_demo: bool,
+    /// Columns with their labels, which every frame needs and finding takes a walk over all documents.
+    labels: Vec<(String, Vec<String>)>,
 }
 
 /// What a trace's manifest says for people.
@@ -53,6 +58,7 @@ pub(crate) struct ReadTrace {
     path: PathBuf,
     about: TraceAbout,
     data: TraceData,
+    labels: Vec<(String, Vec<String>)>,
     is_demo: bool,
 }
 
@@ -85,6 +91,27 @@ impl fmt::Display for Source {
             Self::Folder(path) => write!(f, "{}", path.display()),
             Self::Demo => f.write_str("the demo trace"),
         }
+    }
+}
+
+impl OpenTrace {
+    /// The checkpoint that it is of, where that is another than the model's.
+    pub(crate) fn other_checkpoint(&self, model: &LiveModel) -> Option<&str> {
+        let own = &model.loaded.files.folder.name;
+        self.about.checkpoint.as_deref().filter(|of| of != own)
+    }
+
+    /// The columns that its documents can be divided by.
+    #[must_use]
+    pub fn label_columns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.labels.iter().map(|(column, _)| column.as_str())
+    }
+
+    /// The labels of a column, in the order of all answers; none where there is no such column.
+    #[must_use]
+    pub fn labels(&self, column: &str) -> &[String] {
+        let known = self.labels.iter().find(|(name, _)| name == column);
+        known.map_or(&[], |(_, labels)| labels)
     }
 }
 
@@ -164,6 +191,7 @@ impl Traces {
     /// Puts a trace that is in memory among the open ones and shows it.
     pub(crate) fn insert(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
         self.add(ReadTrace {
+            labels: labels_of(&data),
             path,
             about,
             data,
@@ -209,6 +237,7 @@ impl Traces {
             about: read.about,
             data: Arc::new(read.data),
             is_demo: read.is_demo,
+            labels: read.labels,
         });
         self.active = Some(id);
         id
@@ -234,6 +263,7 @@ impl Traces {
 fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
     let trace = RoutingTrace::open(&path).map_err(|error| error.to_string())?;
     let data = TraceData::from_trace(&trace).map_err(|error| error.to_string())?;
+    let labels = labels_of(&data);
     let manifest = trace.manifest();
     Ok(ReadTrace {
         about: TraceAbout {
@@ -244,8 +274,16 @@ fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
         },
         path,
         data,
+        labels,
         is_demo,
     })
+}
+
+fn labels_of(data: &TraceData) -> Vec<(String, Vec<String>)> {
+    let columns = data.label_columns().into_iter();
+    columns
+        .filter_map(|column| data.labels(&column).ok().map(|labels| (column, labels)))
+        .collect()
 }
 
 /// What a trace is called: its folder, with the one above where many are called alike.

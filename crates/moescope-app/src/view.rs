@@ -35,6 +35,11 @@ pub trait View {
         None
     }
 
+    /// Whether there is one; asked in every frame.
+    fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
+        self.figure(ctx).is_some()
+    }
+
     /// The `moescope …` line that gives the same numbers, or what is missing for one.
     ///
     /// # Errors

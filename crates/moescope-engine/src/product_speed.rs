@@ -1,4 +1,4 @@
-//! The speed of one large product: the limit that a model's own speed is compared with.
+//! The speed of one large product, which a model's own speed is compared with.
 
 use std::time::{Duration, Instant};
 

@@ -175,6 +175,14 @@ fn another_seed_or_another_routing_makes_another_continuation_of_the_same_past()
     };
     let reseeded = after(&|fork| fork.set_sampling(&sampling(8)));
     assert_ne!(ids(reseeded.record()), ids(whole.record()));
+    assert_eq!(reseeded.samplings(), [(37, sampling(7)), (41, sampling(8))]);
+    // Cut before the change, tokens are drawn as they were.
+    let mut earlier = reseeded.clone();
+    earlier.cut(39).unwrap();
+    assert_eq!(
+        (earlier.sampling(), earlier.samplings()),
+        (&sampling(7), &[(37, sampling(7))][..])
+    );
     let masked = after(&|fork| fork.set_interventions(changed(&model, &["mask:0:0,1,2"])));
     let decisions = &masked.record().decisions;
     let chose = |row: usize| decisions.experts(row).iter().any(|expert| *expert < 3);

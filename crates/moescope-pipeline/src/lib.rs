@@ -47,7 +47,9 @@ mod stored_weights;
 mod text_effect;
 mod trace_names;
 
-pub use ablate::{AblateConfig, AblatedSet, Ablation, AblationAction, ExpertSet, ablate};
+pub use ablate::{
+    AblateConfig, AblatedSet, Ablation, AblationAction, ExpertSet, ablate, ablation_pass,
+};
 pub use capture::{
     BYTES_PER_DECISION, BYTES_PER_LOGIT, BYTES_PER_TOKEN, BYTES_PER_WEIGHT, CaptureConfig,
     CaptureOutcome, CapturePlan, Estimate, PlannedSample, PlannedToken, trace_bytes_per_token,

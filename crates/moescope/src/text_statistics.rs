@@ -2,6 +2,9 @@
 
 use clap::Args;
 use moescope_analytics::MeasureRequest;
+use moescope_core::Protocol;
+
+use crate::output::count;
 
 /// How numbers are divided, and how sure they are.
 #[derive(Args, Debug)]
@@ -39,4 +42,29 @@ impl TextStatisticsArgs {
         request.check()?;
         Ok(request)
     }
+}
+
+/// What was read and what stands in brackets, as the head of a report has it.
+pub(crate) fn texts_and_intervals(
+    protocol: &Protocol,
+    samples: u64,
+    tokens: u64,
+) -> [(&'static str, String); 3] {
+    let method = &protocol.interval_method;
+    let brackets = protocol.level.map_or_else(
+        || method.clone(),
+        |level| format!("{:.0} % intervals, {method}", 100.0 * level),
+    );
+    let texts = format!(
+        "{} of {} groups, {} tokens of which {} count",
+        count(samples),
+        count(protocol.n_groups),
+        count(tokens),
+        count(protocol.n_tokens)
+    );
+    [
+        ("texts", texts),
+        ("scope", protocol.scope.clone()),
+        ("in brackets", brackets),
+    ]
 }

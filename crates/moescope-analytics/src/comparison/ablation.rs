@@ -214,7 +214,7 @@ impl Beside<'_> {
                 .collect(),
         );
         found.protocol.null_method = format!(
-            "the target's place among {controls} size-matched random controls of the same layer, one-sided (more than \
+            "the target's place among {controls} load-matched random controls of the same layer, one-sided (more than \
              they), p = (1 + controls with at least as much) / (1 + controls); q corrects for all values of this table \
              (max-T)"
         );

@@ -315,7 +315,12 @@ impl NullFamily {
             };
             if sd > TIE * scale { distance / sd } else { 0.0 }
         };
-        let t_observed = t(observed);
+        // What is not defined has no place among the others.
+        let t_observed = if observed.is_nan() {
+            f64::NAN
+        } else {
+            t(observed)
+        };
         let mut exceeding = 0;
         for (largest, x) in self.largest.iter_mut().zip(permuted) {
             let t = t(*x);

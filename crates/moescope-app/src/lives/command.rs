@@ -49,6 +49,8 @@ pub enum LiveCommand {
     ChooseToken(Option<usize>),
     /// Measures the interventions that are chosen now on the text that is shown.
     MeasureEffect,
+    /// Reads the labels of the trace that is shown once more, after that failed.
+    ReadLabels,
     /// Measures what an expert is worth on the texts that are chosen for captures.
     Ablate(Cell),
 }

@@ -7,13 +7,13 @@ use moescope_core::{LayerSelection, PhaseSelection, Progress as _};
 use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions};
 use moescope_pipeline::{
     AblateConfig, AblationAction, CaptureConfig, CapturePlan, DataConfig, ExpertSet, ModelFiles,
-    ModelFolder, PassSize, PipelineError, ablate, check_memory, text_effect,
+    ModelFolder, PassSize, PipelineError, ablate, ablation_pass, check_memory, text_effect,
 };
 
 use super::{Ablated, BETWEEN_PICTURES, CellAction, LiveChoice, LiveModel, Lives, MeasuredEffect};
 use crate::{
     choices::{CaptureChoice, Cell},
-    job::JobProgress,
+    job::{Job, JobProgress},
     traces::Traces,
 };
 
@@ -109,6 +109,7 @@ impl Lives {
             .filter(|model| model.name == capture.model);
         let known = known.map(|model| Arc::clone(&model.loaded));
         let name = capture.model.clone();
+        let (live, capture) = (choice.clone(), capture.clone());
         self.ablation
             .start("does it matter?", ctx, move |progress| {
                 let work = || -> Result<Ablated, PipelineError> {
@@ -118,9 +119,18 @@ impl Lives {
                     };
                     let kind = loaded.device.kind;
                     let plan = CapturePlan::new(data, &loaded.files, kind, progress.as_ref())?;
+                    let pass = ablation_pass(&plan);
+                    let weights = LoadOptions::default().weights;
+                    let checkpoint = &loaded.files.checkpoint;
+                    if let Some(warning) = check_memory(checkpoint, &loaded.device, weights, &pass)?
+                    {
+                        progress.report(0, 0, &warning)?;
+                    }
                     let found = ablate(&plan, &loaded, &config, progress.as_ref())?;
                     Ok(Ablated {
                         cell,
+                        live,
+                        capture,
                         found: Arc::new(found),
                     })
                 };
@@ -138,6 +148,9 @@ impl Lives {
             return;
         }
         self.reference_of = Some(trace.id);
+        let model = self.model.value();
+        let other = model.and_then(|model| trace.other_checkpoint(model));
+        self.reference_is_of = other.map(str::to_owned);
         let data = Arc::clone(&trace.data);
         let request = MeasureRequest {
             scope: moescope_core::Scope {
@@ -159,14 +172,19 @@ impl Lives {
     /// Which label the last window of content tokens looks like; asked anew when there are other tokens, and not too
     /// often.
     pub(super) fn look_again(&mut self, ctx: &egui::Context) {
+        if self.looking.poll() {
+            self.look = self.looking.value().cloned().flatten();
+        }
         let key = self.branch().zip(self.reference.value());
         let Some((branch, reference)) = key else {
             (self.look, self.looked) = (None, None);
+            self.looking = Job::Idle;
             return;
         };
         let (id, tokens) = (branch.info.id, branch.columns.len());
         if let Some((known, at)) = self.looked {
-            if known == (id, tokens) {
+            // The thread asks for a frame when it has looked.
+            if known == (id, tokens) || self.looking.is_running() {
                 return;
             }
             let left = BETWEEN_PICTURES.saturating_sub(at.elapsed());
@@ -180,9 +198,19 @@ impl Lives {
             reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
         let window = columns.last_content(reference.window as usize);
         let counted = u32::try_from(window.len()).unwrap_or(u32::MAX);
-        self.look =
-            (is_alike && counted > 0).then(|| reference.look(&columns.counts_of(window), counted));
+        let counts = columns.counts_of(window);
+        let reference = Arc::clone(reference);
+        let is_of_another = self.reference_is_of.is_some();
         self.looked = Some(((id, tokens), Instant::now()));
+        self.looking
+            .start("which label it looks like", ctx, move |_| {
+                let mut look = (is_alike && counted > 0).then(|| reference.look(&counts, counted));
+                if let Some(look) = look.as_mut().filter(|_| is_of_another) {
+                    // They were calibrated with another model's routers.
+                    look.probability = None;
+                }
+                Ok(look)
+            });
     }
 }
 

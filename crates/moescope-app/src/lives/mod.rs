@@ -57,6 +57,10 @@ pub struct LiveModel {
 pub struct Ablated {
     /// The expert.
     pub cell: Cell,
+    /// What was chosen when it was asked: the intervention, the controls, the limit.
+    pub live: LiveChoice,
+    /// The model and the texts.
+    pub capture: CaptureChoice,
     /// What was found.
     pub found: Arc<Ablation>,
 }
@@ -98,6 +102,9 @@ pub struct Lives {
     /// What runs that did not end in good order had left.
     pub recovery: Job<Recovery>,
     reference_of: Option<TraceId>,
+    /// The other checkpoint that the labels' trace is of, if it is of another.
+    pub reference_is_of: Option<String>,
+    looking: Job<Option<LabelLook>>,
     /// The model that is loaded, or is being.
     asked: Option<String>,
     session: Option<Session>,
@@ -182,6 +189,7 @@ impl Lives {
         let mut is_drawing = is_drawing.map(|branch| branch.state == BranchState::Running);
         !self.model.is_running()
             && !self.reference.is_running()
+            && !self.looking.is_running()
             && !self.effect.is_running()
             && !self.ablation.is_running()
             && !self.recovery.is_running()
@@ -301,6 +309,10 @@ impl Lives {
             }
             LiveCommand::ChooseBeside(branch) => self.beside = branch,
             LiveCommand::ChooseToken(token) => self.token = token,
+            LiveCommand::ReadLabels => {
+                self.reference_of = None;
+                self.reference = Job::Idle;
+            }
             LiveCommand::MeasureEffect => self.measure_effect(choice, ctx)?,
             LiveCommand::Ablate(cell) => self.ablate(cell, choice, capture, device, ctx)?,
         }

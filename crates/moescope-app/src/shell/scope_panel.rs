@@ -68,18 +68,15 @@ fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
 
 fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
     heading(ui, "Scope");
-    let columns = trace.data.label_columns();
     combo(ui, "Label by", &request.by.clone(), |ui| {
-        for column in columns.iter().filter(|column| *column != "id") {
-            if ui.selectable_label(request.by == *column, column).clicked() {
-                request.by.clone_from(column);
+        for column in trace.label_columns().filter(|column| *column != "id") {
+            if ui.selectable_label(request.by == column, column).clicked() {
+                column.clone_into(&mut request.by);
                 request.scope.labels.clear();
             }
         }
     });
-    if let Ok(labels) = trace.data.labels(&request.by) {
-        label_choice(ui, &labels, request);
-    }
+    label_choice(ui, trace.labels(&request.by), request);
     layers(ui, context, trace, request);
     combo(ui, "Tokens", phase_title(request.scope.phase), |ui| {
         for phase in [
@@ -217,16 +214,15 @@ fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut
     })
     .on_hover_text("Level of the intervals");
     row(ui, "Seed", |ui| ui.add(DragValue::new(&mut request.seed)));
-    let columns = trace.data.label_columns();
     combo(ui, "Resample by", &request.resample_by.clone(), |ui| {
-        for column in columns.iter().filter(|column| *column != "all") {
-            ui.selectable_value(&mut request.resample_by, column.clone(), column);
+        for column in trace.label_columns().filter(|column| *column != "all") {
+            ui.selectable_value(&mut request.resample_by, column.to_owned(), column);
         }
     });
     ui.label(soft("Match labels on", context.theme))
         .on_hover_text("Weight documents so that these are distributed alike under every label");
     ui.horizontal(|ui| {
-        let genre = columns.iter().any(|column| column == "genre");
+        let genre = trace.label_columns().any(|column| column == "genre");
         let candidates = [
             genre.then(|| Control::Label("genre".to_owned())),
             Some(Control::Length),

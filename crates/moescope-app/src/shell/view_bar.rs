@@ -14,7 +14,7 @@ pub(crate) fn ui(ui: &mut Ui, context: &ViewContext<'_>, view: &dyn View) {
     let about = view.about();
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let has_figure = view.figure(context).is_some();
+            let has_figure = view.has_figure(context);
             let export = ui
                 .add_enabled(has_figure, egui::Button::new("Export…"))
                 .on_hover_text("Write what this view shows as SVG, PDF or PNG")

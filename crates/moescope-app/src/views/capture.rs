@@ -1,6 +1,9 @@
 //! Texts through a model, into a trace: choose, see the cost, run, resume.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use egui::{DragValue, Grid, RichText, ScrollArea, TextEdit, Ui};
 use moescope_pipeline::{
@@ -21,9 +24,33 @@ use crate::{
 
 const LABEL: f32 = 110.0;
 
+/// A folder is looked at again after this time.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
 /// The Capture view.
 #[derive(Debug, Default)]
-pub(crate) struct Capture;
+pub(crate) struct Capture {
+    folder: FolderLook,
+}
+
+/// Whether a folder is in use, looked at now and then: a folder in a network can be slow.
+#[derive(Debug, Default)]
+struct FolderLook(Option<(PathBuf, Instant, bool)>);
+
+impl FolderLook {
+    fn is_in_use(&mut self, path: &Path) -> bool {
+        let known = self
+            .0
+            .as_ref()
+            .filter(|(known, at, _)| known == path && at.elapsed() < BETWEEN_LOOKS);
+        if let Some((_, _, is_in_use)) = known {
+            return *is_in_use;
+        }
+        let found = is_in_use(path);
+        self.0 = Some((path.to_owned(), Instant::now(), found));
+        found
+    }
+}
 
 impl View for Capture {
     fn about(&self) -> ViewAbout {
@@ -44,7 +71,7 @@ impl View for Capture {
                     model(ui, ctx, &mut choice);
                     texts(ui, ctx, &mut choice);
                     options(ui, &mut choice);
-                    out(ui, ctx, &mut choice);
+                    out(ui, ctx, &mut choice, &mut self.folder);
                 });
                 if choice != ctx.state.choices.capture {
                     ctx.send(Command::ChooseCapture(Box::new(choice.clone())));
@@ -55,7 +82,7 @@ impl View for Capture {
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        command_line::capture(&ctx.state.choices.capture)
+        command_line::capture(&ctx.state.choices.capture, ctx.state.device_choice)
     }
 }
 
@@ -177,7 +204,7 @@ fn options(ui: &mut Ui, choice: &mut CaptureChoice) {
     ui.add_space(10.0);
 }
 
-fn out(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
+fn out(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice, folder: &mut FolderLook) {
     heading(ui, "Trace");
     row(ui, "Folder", |ui| {
         let mut text = choice.out.display().to_string();
@@ -196,7 +223,7 @@ fn out(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CaptureChoice) {
     });
     ui.checkbox(&mut choice.resumes, "Continue what is in the folder")
         .on_hover_text("An interrupted capture goes on where it stopped, and writes the same rows as one that was not");
-    if !choice.out.as_os_str().is_empty() && is_in_use(&choice.out) && !choice.resumes {
+    if !choice.out.as_os_str().is_empty() && folder.is_in_use(&choice.out) && !choice.resumes {
         ui.colored_label(
             ctx.theme.warning,
             "The folder is there already; continue it, or choose another",

@@ -6,7 +6,7 @@ use egui::Ui;
 use moescope_analytics::MeasureRequest;
 use moescope_core::{AxisKind, LayerSelection, Measurement};
 use moescope_figures::FigureOptions;
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::disciplines::shared::{
     choose, chosen_in, first_with, is_of_experts, metric_combo, named_combo, scale_combo,
@@ -96,20 +96,11 @@ impl View for Compare {
             group: pair.group.clone(),
             ..FigureOptions::default()
         };
-        let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options.clone());
+        let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options);
         offer.index = pair.table(measured)?;
-        let paths = pair.traces.map(|trace| trace.path.clone());
-        offer.again = Some((
-            // The last of several is the one that is subtracted.
-            TraceSource::several(paths.to_vec()),
-            FigureJob {
-                kind: offer.kind.to_owned(),
-                metric: Some(choice.metric.clone()),
-                request: pair.request,
-                options,
-            },
-        ));
-        Some(offer)
+        // The last of several is the one that is subtracted.
+        let source = TraceSource::several(pair.traces.map(|trace| trace.path.clone()).to_vec());
+        Some(offer.made_of(source, &choice.metric, pair.request))
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
@@ -295,7 +286,7 @@ fn choice_ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CompareChoice) {
 fn labels(ctx: &ViewContext<'_>, choice: &CompareChoice) -> Vec<String> {
     let of = |path: &Option<PathBuf>| {
         let trace = path.as_ref().and_then(|path| ctx.state.traces.at(path))?;
-        trace.data.labels(&ctx.request().by).ok()
+        Some(trace.labels(&ctx.request().by).to_vec())
     };
     let (Some(mut first), Some(second)) = (of(&choice.first), of(&choice.second)) else {
         return Vec::new();

@@ -9,16 +9,16 @@ use moescope_figures::FigureOptions;
 
 use crate::{
     command::Command,
-    command_line,
+    command_line::{self, Generation},
     export::FigureOffer,
-    lives::{CellAction, LiveChoice, LiveCommand, NumbersChoice},
+    lives::{Ablated, CellAction, LiveChoice, LiveCommand, NumbersChoice},
     view::{View, ViewAbout, ViewContext},
     views::live::{
-        cell_at, chosen_cell, heat_source,
+        heat_ui,
         shared::{Chips, nothing_yet, running},
     },
     widgets::{
-        heatmap::{HeatmapState, Overlay},
+        heatmap::HeatmapState,
         text::{heading, soft},
     },
 };
@@ -96,7 +96,7 @@ impl View for Intervene {
     }
 
     fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
-        let ablated = ctx.state.lives.ablation.value()?;
+        let ablated = shown_ablation(ctx)?;
         let measured = std::sync::Arc::new(ablated.found.measurements.clone());
         let axes = [AxisKind::Group, AxisKind::Variant];
         let index = measured.iter().position(|m| {
@@ -115,19 +115,35 @@ impl View for Intervene {
         })
     }
 
+    fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
+        shown_ablation(ctx).is_some()
+    }
+
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        let choices = &ctx.state.choices;
-        if let Some(ablated) = ctx.state.lives.ablation.value() {
-            return command_line::ablate(&choices.capture, &choices.live, ablated.cell);
+        let lives = &ctx.state.lives;
+        if let Some(ablated) = shown_ablation(ctx) {
+            return command_line::ablate(
+                &ablated.capture,
+                &ablated.live,
+                ctx.state.device_choice,
+                ablated.cell,
+            );
         }
-        let branch = ctx.state.lives.branch().ok_or("generate something first")?;
-        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
-        command_line::generate(&choices.capture.model, &choices.live, drawn)
+        lives.branch().ok_or("generate something first")?;
+        command_line::generate(&Generation::shown(ctx.state)?)
     }
 
     fn is_busy(&self) -> bool {
         self.heat.is_busy()
     }
+}
+
+/// The ablation, where the view shows it.
+fn shown_ablation<'a>(ctx: &ViewContext<'a>) -> Option<&'a Ablated> {
+    let lives = &ctx.state.lives;
+    let is_shown =
+        lives.branch().is_none() || ctx.state.choices.live.numbers == NumbersChoice::Ablation;
+    lives.ablation.value().filter(|_| is_shown)
 }
 
 /// Makes a choice that was changed the one that is in force.
@@ -212,21 +228,7 @@ fn chosen(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
 impl Intervene {
     /// The heat map whose cells are clicked.
     fn cells(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
-        let Some(source) = heat_source(ctx, choice) else {
-            let why = ctx.state.lives.picture_error.as_deref();
-            ui.label(soft(
-                why.unwrap_or("There is nothing to click on yet"),
-                ctx.theme,
-            ));
-            return;
-        };
-        self.heat.prepare(ui.ctx(), source);
-        let overlay = Overlay {
-            chosen: chosen_cell(ctx),
-            linked: None,
-        };
-        let output = self.heat.ui(ui, ctx, "Experts to change", overlay);
-        if let Some(cell) = output.chosen.and_then(|cell| cell_at(ctx, cell)) {
+        if let Some(cell) = heat_ui(ui, ctx, &mut self.heat, choice, "Experts to change") {
             choice.toggle(cell.layer, cell.expert);
             ctx.send(Command::ChooseCell(Some(cell)));
         }

@@ -11,7 +11,7 @@ use moescope_figures::FigureOptions;
 use crate::{
     choices::Cell,
     command::Command,
-    command_line,
+    command_line::{self, Generation},
     export::FigureOffer,
     lives::{LiveChoice, LiveCommand, PictureChoice},
     view::{View, ViewAbout, ViewContext},
@@ -80,20 +80,12 @@ impl View for Live {
         Some(FigureOffer::new("layer_expert_heatmap", measured, options))
     }
 
+    fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
+        ctx.state.lives.picture.is_some()
+    }
+
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        let choice = &ctx.state.choices.live;
-        let branch = ctx.state.lives.branch();
-        if branch.is_some_and(|branch| branch.info.messages.len() > 1) {
-            return Err(
-                "moescope generate asks one question; a conversation of several messages is kept as a trace",
-            );
-        }
-        let drawn = branch.map(|branch| branch.columns.len() - branch.columns.num_prompt_tokens());
-        command_line::generate(
-            &ctx.state.choices.capture.model,
-            choice,
-            drawn.unwrap_or(choice.max_tokens),
-        )
+        command_line::generate(&Generation::shown(ctx.state)?)
     }
 
     fn is_busy(&self) -> bool {
@@ -125,33 +117,42 @@ impl Live {
             .resizable(true)
             .default_size(150.0)
             .show(ui, |ui| looks::ui(ui, ctx));
-        let Some(source) = heat_source(ctx, choice) else {
-            let why = ctx.state.lives.picture_error.as_deref();
-            ui.centered_and_justified(|ui| {
-                ui.label(soft(
-                    why.unwrap_or("Layers × experts appear here with the first token"),
-                    ctx.theme,
-                ));
-            });
-            return;
-        };
-        self.heat.prepare(ui.ctx(), source);
-        let overlay = Overlay {
-            chosen: chosen_cell(ctx),
-            linked: None,
-        };
-        let output = self.heat.ui(ui, ctx, "Routing of the generation", overlay);
-        if let Some(cell) = output.chosen.and_then(|cell| cell_at(ctx, cell)) {
-            ctx.send(Command::ChooseCell(Some(cell)));
+        let chosen = heat_ui(ui, ctx, &mut self.heat, choice, "Routing of the generation");
+        if chosen.is_some() {
+            ctx.send(Command::ChooseCell(chosen));
         }
     }
 }
 
-/// The table of the picture that is shown.
-pub(in crate::views) fn heat_source(
+/// Paints the picture of the generation, or why there is none; the expert that was chosen in it.
+pub(in crate::views) fn heat_ui(
+    ui: &mut Ui,
     ctx: &ViewContext<'_>,
+    heat: &mut HeatmapState,
     choice: &LiveChoice,
-) -> Option<TableSource> {
+    name: &str,
+) -> Option<Cell> {
+    let Some(source) = heat_source(ctx, choice) else {
+        let why = ctx.state.lives.picture_error.as_deref();
+        ui.centered_and_justified(|ui| {
+            ui.label(soft(
+                why.unwrap_or("Layers × experts appear here with the first token"),
+                ctx.theme,
+            ));
+        });
+        return None;
+    };
+    heat.prepare(ui.ctx(), source);
+    let overlay = Overlay {
+        chosen: chosen_cell(ctx),
+        linked: None,
+    };
+    let output = heat.ui(ui, ctx, name, overlay);
+    output.chosen.and_then(|cell| cell_at(ctx, cell))
+}
+
+/// The table of the picture that is shown.
+fn heat_source(ctx: &ViewContext<'_>, choice: &LiveChoice) -> Option<TableSource> {
     Some(TableSource {
         measured: ctx.state.lives.picture.clone()?,
         index: 0,
@@ -165,7 +166,7 @@ pub(in crate::views) fn heat_source(
 }
 
 /// The row and column of the cell that all views have chosen.
-pub(in crate::views) fn chosen_cell(ctx: &ViewContext<'_>) -> Option<[usize; 2]> {
+fn chosen_cell(ctx: &ViewContext<'_>) -> Option<[usize; 2]> {
     let cell = ctx.state.choices.cell?;
     let columns = &ctx.state.lives.branch()?.columns;
     let row = columns
@@ -177,7 +178,7 @@ pub(in crate::views) fn chosen_cell(ctx: &ViewContext<'_>) -> Option<[usize; 2]>
 }
 
 /// The expert of a row and column.
-pub(in crate::views) fn cell_at(ctx: &ViewContext<'_>, [row, column]: [usize; 2]) -> Option<Cell> {
+fn cell_at(ctx: &ViewContext<'_>, [row, column]: [usize; 2]) -> Option<Cell> {
     let columns = &ctx.state.lives.branch()?.columns;
     Some(Cell {
         layer: *columns.layers().get(row)?,

@@ -10,7 +10,7 @@ use moescope_pipeline::session::{Branch, Given, LiveColumns};
 use crate::{
     choices::Cell,
     command::Command,
-    command_line,
+    command_line::{self, Generation},
     export::FigureOffer,
     fonts,
     lives::LiveCommand,
@@ -33,6 +33,7 @@ const TEXT_HEIGHT: f32 = 130.0;
 pub(crate) struct Token {
     /// The document that is read, and its trace.
     document: Option<(TraceId, String)>,
+    in_line: in_line::InLine,
 }
 
 impl View for Token {
@@ -79,11 +80,14 @@ impl View for Token {
         Some(FigureOffer::new("layer_expert_heatmap", &measured, options))
     }
 
+    fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
+        ctx.state.lives.token().is_some()
+    }
+
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        let choice = &ctx.state.choices.live;
-        let branch = ctx.state.lives.branch().ok_or("generate something first")?;
-        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
-        command_line::generate(&ctx.state.choices.capture.model, choice, drawn)
+        let lives = &ctx.state.lives;
+        lives.branch().ok_or("generate something first")?;
+        command_line::generate(&Generation::shown(ctx.state)?)
     }
 }
 
@@ -91,7 +95,7 @@ impl Token {
     /// The same token in this line and in the trace that is open.
     fn elsewhere(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
         elsewhere_title(ui, ctx, branch);
-        in_line::ui(ui, ctx, branch, token);
+        in_line::ui(ui, ctx, branch, token, &mut self.in_line);
         if let Some(document) = in_trace::ui(ui, ctx, branch, token) {
             self.document = Some(document);
             ui.ctx().request_repaint();

@@ -51,6 +51,8 @@ pub struct Growth<'m> {
     places: Vec<u128>,
     /// The interventions that each stretch of tokens was computed under, with its first token.
     stretches: Vec<(usize, Interventions)>,
+    /// How tokens were drawn, with the first token that was drawn so.
+    samplings: Vec<(usize, SamplingConfig)>,
     capacity: usize,
 }
 
@@ -81,6 +83,7 @@ impl<'m> Growth<'m> {
             keeps_logits: config.keeps_logits,
             places: Vec::new(),
             stretches: Vec::new(),
+            samplings: Vec::new(),
             capacity: 0,
         };
         growth.feed(prompt, Phase::Prefill)?;
@@ -137,6 +140,13 @@ impl<'m> Growth<'m> {
         &self.stretches
     }
 
+    /// How the drawn tokens were drawn, with the first token of each stretch that was drawn the same way; empty before the
+    /// first draw.
+    #[must_use]
+    pub fn samplings(&self) -> &[(usize, SamplingConfig)] {
+        &self.samplings
+    }
+
     /// Draws the next token and routes it.
     ///
     /// # Errors
@@ -157,12 +167,16 @@ impl<'m> Growth<'m> {
             self.run.sequences[0].sampler.rewind(place);
         } else if let Some(last) = self.places.last_mut() {
             *last = place;
+            let now = self.sampling().clone();
+            if self.samplings.last().is_none_or(|(_, last)| *last != now) {
+                self.samplings.push((self.len() - 1, now));
+            }
         }
         routed.map(|()| id)
     }
 
-    /// Keeps the first `tokens` tokens; the sampler stands where it stood then, and the interventions that they were
-    /// computed under are in force again.
+    /// Keeps the first `tokens` tokens; the sampler stands where it stood then and draws as the last of them was drawn, and
+    /// the interventions that they were computed under are in force again.
     ///
     /// The last token that stays goes through the model once more: what follows it was not kept.
     ///
@@ -184,6 +198,10 @@ impl<'m> Growth<'m> {
         self.stretches.retain(|(first, _)| *first < tokens);
         if let Some((_, interventions)) = self.stretches.last() {
             self.run.interventions = interventions.clone();
+        }
+        self.samplings.retain(|(first, _)| *first < tokens);
+        if let Some((_, sampling)) = self.samplings.last().cloned() {
+            self.set_sampling(&sampling);
         }
         self.feed(&[last.id], last.phase.unwrap_or(Phase::Decode))?;
         // Its surprisal follows from logits that are no longer there, and has not changed.
@@ -209,9 +227,10 @@ impl<'m> Growth<'m> {
         let same = |(_, under): &(usize, Interventions)| under == now;
         let is_kept = keep > 0 && self.stretches.iter().filter(|(at, _)| *at < keep).all(same);
         if is_kept {
-            let interventions = now.clone();
+            let (interventions, sampling) = (now.clone(), self.sampling().clone());
             self.cut(keep)?;
             self.run.interventions = interventions;
+            self.set_sampling(&sampling);
             self.feed(ids, Phase::Prefill)?;
             self.as_prompt();
             return Ok(());
@@ -254,6 +273,7 @@ impl<'m> Growth<'m> {
         sequence.record.num_prompt_tokens = sequence.record.tokens.len();
         sequence.sampler.rewind(0);
         self.places.fill(0);
+        self.samplings.clear();
     }
 
     fn check_room(&self, tokens: usize) -> Result<(), EngineError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use moescope_core::LayerId;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -24,7 +25,8 @@ pub(super) struct Matching {
 
 /// Different sets of other experts, each as large as `target`, every member with a load like its counterpart's.
 ///
-/// There are fewer than wanted where the layer has no more. `loads` are assignments by expert.
+/// There are fewer than wanted where the layer has no more single experts, or where no other set was found in
+/// [`ATTEMPTS`] draws. `loads` are assignments by expert.
 ///
 /// # Errors
 /// When there is not one.
@@ -54,6 +56,14 @@ pub(super) fn choose(
         )));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(matching.seed);
+    if let [alike] = alike.as_slice() {
+        return Ok(choose_single(
+            target.layer,
+            alike,
+            matching.number,
+            &mut rng,
+        ));
+    }
     let mut found: BTreeSet<Vec<u16>> = BTreeSet::new();
     let mut sets = Vec::new();
     let mut in_vain = 0;
@@ -74,6 +84,22 @@ pub(super) fn choose(
         )));
     }
     Ok(sets)
+}
+
+/// So many different experts; all of them where there are no more.
+fn choose_single(
+    layer: LayerId,
+    alike: &[u16],
+    number: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<ExpertSet> {
+    let mut left = alike.to_vec();
+    let mut sets = Vec::new();
+    while sets.len() < number && !left.is_empty() {
+        let expert = left.swap_remove(rng.random_range(0..left.len()));
+        sets.push(ExpertSet::new(layer, vec![expert]));
+    }
+    sets
 }
 
 /// Experts outside the target whose load is within a factor of that of `expert`.
@@ -110,8 +136,6 @@ fn draw(alike: &[Vec<u16>], rng: &mut ChaCha8Rng) -> Option<Vec<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::LayerId;
-
     use super::*;
 
     fn matching(number: usize) -> Matching {
@@ -137,6 +161,10 @@ mod tests {
             .collect();
         found.sort_unstable();
         assert_eq!(found, [2, 3, 4]);
+        // However many there are, none is missed.
+        let all = choose(&target(&[0]), &[7; 400], matching(1000)).unwrap();
+        let different: BTreeSet<u16> = all.iter().flat_map(|set| set.experts.clone()).collect();
+        assert_eq!((all.len(), different.len()), (399, 399));
         let some = choose(&target(&[0]), &loads, matching(2)).unwrap();
         assert_eq!(some.len(), 2);
         assert_eq!(some, choose(&target(&[0]), &loads, matching(2)).unwrap());

@@ -29,7 +29,7 @@ use crate::{
     error::PipelineError,
     figure::{kind, write_figure},
     fixed_texts::{counted, labelled, table},
-    model::LoadedModel,
+    model::{LoadedModel, PassSize},
 };
 
 /// What to ablate, beside how many controls, and how carefully to measure.
@@ -121,6 +121,17 @@ impl Ablation {
             written.push(path);
         }
         Ok(written)
+    }
+}
+
+/// What one pass of an ablation holds in memory: what the reference recorded is kept while a variant runs.
+#[must_use]
+pub fn ablation_pass(plan: &CapturePlan) -> PassSize {
+    let one = plan.pass_size();
+    PassSize {
+        tokens: 2 * one.tokens,
+        cached_tokens: 2 * one.cached_tokens,
+        ..one
     }
 }
 
@@ -328,7 +339,7 @@ fn describe(sets: &[ExpertSet], config: &AblateConfig, matching: Matching) -> Ve
     ];
     if controls.len() < matching.number {
         notes.push(format!(
-            "{} controls were wanted, and the layer has {} with such a load",
+            "{} controls were wanted, {} different ones with such a load were found",
             matching.number,
             controls.len()
         ));

@@ -31,7 +31,7 @@ pub use planned::{PlannedSample, PlannedToken};
 pub use run::CaptureOutcome;
 
 pub(crate) use identity::describe_model;
-pub(crate) use record::{generated_piece, sample_record, token_row};
+pub(crate) use record::{sample_record, token_row, token_text};
 
 use crate::{data::DataConfig, prompt::PromptConfig};
 

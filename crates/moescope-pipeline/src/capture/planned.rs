@@ -15,7 +15,7 @@ pub struct PlannedSample {
 
 impl PlannedSample {
     /// Whose words a generated token is: the model's reply in a conversation, the document's own otherwise.
-    pub(super) fn reply_role(&self) -> Role {
+    pub(crate) fn reply_role(&self) -> Role {
         let is_conversation = self.tokens.iter().any(|t| t.role == Some(Role::User));
         if is_conversation {
             Role::Assistant

@@ -41,22 +41,10 @@ pub(crate) fn token_row(
     let given = planned.tokens.get(place);
     let bytes = given.and_then(super::PlannedToken::bytes);
     let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |given| given.is_special);
-    let slice = bytes.clone().and_then(|bytes| {
-        planned
-            .sample
-            .text
-            .get(bytes.start as usize..bytes.end as usize)
-    });
-    let previous = place.checked_sub(1).map(|before| record.tokens[before].id);
-    let text = match (slice, given) {
-        (Some(slice), _) => slice.to_owned(),
-        (None, Some(_)) => tokenizer.piece(token.id),
-        (None, None) => generated_piece(tokenizer, previous, token.id, is_special),
-    };
     TokenRow {
         position: u32::try_from(place).expect("a context is far below 2^32 tokens"),
         token_id: Some(token.id),
-        text: Some(text),
+        text: Some(token_text(planned, record, place, tokenizer)),
         byte_start: bytes.as_ref().map(|bytes| bytes.start),
         byte_end: bytes.map(|bytes| bytes.end),
         phase: token.phase,
@@ -69,8 +57,32 @@ pub(crate) fn token_row(
     }
 }
 
+/// The text of a token: its own bytes of the given text, or what it adds after the token before it.
+pub(crate) fn token_text(
+    planned: &PlannedSample,
+    record: &SequenceRecord,
+    place: usize,
+    tokenizer: &Tokenizer,
+) -> String {
+    let id = record.tokens[place].id;
+    let given = planned.tokens.get(place);
+    let slice = given
+        .and_then(super::PlannedToken::bytes)
+        .and_then(|bytes| {
+            let bytes = bytes.start as usize..bytes.end as usize;
+            planned.sample.text.get(bytes)
+        });
+    let previous = place.checked_sub(1).map(|before| record.tokens[before].id);
+    match (slice, given) {
+        (Some(slice), _) => slice.to_owned(),
+        // A template's token stands by itself.
+        (None, Some(given)) if given.is_template || given.is_special => tokenizer.piece(id),
+        (None, _) => generated_piece(tokenizer, previous, id, tokenizer.is_special(id)),
+    }
+}
+
 /// The text that a generated token adds after the one before it; some decoders drop the space before a lone token.
-pub(crate) fn generated_piece(
+fn generated_piece(
     tokenizer: &Tokenizer,
     previous: Option<u32>,
     id: u32,

@@ -51,6 +51,9 @@ impl TextStream {
             let before = tokenizer.decode(&self.ids[self.window..self.read])?;
             let with = tokenizer.decode(&self.ids[self.window..])?;
             self.accept(with.get(before.len()..).unwrap_or_default());
+            // Half a character that was shown is not shown again.
+            self.window = self.read;
+            self.read = self.ids.len();
         }
         Ok(self.show(true))
     }

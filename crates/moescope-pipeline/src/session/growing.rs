@@ -2,14 +2,15 @@
 
 use moescope_core::{Phase, Role, Sample};
 use moescope_engine::{
-    ChatMessage, EngineError, Growth, GrowthConfig, Interventions, Tokenizer, most_likely,
+    ChatMessage, EngineError, Growth, GrowthConfig, Interventions, SamplingConfig, Tokenizer,
+    most_likely,
 };
 
 use super::{
     BranchId, BranchInfo, BranchState, Candidate, Given, LiveColumns, LiveToken, StartConfig,
 };
 use crate::{
-    capture::{PlannedSample, PlannedToken, generated_piece},
+    capture::{PlannedSample, PlannedToken, token_text},
     clock,
     error::PipelineError,
     generate::text_stream::TextStream,
@@ -36,6 +37,8 @@ pub(super) struct Growing<'m> {
     /// When it was made, RFC 3339.
     pub(super) started_at: String,
     framing: PromptConfig,
+    /// Whether the given tokens are others than those of the prompt that its description has.
+    is_rewritten: bool,
     /// Tokens of the prompt as it was read: what comes after them is the model's reply, drawn or put in its mouth.
     reply_at: usize,
     stop_tokens: Vec<u32>,
@@ -74,6 +77,9 @@ impl<'m> Growing<'m> {
                 parent: None,
                 prompt: config.prompt.clone(),
                 messages: prompt.messages,
+                is_chat: framing.chat.is_some(),
+                system: framing.chat.as_ref().and_then(|chat| chat.system.clone()),
+                is_plain: true,
                 sampling: config.sampling.clone(),
                 interventions: Vec::new(),
             },
@@ -87,6 +93,7 @@ impl<'m> Growing<'m> {
             secs: 0.0,
             started_at: clock::now(),
             framing,
+            is_rewritten: false,
             stop_tokens: prompt.stop_tokens,
             stream: TextStream::new(&config.stop),
             told: 0,
@@ -130,9 +137,12 @@ impl<'m> Growing<'m> {
         };
         let mut new = self.clone();
         new.growth.rewrite(keep, &ids)?;
+        new.is_rewritten = true;
         new.planned.tokens.truncate(keep);
         new.note_cut(keep);
-        let role = self.reply_role();
+        // Words put into the user's message are the user's.
+        let within = self.planned.tokens.get(keep).and_then(|token| token.role);
+        let role = within.unwrap_or_else(|| self.planned.reply_role());
         let known = new.planned.tokens.len();
         let further = &new.growth.record().tokens[known..];
         let planned = further.iter().map(|token| {
@@ -206,6 +216,7 @@ impl<'m> Growing<'m> {
         // The last token is computed again even where all are the same: what follows it is needed.
         let mut new = self.clone();
         new.growth.rewrite(same, &ids[same..])?;
+        new.is_rewritten = false;
         new.reply_at = read.planned.tokens.len();
         new.planned = read.planned;
         new.description = read.description;
@@ -290,6 +301,11 @@ impl<'m> Growing<'m> {
             self.info.interventions.push(next);
         }
         self.info.sampling = self.growth.sampling().clone();
+        self.info.is_plain = !self.is_rewritten
+            && self.info.messages.len() <= 1
+            && self.info.interventions.len() == 1
+            && self.growth.samplings().len() <= 1
+            && self.last_sampling() == self.growth.sampling();
     }
 
     /// The tokens that were not told yet, with their routing.
@@ -314,15 +330,7 @@ impl<'m> Growing<'m> {
         let token = tokens[place];
         let given = self.planned.tokens.get(place);
         let is_special = given.map_or_else(|| tokenizer.is_special(token.id), |g| g.is_special);
-        let of_text = given.and_then(PlannedToken::bytes).and_then(|bytes| {
-            let bytes = bytes.start as usize..bytes.end as usize;
-            self.planned.sample.text.get(bytes)
-        });
-        let previous = place.checked_sub(1).map(|before| tokens[before].id);
-        let text = of_text.map_or_else(
-            || generated_piece(tokenizer, previous, token.id, is_special),
-            str::to_owned,
-        );
+        let text = token_text(&self.planned, self.growth.record(), place, tokenizer);
         let is_last = place + 1 == tokens.len();
         let logits = self.growth.next_logits().filter(|_| is_last);
         let next = logits.map_or_else(Vec::new, |logits| {
@@ -342,6 +350,17 @@ impl<'m> Growing<'m> {
             surprisal: token.surprisal,
             next,
         }
+    }
+
+    /// How the last drawn token was drawn; before the first, how it will be.
+    pub(super) fn last_sampling(&self) -> &SamplingConfig {
+        let used = self.growth.samplings().last();
+        used.map_or_else(|| self.growth.sampling(), |(_, sampling)| sampling)
+    }
+
+    /// Whether a stop text has ended the reply.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stream.is_stopped()
     }
 
     /// The reply's text so far.
@@ -370,6 +389,7 @@ impl<'m> Growing<'m> {
         if keep < self.reply_at {
             self.info.messages.clear();
             self.reply_at = keep;
+            self.is_rewritten = true;
         }
     }
 
@@ -391,16 +411,6 @@ impl<'m> Growing<'m> {
             self.stream.push(tokenizer, token.id)?;
         }
         Ok(())
-    }
-
-    /// Whose words a reply is.
-    fn reply_role(&self) -> Role {
-        let of_user = |token: &PlannedToken| token.role == Some(Role::User);
-        if self.planned.tokens.iter().any(of_user) {
-            Role::Assistant
-        } else {
-            Role::Document
-        }
     }
 
     fn check_keep(&self, keep: usize) -> Result<(), PipelineError> {

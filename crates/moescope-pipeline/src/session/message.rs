@@ -47,7 +47,7 @@ pub enum SessionCommand {
     /// Reads a prompt: a new branch.
     Start(StartConfig),
     /// Draws up to so many tokens, or, with `None`, as many as come before the reply's end or fit the context. A reply
-    /// that has ended goes on.
+    /// that has ended goes on, but for one that a stop text has ended.
     Run {
         /// Which branch grows.
         branch: BranchId,
@@ -133,6 +133,12 @@ pub struct BranchInfo {
     /// The messages that the reply follows, without the system's: the user's first and last, the model's between them.
     /// Empty where the prompt is no conversation, or was changed within.
     pub messages: Vec<ChatMessage>,
+    /// Whether the prompt is a message in a conversation.
+    pub is_chat: bool,
+    /// The instructions before the conversation.
+    pub system: Option<String>,
+    /// Whether nothing was changed within: `moescope generate` with this prompt, sampling and interventions draws the same.
+    pub is_plain: bool,
     /// How tokens are drawn.
     pub sampling: SamplingConfig,
     /// Interventions as the command line writes them, with the first token of each stretch computed under the same ones.

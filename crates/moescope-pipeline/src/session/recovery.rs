@@ -10,12 +10,15 @@ use moescope_core::Progress;
 use moescope_trace::{JournalledSample, TraceError, read_journal};
 use serde_json::json;
 
-use super::{journal::folder::SessionFolder, save::write};
+use super::{
+    journal::folder::SessionFolder,
+    save::{SESSION, write},
+};
 use crate::error::PipelineError;
 
 /// Where journals are put that cannot be read.
 const DAMAGED: &str = "damaged";
-/// Those together take at most this much; the oldest go first.
+/// Those together take at most this much, besides the last one; the oldest go first.
 const DAMAGED_BYTES: u64 = 256 << 20;
 
 /// What was found.
@@ -133,8 +136,12 @@ fn trace_of(
     let drawn = record.tokens.len().saturating_sub(given);
     let prompt = head.meta.text.clone();
     let mut manifest = head.manifest;
-    let origin = manifest.settings.entry("session".to_owned());
-    origin.or_insert_with(|| json!({}))["recovered"] = json!(true);
+    let origin = manifest.settings.entry(SESSION.to_owned());
+    let origin = origin.or_insert_with(|| json!({}));
+    if !origin.is_object() {
+        *origin = json!({});
+    }
+    origin["recovered"] = json!(true);
     // Under another name until it is whole: a kill now must leave nothing that looks like a trace.
     let draft = traces.join(draft_name(journal));
     match fs::remove_dir_all(&draft) {
@@ -213,15 +220,15 @@ fn problem(journal: &Path, unfinished: &Path, error: TraceOrDisk) -> String {
     let told = format!("a reply of an interrupted run cannot be recovered: {error}");
     match fs::create_dir_all(&aside).and_then(|()| fs::rename(journal, &path)) {
         Ok(()) => {
-            trim(&aside);
+            trim(&aside, &path);
             format!("{told}; its journal is now {}", path.display())
         }
         Err(_) => told,
     }
 }
 
-/// Keeps what was put aside within its bound.
-fn trim(aside: &Path) {
+/// Keeps what was put aside within its bound, but for the file that was put there last.
+fn trim(aside: &Path, last: &Path) {
     let Ok(entries) = fs::read_dir(aside) else {
         return;
     };
@@ -237,7 +244,7 @@ fn trim(aside: &Path) {
         if bytes <= DAMAGED_BYTES {
             break;
         }
-        if fs::remove_file(path).is_ok() {
+        if path != last && fs::remove_file(path).is_ok() {
             bytes -= of_file;
         }
     }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use moescope_engine::RunConfig;
+use moescope_engine::{RunConfig, SamplingConfig};
 use moescope_trace::{CaptureSummary, Manifest, SampleRecord, TraceWriter, WriterConfig};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::growing::Growing;
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
     error::PipelineError,
     model::LoadedModel,
 };
+
+/// The manifest's setting that says how a branch came about.
+pub(super) const SESSION: &str = "session";
+const KEPT_TOKENS: &str = "kept_tokens";
 
 /// Writes a branch into a new folder, with its interventions in the manifest.
 ///
@@ -30,7 +34,7 @@ pub(super) fn save(
         &branch.planned,
         branch.growth.record().clone(),
         None,
-        Some(branch.growth.sampling().seed),
+        Some(branch.last_sampling().seed),
         &loaded.files.tokenizer,
     );
     write(path, manifest, record, branch.secs, Some(clock::now()))
@@ -40,7 +44,7 @@ pub(super) fn save(
 pub(super) fn manifest(loaded: &LoadedModel, branch: &Growing<'_>) -> Manifest {
     let run = RunConfig {
         max_new_tokens: 1,
-        sampling: branch.growth.sampling().clone(),
+        sampling: branch.last_sampling().clone(),
         ..RunConfig::default()
     };
     let mut manifest = describe_model(loaded, &run, &interventions(branch));
@@ -54,9 +58,22 @@ pub(super) fn manifest(loaded: &LoadedModel, branch: &Growing<'_>) -> Manifest {
         .clone_from(&description.chat_template);
     manifest.bos_policy = Some(description.bos_policy.clone());
     manifest.settings.extend(description.settings.clone());
+    let mut session = Map::new();
     if let Some((parent, kept)) = branch.info.parent {
-        let origin = json!({"branch": branch.info.id.0, "from": parent.0, "kept_tokens": kept});
-        manifest.settings.insert("session".to_owned(), origin);
+        session.insert("branch".to_owned(), branch.info.id.0.into());
+        session.insert("from".to_owned(), parent.0.into());
+        session.insert(KEPT_TOKENS.to_owned(), kept.into());
+    }
+    // `decoding` and `seeds` have room for one way of drawing: that of the last token.
+    if let samplings @ [_, _, ..] = branch.growth.samplings() {
+        let stretch = |(first, sampling): &(usize, SamplingConfig)| json!({"from_token": first, "sampling": sampling});
+        session.insert(
+            "samplings".to_owned(),
+            samplings.iter().map(stretch).collect(),
+        );
+    }
+    if !session.is_empty() {
+        manifest.settings.insert(SESSION.to_owned(), session.into());
     }
     manifest
 }
@@ -79,6 +96,10 @@ pub(super) fn write(
     } else if let Some(decoding) = &mut manifest.decoding {
         decoding.max_new_tokens = u32::try_from(drawn).unwrap_or(u32::MAX);
     }
+    // What the branch it came from had computed took no time of this one.
+    let session = manifest.settings.get(SESSION);
+    let kept = session.and_then(|session| session[KEPT_TOKENS].as_u64());
+    let own = (tokens as u64).saturating_sub(kept.unwrap_or(0).max(given as u64));
     let config = WriterConfig {
         keep_logits: manifest.keeps_logits,
         ..WriterConfig::default()
@@ -88,7 +109,7 @@ pub(super) fn write(
     writer.end_batch()?;
     writer.finish(CaptureSummary {
         elapsed_secs,
-        tokens: tokens as u64,
+        tokens: own,
         finished_at,
     })?;
     Ok(())

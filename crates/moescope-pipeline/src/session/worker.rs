@@ -97,7 +97,12 @@ impl<'m> Worker<'m> {
                 self.open(new, 0);
             }
             SessionCommand::Run { branch, tokens } => {
-                self.branch(*branch)?;
+                if self.branch(*branch)?.is_stopped() {
+                    return Err(PipelineError::Settings(
+                        "a stop text ended this reply; branch from a token before it to go on"
+                            .to_owned(),
+                    ));
+                }
                 if self.running.is_some_and(|(running, _)| running != *branch) {
                     self.pause();
                 }

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{error::TraceError, record::SampleRecord, schema::SCHEMA_VERSION};
 
+/// The most bytes of a head: the prompt and what a manifest says, which take many times as much in memory.
+const MOST_HEAD_BYTES: usize = 64 << 20;
+
 /// A document as far as its journal has it.
 #[derive(Clone, Debug)]
 pub struct JournalledSample {
@@ -28,10 +31,10 @@ pub struct JournalledSample {
     pub lost_bytes: u64,
 }
 
-/// Reads a journal up to where it is whole; `None` where it ends before its first token.
+/// Reads a journal up to where it is whole; `None` where nothing follows its head.
 ///
 /// # Errors
-/// When the file cannot be read, is no journal or one of another version, or is damaged before its first token.
+/// When the file cannot be read, is no journal or one of another version, or its first tokens are not whole.
 pub fn read_journal(path: &Path) -> Result<Option<JournalledSample>, TraceError> {
     let failed = |error| TraceError::io("read a journal", path, error);
     let refused = |reason: String| TraceError::Journal {
@@ -54,7 +57,6 @@ pub fn read_journal(path: &Path) -> Result<Option<JournalledSample>, TraceError>
         _ => return Err(refused("its head is damaged".to_owned())),
     };
     let mut sample = begin(head);
-    let mut is_damaged = false;
     loop {
         let taken = match frame::read(&mut file, left).map_err(failed)? {
             Frame::End => break,
@@ -68,13 +70,12 @@ pub fn read_journal(path: &Path) -> Result<Option<JournalledSample>, TraceError>
             }
         };
         let Some(bytes) = taken else {
-            is_damaged = true;
             break;
         };
         left -= bytes;
     }
-    if is_damaged && sample.record.tokens.is_empty() {
-        return Err(refused("its first tokens are damaged".to_owned()));
+    if left > 0 && sample.record.tokens.is_empty() {
+        return Err(refused("its first tokens are not whole".to_owned()));
     }
     sample.lost_bytes = left;
     // A long prompt is written in several pieces.
@@ -95,6 +96,12 @@ fn has_magic(file: &mut impl Read, length: u64) -> io::Result<bool> {
 
 /// A head that everything after it may trust.
 fn parse_head(payload: &[u8]) -> Result<JournalHead, String> {
+    if payload.len() > MOST_HEAD_BYTES {
+        return Err(format!(
+            "its head has {} bytes, more than the {MOST_HEAD_BYTES} that are read",
+            payload.len()
+        ));
+    }
     let head: JournalHead = serde_json::from_slice(payload)
         .map_err(|error| format!("its head is not what it should be: {error}"))?;
     let version = head.manifest.schema_version;

@@ -3,6 +3,10 @@
 use moescope_core::{Phase, Role, TokenRow};
 use serde::{Deserialize, Serialize};
 
+/// The most bytes of a piece's tokens: far more than the hundreds of tokens that are written at a time, and little enough that
+/// what they become fits into memory.
+const MOST_BYTES: usize = 16 << 20;
+
 /// A piece's tokens, and what the document had taken by then.
 #[derive(Debug, Serialize, Deserialize)]
 struct Tokens {
@@ -43,6 +47,9 @@ pub(super) fn encode(elapsed_secs: f64, tokens: &[TokenRow]) -> Result<Vec<u8>, 
         tokens: tokens.iter().map(entry).collect(),
     };
     let json = serde_json::to_vec(&tokens).map_err(|_| ())?;
+    if json.len() > MOST_BYTES {
+        return Err(());
+    }
     let length = u32::try_from(json.len()).map_err(|_| ())?;
     let mut bytes = length.to_le_bytes().to_vec();
     bytes.extend(json);
@@ -53,6 +60,9 @@ pub(super) fn encode(elapsed_secs: f64, tokens: &[TokenRow]) -> Result<Vec<u8>, 
 pub(super) fn decode(payload: &[u8], first: u32) -> Option<(f64, Vec<TokenRow>, &[u8])> {
     let (length, rest) = payload.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    if length > MOST_BYTES {
+        return None;
+    }
     let (json, rest) = rest.split_at_checked(length)?;
     let Tokens {
         elapsed_secs,

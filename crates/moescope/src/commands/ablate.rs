@@ -10,7 +10,7 @@ use moescope_core::{LayerId, Measurement, Progress as _};
 use moescope_figures::Format;
 use moescope_pipeline::{
     AblateConfig, AblatedSet, Ablation, AblationAction, CaptureConfig, CapturePlan, EmbeddedFile,
-    ExpertSet, PassSize, ablate,
+    ExpertSet, ablate, ablation_pass,
     demo::{HELD_OUT_TOLD, held_out_for},
 };
 use serde::Serialize;
@@ -176,13 +176,7 @@ pub(crate) fn run(
     }
     let plan = CapturePlan::new(texts, &files, device.kind, console)?;
     args.columns.tell(&plan, console);
-    // What the reference recorded is kept while a variant runs.
-    let one = plan.pass_size();
-    let pass = PassSize {
-        tokens: 2 * one.tokens,
-        cached_tokens: 2 * one.cached_tokens,
-        ..one
-    };
+    let pass = ablation_pass(&plan);
     let options = args.model.options();
     check_fit(&files.checkpoint, &device, options, &pass, console)?;
     console.report(0, 0, "loading weights")?;

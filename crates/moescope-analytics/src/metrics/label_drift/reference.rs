@@ -15,8 +15,9 @@ use crate::{
 /// What each label's routing looks like in a trace, and how far a guess from a window of tokens can be trusted.
 ///
 /// A window's distance to every label can always be told. Tokens and layers depend on one another, so probabilities are
-/// only told for windows of exactly [`Self::window`] tokens, for which they were calibrated on documents that did not
-/// decide them; [`Self::reliability`] and [`Self::calibration`] show how well.
+/// only told for windows of exactly [`Self::window`] tokens. They were calibrated on windows of that length, and on whole
+/// documents that are shorter, each against profiles that its own group did not decide; [`Self::reliability`] and
+/// [`Self::calibration`] show how well.
 /// The profiles are of documents; text that a model generates may differ from them in other ways than its label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelReference {
@@ -43,7 +44,7 @@ pub struct LabelReference {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelLook {
     /// Mean Jensen–Shannon divergence over layers in bits, `[labels]`: 0 is the same shares. Short windows are far from
-    /// every label, so only the order means something.
+    /// every label, so only the order means something. NaN where the window has no assignment.
     pub divergence_bits: Vec<f64>,
     /// Calibrated probabilities, `[labels]`; `None` where the window has not the length that was calibrated.
     pub probability: Option<Vec<f64>>,
@@ -117,6 +118,7 @@ impl LabelReference {
     }
 
     /// A label's share of assignments of every expert at every layer, `[layers × experts]`; `None` for an unknown label.
+    /// NaN at a layer where the label has no assignment.
     #[must_use]
     pub fn shares(&self, label: &str) -> Option<Vec<f64>> {
         let label = self.labels.iter().position(|known| known == label)?;
@@ -130,6 +132,7 @@ impl LabelReference {
 
     /// log2 of a label's share of each expert over 1/E, `[layers × experts]`, half a count added to each: above 0 where the
     /// label's documents use an expert more than an indifferent router would; `None` for an unknown label.
+    /// −∞ at a layer where the label has no assignment.
     #[must_use]
     pub fn preference_bits(&self, label: &str) -> Option<Vec<f64>> {
         let label = self.labels.iter().position(|known| known == label)?;

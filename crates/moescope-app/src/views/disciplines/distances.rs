@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{CellOrder, ColorScale, FigureOptions};
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::choice_row::{first_with, metric_combo, named_combo};
 use crate::{
@@ -130,16 +130,8 @@ pub(super) fn figure(
         order: CellOrder::Given,
         ..FigureOptions::default()
     };
-    let mut offer = FigureOffer::new("group_matrix", measured, options.clone());
+    let mut offer = FigureOffer::new("group_matrix", measured, options);
     offer.index = first_with(measured, &PAIR)?;
-    offer.again = Some((
-        TraceSource::one(trace.path.clone()),
-        FigureJob {
-            kind: offer.kind.to_owned(),
-            metric: Some(choice.distance.clone()),
-            request: ctx.request().clone(),
-            options,
-        },
-    ));
-    Some(offer)
+    let source = TraceSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.distance, ctx.request().clone()))
 }

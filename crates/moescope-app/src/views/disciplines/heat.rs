@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{ColorScale, FigureOptions};
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::choice_row::{Pair, first_with, metric_combo, named_combo};
 use crate::{
@@ -147,16 +147,8 @@ pub(super) fn figure(
         scale: choice.scale,
         ..FigureOptions::default()
     };
-    let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options.clone());
+    let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
-    offer.again = Some((
-        TraceSource::one(trace.path.clone()),
-        FigureJob {
-            kind: offer.kind.to_owned(),
-            metric: Some(choice.metric.clone()),
-            request,
-            options,
-        },
-    ));
-    Some(offer)
+    let source = TraceSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.metric, request))
 }

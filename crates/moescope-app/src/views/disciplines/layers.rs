@@ -4,7 +4,7 @@ use egui::Ui;
 use egui_plot::{FilledArea, Line, Plot, Points};
 use moescope_core::{AxisKind, Measurement};
 use moescope_figures::{FigureOptions, palette, short_number};
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::choice_row::{first_with, metric_combo};
 use crate::{
@@ -197,18 +197,10 @@ pub(super) fn figure(
     let (_, job) = ctx.measured(trace, &choice.layer_metric, ctx.request());
     let measured = job.and_then(Job::value)?;
     let options = FigureOptions::default();
-    let mut offer = FigureOffer::new("layer_series", measured, options.clone());
+    let mut offer = FigureOffer::new("layer_series", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer])?;
-    offer.again = Some((
-        TraceSource::one(trace.path.clone()),
-        FigureJob {
-            kind: offer.kind.to_owned(),
-            metric: Some(choice.layer_metric.clone()),
-            request: ctx.request().clone(),
-            options,
-        },
-    ));
-    Some(offer)
+    let source = TraceSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.layer_metric, ctx.request().clone()))
 }
 
 #[cfg(test)]

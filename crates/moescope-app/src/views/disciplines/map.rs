@@ -12,7 +12,7 @@ use egui::{Stroke, Ui};
 use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
 use moescope_figures::{FigureOptions, palette};
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::choice_row::named_combo;
 use crate::{
@@ -329,20 +329,14 @@ pub(super) fn figure(
     let (_, job) = ctx.measured(trace, "fingerprint_map", ctx.request());
     let measured = job.and_then(Job::value)?;
     let options = FigureOptions::default();
-    let mut offer = FigureOffer::new("fingerprint_map", measured, options.clone());
+    let mut offer = FigureOffer::new("fingerprint_map", measured, options);
     offer.index = index_of(measured, &choice.map)?;
-    offer.again = Some((
-        TraceSource::one(trace.path.clone()),
-        FigureJob {
-            kind: offer.kind.to_owned(),
-            metric: Some("fingerprint_map".to_owned()),
-            request: ctx.request().clone(),
-            options: FigureOptions {
-                variant: Some(choice.map.clone()),
-                ..options
-            },
-        },
-    ));
+    let source = TraceSource::one(trace.path.clone());
+    let mut offer = offer.made_of(source, "fingerprint_map", ctx.request().clone());
+    if let Some((_, job)) = &mut offer.again {
+        // Among all maps, this one; the offer has it by its place.
+        job.options.variant = Some(choice.map.clone());
+    }
     Some(offer)
 }
 

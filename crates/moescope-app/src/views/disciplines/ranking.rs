@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
 use moescope_figures::{FigureOptions, Significance, palette};
-use moescope_pipeline::{FigureJob, TraceSource};
+use moescope_pipeline::TraceSource;
 
 use super::{
     choice_row::{Pair, first_with, metric_combo},
@@ -315,18 +315,10 @@ pub(super) fn figure(
         group: pair.group.clone().filter(|_| pair.minus.is_none()),
         ..FigureOptions::default()
     };
-    let mut offer = FigureOffer::new("lollipop", measured, options.clone());
+    let mut offer = FigureOffer::new("lollipop", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
-    offer.again = Some((
-        TraceSource::one(trace.path.clone()),
-        FigureJob {
-            kind: offer.kind.to_owned(),
-            metric: Some(choice.metric.clone()),
-            request,
-            options,
-        },
-    ));
-    Some(offer)
+    let source = TraceSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.metric, request))
 }
 
 #[cfg(test)]

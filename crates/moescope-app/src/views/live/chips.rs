@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use egui::{
-    Align2, CornerRadius, EventFilter, FontId, Key, Modifiers, Rect, Response, Role, ScrollArea,
-    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align2, CornerRadius, EventFilter, FontId, Key, Modifiers, Pos2, Rect, Response, Role,
+    ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 use moescope_analytics::LabelReference;
 use moescope_core::Phase;
@@ -96,6 +96,8 @@ impl Chips {
                 branch,
                 colors: &colors,
                 chosen,
+                pointer: ui.input(|input| input.pointer.latest_pos()),
+                is_told: ui.ctx().has_accesskit_node(response.id),
             };
             for row in first..last.min(self.rows.len()) {
                 if self.row(ui, rect, row, &painting) {
@@ -203,6 +205,10 @@ impl Chips {
             (Key::Home, 0),
             (Key::End, last),
         ];
+        // Space would be a click on the text.
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
+            ctx.send(Command::Live(Box::new(LiveCommand::Toggle)));
+        }
         for (key, to) in steps {
             if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
                 ctx.send(Command::Live(Box::new(LiveCommand::ChooseToken(Some(to)))));
@@ -217,6 +223,10 @@ struct Painting<'a> {
     branch: &'a Branch,
     colors: &'a Colors<'a>,
     chosen: Option<usize>,
+    /// Where the pointer is.
+    pointer: Option<Pos2>,
+    /// Whether names are told to a screen reader.
+    is_told: bool,
 }
 
 impl Painting<'_> {
@@ -225,12 +235,9 @@ impl Painting<'_> {
         let (theme, branch) = (self.ctx.theme, self.branch);
         let token = &branch.columns.tokens()[place];
         let (color, value) = self.colors.of(place);
-        let id = ui.scope_id().with(("chip", branch.info.id, place));
-        let response = ui.interact(rect, id, Sense::click());
         let text = shown(&token.text);
         let painter = ui.painter();
-        let corner = CornerRadius::same(4);
-        painter.rect_filled(rect, corner, color.map_or(theme.field, paint));
+        painter.rect_filled(rect, CornerRadius::ZERO, color.map_or(theme.field, paint));
         let ink = color.map_or(theme.text, |color| paint(color.ink()));
         let middle = rect.center().x;
         painter.text(
@@ -252,18 +259,25 @@ impl Painting<'_> {
             let line = Stroke::new(1.5, theme.soft_text);
             painter.line_segment([rect.left_bottom(), rect.right_bottom()], line);
         }
-        let is_chosen = self.chosen == Some(place);
-        if is_chosen || response.hovered() {
-            let edge = if is_chosen {
-                theme.accent
-            } else {
-                theme.strong_line
-            };
-            painter.rect_stroke(rect, corner, Stroke::new(2.0, edge), StrokeKind::Inside);
+        let outline = |color| {
+            let stroke = Stroke::new(2.0, color);
+            painter.rect_stroke(rect, CornerRadius::ZERO, stroke, StrokeKind::Inside);
+        };
+        if self.chosen == Some(place) {
+            outline(theme.accent);
         }
-        let words = self.colors.words();
+        // Only what is under the pointer can be clicked, unless somebody listens who points with names.
+        if !self.is_told && self.pointer.is_none_or(|pointer| !rect.contains(pointer)) {
+            return false;
+        }
+        let id = ui.scope_id().with(("chip", branch.info.id, place));
+        let response = ui.interact(rect, id, Sense::click());
+        if response.hovered() && self.chosen != Some(place) {
+            outline(theme.strong_line);
+        }
+        let words = || self.colors.words();
         response.widget_info(|| {
-            let label = format!("Token {place} “{text}”: {words} {value}");
+            let label = format!("Token {place} “{text}”: {} {value}", words());
             WidgetInfo::labeled(Role::Button, true, label)
         });
         let is_clicked = response.clicked();
@@ -278,7 +292,7 @@ impl Painting<'_> {
         if response.hovered() {
             response.on_hover_ui_at_pointer(|ui| {
                 ui.label(format!("Token {place} “{text}”"));
-                ui.label(format!("{words} {value}"));
+                ui.label(format!("{} {value}", words()));
                 if let Some(surprisal) = token.surprisal {
                     ui.label(format!(
                         "Surprisal {} nats",

@@ -5,7 +5,8 @@ use moescope_analytics::{LabelLook, LabelReference};
 use moescope_figures::short_number;
 
 use crate::{
-    lives::LiveChoice,
+    command::Command,
+    lives::{LiveChoice, LiveCommand},
     view::ViewContext,
     views::disciplines::shared::named_combo,
     widgets::text::{heading, soft},
@@ -30,6 +31,9 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             format!("No labels to compare with: {error}"),
             ctx.theme,
         ));
+        if ui.button("Try again").clicked() {
+            ctx.send(Command::Live(Box::new(LiveCommand::ReadLabels)));
+        }
         return;
     }
     let (Some(reference), Some(look)) = (lives.reference.value(), &lives.look) else {
@@ -37,7 +41,13 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         ui.label(soft(why, ctx.theme));
         return;
     };
-    ui.label(soft(words(reference, look), ctx.theme));
+    let told = match &lives.reference_is_of {
+        Some(other) => format!(
+            "Distances only: the open trace is of {other}, whose experts need not be those of this model"
+        ),
+        None => words(reference, look),
+    };
+    ui.label(soft(told, ctx.theme));
     ScrollArea::vertical()
         .id_salt("label looks")
         .show(ui, |ui| table(ui, reference, look));

@@ -1,7 +1,7 @@
 //! The same token at other places of the line that is shown.
 
 use egui::Ui;
-use moescope_pipeline::session::{Branch, LiveColumns};
+use moescope_pipeline::session::{Branch, BranchId, LiveColumns};
 
 use crate::{
     command::Command,
@@ -15,27 +15,65 @@ const MOST_PLACES: usize = 24;
 /// Tokens before and after each of them.
 const AROUND: usize = 5;
 
+/// What was found of a token, which takes a walk over the whole line.
+#[derive(Debug, Default)]
+pub(super) struct InLine {
+    /// The branch, its number of tokens, the token and the layer's place.
+    key: Option<(BranchId, usize, usize, usize)>,
+    places: Vec<usize>,
+    /// Places with the same heaviest expert at the layer.
+    at_layer: usize,
+    /// Decisions with the same heaviest expert.
+    overall: usize,
+}
+
+impl InLine {
+    fn update(&mut self, branch: &Branch, token: usize, layer: usize) {
+        let columns = &branch.columns;
+        let key = Some((branch.info.id, columns.len(), token, layer));
+        if self.key == key {
+            return;
+        }
+        let places = columns.same_token(token);
+        let agreeing =
+            |place: &&usize| first(columns, **place, layer) == first(columns, token, layer);
+        let same = |place: &usize| same_first_choices(columns, token, *place);
+        *self = Self {
+            key,
+            at_layer: places.iter().filter(agreeing).count(),
+            overall: places.iter().map(same).sum(),
+            places,
+        };
+    }
+}
+
 /// Lists the places, with how much of their routing is the same.
-pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
+pub(super) fn ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    branch: &Branch,
+    token: usize,
+    found: &mut InLine,
+) {
     let columns = &branch.columns;
-    let places = columns.same_token(token);
+    let layer = ctx.state.choices.live.layer_place(columns.layers());
+    found.update(branch, token, layer);
+    let InLine {
+        places,
+        at_layer,
+        overall,
+        ..
+    } = &*found;
     if places.is_empty() {
         ui.label(soft("It occurs once in this line", ctx.theme));
         return;
     }
-    let layer = ctx.state.choices.live.layer_place(columns.layers());
-    let agreeing = |place: &&usize| first(columns, **place, layer) == first(columns, token, layer);
-    let at_layer = places.iter().filter(agreeing).count();
     let layers = columns.layers().len();
-    let overall: usize = places
-        .iter()
-        .map(|place| same_first_choices(columns, token, *place))
-        .sum();
     ui.label(format!(
         "Other places in this line: {}; the heaviest expert at layer {} is the same at {at_layer} of them, over all layers in {} of decisions",
         places.len(),
         columns.layers()[layer],
-        percent(overall as u64, (places.len() * layers) as u64),
+        percent(*overall as u64, (places.len() * layers) as u64),
     ));
     for place in places.iter().take(MOST_PLACES) {
         let from = place.saturating_sub(AROUND);

@@ -167,10 +167,7 @@ fn agreements(
         return;
     }
     let model = ctx.state.lives.model.value();
-    let other = trace.about.checkpoint.as_ref().filter(|checkpoint| {
-        let own = model.map(|model| &model.loaded.files.folder.name);
-        own.is_some_and(|own| own != *checkpoint)
-    });
+    let other = model.and_then(|model| trace.other_checkpoint(model));
     if let Some(other) = other {
         let told =
             format!("The trace is of {other}, whose experts need not be those of this model");

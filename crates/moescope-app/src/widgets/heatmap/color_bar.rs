@@ -115,14 +115,10 @@ fn signs(painted: &Painted) -> Vec<(Sign, String)> {
         let words = format!("reference {}", short_number(reference));
         signs.push((Sign::Reference, words));
     }
-    if let Some(words) = table
-        .mark_words
-        .as_ref()
-        .filter(|_| table.marks.contains(&true))
-    {
+    if let Some(words) = table.mark_words.as_ref().filter(|_| painted.has_marks) {
         signs.push((Sign::Mark, words.clone()));
     }
-    if table.values.iter().any(|value| !value.is_finite()) {
+    if painted.has_undefined {
         signs.push((Sign::Fill(palette::UNDEFINED), "not defined".to_owned()));
     }
     if table.scale.has_below() {

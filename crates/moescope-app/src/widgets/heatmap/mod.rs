@@ -200,7 +200,6 @@ impl Layout {
             pos2(cells.right() + 14.0, cells.top()),
             pos2(rect.right(), cells.bottom()),
         );
-        // Cells are no wider than they need to be seen: a model of 8 experts does not fill a wall.
         Self {
             cells,
             bar,

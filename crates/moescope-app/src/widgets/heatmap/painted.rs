@@ -19,6 +19,9 @@ const OPTIONS: TextureOptions = TextureOptions {
 pub(super) struct Painted {
     pub(super) table: Table,
     texture: TextureHandle,
+    /// Whether a cell is marked, and whether one is not defined.
+    pub(super) has_marks: bool,
+    pub(super) has_undefined: bool,
 }
 
 impl std::fmt::Debug for Painted {
@@ -47,6 +50,8 @@ impl Painted {
         let image = ColorImage::new([columns.max(1), rows.max(1)], pixels);
         Ok(Self {
             texture: ctx.load_texture("heat map", image, OPTIONS),
+            has_marks: table.marks.contains(&true),
+            has_undefined: table.values.iter().any(|value| !value.is_finite()),
             table,
         })
     }

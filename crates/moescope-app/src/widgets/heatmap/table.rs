@@ -124,14 +124,19 @@ impl TableSource {
             scale: ValueScale::new(&values, &options, reference.unwrap_or(0.0), is_centred),
             reference,
             counted: format!(
-                "{}, {}, {}",
+                "{}, {}, {}{}",
                 counted(protocol.n_tokens, thousands(protocol.n_tokens), "token"),
                 counted(
                     protocol.n_documents,
                     thousands(protocol.n_documents),
                     "document"
                 ),
-                counted(protocol.n_groups, thousands(protocol.n_groups), "group")
+                counted(protocol.n_groups, thousands(protocol.n_groups), "group"),
+                if measurement.axis(AxisKind::Group).is_some() {
+                    ", all labels together"
+                } else {
+                    ""
+                }
             ),
             level: protocol.level,
             values,
@@ -249,7 +254,7 @@ impl Table {
         match (interval, self.level) {
             (Some(_), Some(level)) => {
                 lines.push(format!(
-                    "{}% interval of {}",
+                    "{}% interval; measured in {}",
                     short_number(100.0 * level),
                     self.counted
                 ));
@@ -278,17 +283,20 @@ pub(crate) fn shared_limits(sources: &[&TableSource]) -> Option<[f64; 2]> {
         let measurement = source.measurement()?;
         let places = source.places(measurement).ok()?;
         let pick = Pick::new(measurement, &places, [source.rows, source.columns]).ok()?;
+        let is_log = source.scale == ColorScale::Log;
         for value in pick.of(&measurement.values) {
-            if value.is_finite() {
+            // What is not positive has no place on a logarithmic scale.
+            if value.is_finite() && !(is_log && value <= 0.0) {
                 let [low, high] = limits.unwrap_or([value, value]);
                 limits = Some([low.min(value), high.max(value)]);
             }
         }
     }
+    let is_log = sources.iter().any(|source| source.scale == ColorScale::Log);
     // Shares start at zero, as on the figures' own scale.
     limits
         .map(|[low, high]| {
-            let low = if low >= 0.0 && low <= 0.5 * high {
+            let low = if !is_log && low >= 0.0 && low <= 0.5 * high {
                 0.0
             } else {
                 low
@@ -396,7 +404,7 @@ mod tests {
             [
                 "layer 3, expert 0",
                 "0.2 (0.1 to 0.3) share of assignments",
-                "95% interval of 1200 tokens, 12 documents, 6 groups",
+                "95% interval; measured in 1200 tokens, 12 documents, 6 groups, all labels together",
                 "null 0.25, p 0.010, q 0.040",
             ]
         );

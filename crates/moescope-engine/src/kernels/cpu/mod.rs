@@ -160,8 +160,7 @@ impl Kernels for CpuKernels {
             InstructionSet::Amx => "amx",
         };
         if self.set == InstructionSet::Avx2 && self.compute == ComputeType::Bf16 {
-            // What `--compute bf16` does here where weights are blocks.
-            return format!("cpu {set}, blocks with 16-bit integers");
+            return format!("cpu {set}, 16-bit integers where weights are blocks");
         }
         format!("cpu {set}")
     }

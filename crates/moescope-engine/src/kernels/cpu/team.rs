@@ -280,7 +280,12 @@ impl<T, I: Fn() -> T + Sync, W: Fn(&mut T, usize) + Sync> Part<'_, T, I, W> {
         let done = catch_unwind(AssertUnwindSafe(|| part.work_as(member)));
         if let Err(payload) = done {
             let mut panic = part.panic.lock().unwrap_or_else(PoisonError::into_inner);
-            panic.get_or_insert(payload);
+            if panic.is_none() {
+                *panic = Some(payload);
+            } else {
+                // Dropping it could panic once more, and the first is the one that is told.
+                std::mem::forget(payload);
+            }
         }
     }
 
@@ -337,12 +342,18 @@ mod tests {
     fn helpers_that_have_gone_to_sleep_are_woken() {
         let team = team(1);
         for _ in 0..5 {
-            thread::sleep(4 * PATIENCE);
-            // Each of the two tasks waits until both have begun, so one thread alone would never end.
+            while !team.desk.is_asleep[0].load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            // From saying so to sleeping.
+            thread::sleep(PATIENCE);
+            // Each of the two tasks waits until both have begun, so one thread alone does not come to an end.
             let begun = AtomicUsize::new(0);
+            let start = Instant::now();
             on(&team, 2, &|_| {
                 begun.fetch_add(1, Ordering::SeqCst);
                 while begun.load(Ordering::SeqCst) < 2 {
+                    assert!(start.elapsed() < Duration::from_mins(1), "nobody woke");
                     thread::yield_now();
                 }
             });

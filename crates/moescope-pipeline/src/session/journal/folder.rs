@@ -65,8 +65,15 @@ impl SessionFolder {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Empty, it is one that is being made or was being removed.
-                drop(fs::remove_dir(path));
-                return Ok(None);
+                if fs::remove_dir(path).is_ok() || !path.exists() {
+                    return Ok(None);
+                }
+                // Journals without a lock belong to nobody: the lock was lost on the way, as hidden files are.
+                match File::create_new(&lock_path) {
+                    Ok(lock) => lock,
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+                    Err(error) => return Err(failed(error)),
+                }
             }
             Err(error) => return Err(failed(error)),
         };
@@ -157,6 +164,13 @@ mod tests {
         let taken = SessionFolder::take_over(&path).unwrap().unwrap();
         taken.remove_if_empty();
         assert!(!path.exists());
+        // A copy without hidden files is taken over as well.
+        let copied = unfinished.path().join("copied");
+        fs::create_dir(&copied).unwrap();
+        fs::write(copied.join("branch-0.journal"), "").unwrap();
+        let taken = SessionFolder::take_over(&copied).unwrap().unwrap();
+        assert_eq!(taken.journals().unwrap().len(), 1);
+        fs::remove_dir_all(&copied).unwrap();
         assert_eq!(bytes_below(unfinished.path()), 0);
     }
 }

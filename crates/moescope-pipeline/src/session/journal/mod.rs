@@ -192,7 +192,7 @@ fn head(loaded: &LoadedModel, branch: &Growing<'_>, keeps_logits: bool) -> Journ
         manifest,
         meta: branch.planned.sample.clone(),
         num_prompt_tokens: u32::try_from(given).unwrap_or(u32::MAX),
-        seed: branch.growth.sampling().seed,
+        seed: branch.last_sampling().seed,
     }
 }
 

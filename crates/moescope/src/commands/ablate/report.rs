@@ -8,7 +8,8 @@ use moescope_pipeline::{Ablation, LoadedModel};
 
 use crate::{
     cells::{cell, significant, unit_mark},
-    output::{self, count},
+    output,
+    text_statistics::texts_and_intervals,
 };
 
 /// Values of a row: the target, the mean of its controls, the difference.
@@ -22,7 +23,7 @@ pub(super) fn show(found: &Ablation, loaded: &LoadedModel) -> anyhow::Result<()>
     let protocol = &effect.protocol;
     let share = |share: f64| format!("{} %", significant(100.0 * share));
     let loads: Vec<String> = found.controls.iter().map(|c| share(c.load_share)).collect();
-    output::pairs(&[
+    let mut pairs = vec![
         ("model", loaded.files.folder.name.clone()),
         (
             "intervention",
@@ -41,32 +42,10 @@ pub(super) fn show(found: &Ablation, loaded: &LoadedModel) -> anyhow::Result<()>
                 loads.join(", ")
             ),
         ),
-        (
-            "texts",
-            format!(
-                "{} of {} groups, {} tokens of which {} count",
-                count(found.samples),
-                count(protocol.n_groups),
-                count(found.tokens),
-                count(protocol.n_tokens)
-            ),
-        ),
-        ("scope", protocol.scope.clone()),
-        (
-            "in brackets",
-            protocol.level.map_or_else(
-                || protocol.interval_method.clone(),
-                |level| {
-                    format!(
-                        "{:.0} % intervals, {}",
-                        100.0 * level,
-                        protocol.interval_method
-                    )
-                },
-            ),
-        ),
-        ("p, q", protocol.null_method.clone()),
-    ])?;
+    ];
+    pairs.extend(texts_and_intervals(protocol, found.samples, found.tokens));
+    pairs.push(("p, q", protocol.null_method.clone()));
+    output::pairs(&pairs)?;
     show_summary(found)?;
     show_rows(found, "ablation_effect", Group)?;
     show_rows(found, "ablation_kl", Group)?;

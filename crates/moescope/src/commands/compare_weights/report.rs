@@ -9,7 +9,8 @@ use moescope_pipeline::WeightComparison;
 
 use crate::{
     cells::{cell, significant, unit_mark, whole},
-    output::{self, count},
+    output,
+    text_statistics::texts_and_intervals,
 };
 
 /// Quantities over all layers, in the order of the first table.
@@ -36,7 +37,7 @@ pub(super) fn show(
         return Ok(());
     };
     let protocol = &summary.protocol;
-    output::pairs(&[
+    let mut pairs = vec![
         ("model", model.to_owned()),
         (
             "reference",
@@ -47,31 +48,9 @@ pub(super) fn show(
                 device.name
             ),
         ),
-        (
-            "texts",
-            format!(
-                "{} of {} groups, {} tokens of which {} count",
-                count(found.samples),
-                count(protocol.n_groups),
-                count(found.tokens),
-                count(protocol.n_tokens)
-            ),
-        ),
-        ("scope", protocol.scope.clone()),
-        (
-            "in brackets",
-            protocol.level.map_or_else(
-                || protocol.interval_method.clone(),
-                |level| {
-                    format!(
-                        "{:.0} % intervals, {}",
-                        100.0 * level,
-                        protocol.interval_method
-                    )
-                },
-            ),
-        ),
-    ])?;
+    ];
+    pairs.extend(texts_and_intervals(protocol, found.samples, found.tokens));
+    output::pairs(&pairs)?;
     show_summary(found)?;
     show_rows(found, "changed_selections", Layer)?;
     show_margins(found)?;

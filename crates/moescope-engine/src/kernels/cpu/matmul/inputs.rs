@@ -45,9 +45,10 @@ pub(crate) fn pieces(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// `[n, k]`, cut into pieces of rows.
 ///
-/// Integers lie as they are, and so do floats where they are few. A piece of more than [`FEW`] rows lies tile by tile (four rows, or what is left), a tile chunk by chunk ([`chunk_len`]
-/// inputs, or what is left), a chunk by the registers of sixteen inputs, and of each register all steps of all rows. So
-/// a tile is read from front to end. Rows are filled up with zeros to a multiple of sixteen.
+/// Integers lie as they are, and so do floats where they are few. A piece of more than [`FEW`] rows lies tile by tile
+/// (four rows, or what is left), a tile chunk by chunk ([`chunk_len`] inputs, or what is left), a chunk by the
+/// registers of sixteen inputs, and of each register all steps of all rows. So a tile is read from front to end. Rows
+/// are filled up with zeros to a multiple of sixteen.
 pub(crate) struct Inputs<'a> {
     values: Values<'a>,
     /// Floats per row.

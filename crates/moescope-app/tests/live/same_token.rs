@@ -1,0 +1,123 @@
+//! The same token in the trace that is open.
+
+use std::path::Path;
+
+use moescope_analytics::{MeasureRequest, TokenConfig, TokenProfile, TraceData, token_profile};
+use moescope_app::{Command, LiveChoice, LiveCommand, ThemeChoice};
+use moescope_core::{LayerId, NoProgress};
+
+use crate::common::{Window, traces};
+use crate::{choice, generated};
+
+/// A token of the prompt that the open trace's texts have as well, and what is known of it there.
+fn token_in_trace(window: &Window) -> (usize, TokenProfile) {
+    let data = TraceData::open(&traces().plain).unwrap();
+    let columns = &window.app().state().lives.branch().unwrap().columns;
+    let profile = |token: usize| {
+        let config = TokenConfig {
+            id: columns.tokens()[token].id,
+            contexts: 12,
+            window: 8,
+        };
+        token_profile(&data, &MeasureRequest::default(), &config, &NoProgress).unwrap()
+    };
+    let mut all = (0..columns.num_prompt_tokens()).map(|token| (token, profile(token)));
+    let found = all.find(|(_, profile)| profile.occurrences > 0);
+    found.expect("the texts have a word of the prompt")
+}
+
+/// Shows a token of the generation.
+fn look_at(window: &mut Window, token: usize) {
+    let command = LiveCommand::ChooseToken(Some(token));
+    window.send(Command::Live(Box::new(command)));
+    window.send(Command::OpenView("token"));
+}
+
+#[test]
+fn the_same_token_is_found_in_the_open_trace_and_its_document_is_read() {
+    let mut window = generated(ThemeChoice::Light);
+    let (token, profile) = token_in_trace(&window);
+    look_at(&mut window, token);
+    let told = format!(
+        "Occurrences: {} (documents: {})",
+        profile.occurrences, profile.documents
+    );
+    assert!(window.says(&told), "{told}");
+    for label in &profile.labels {
+        assert!(window.says(&label.label) && window.says(&label.occurrences.to_string()));
+    }
+    let columns = window.app().state().lives.branch().unwrap().columns.clone();
+    // The last layer where none is chosen, then one that is.
+    for (place, chosen) in [(5, None), (1, Some(LayerId(1)))] {
+        let choice = LiveChoice {
+            layer: chosen,
+            ..choice()
+        };
+        window.send(Command::ChooseLive(Box::new(choice)));
+        let (layer, expert) = (columns.layers()[place], columns.experts(token, place)[0]);
+        let found = profile.agreement([(layer, expert)]);
+        let told = format!(
+            "At layer {layer} its heaviest expert is {expert}, as here, {} of {} times",
+            found.agreeing, found.compared
+        );
+        assert!(window.says(&told), "{told}");
+    }
+    let heaviest = (0..6).map(|place| (columns.layers()[place], columns.experts(token, place)[0]));
+    let overall = profile.agreement(heaviest);
+    assert_eq!(overall.compared, 6 * profile.occurrences);
+    let told = format!("the same heaviest expert {} of", overall.agreeing);
+    assert!(window.says(&told), "{told}");
+
+    let context = &profile.contexts[0];
+    let excerpt = context.excerpt.as_ref().unwrap();
+    let text = format!("{}{}{}", excerpt.before, excerpt.token, excerpt.after);
+    assert!(window.says(&text), "{text}");
+    window.press(&format!("{}, token {}", context.sample, context.position));
+    assert!(window.says("as was said before"), "its document is shown");
+    window.press("Close the document");
+    assert!(!window.says("Close the document"));
+}
+
+#[test]
+fn tokens_of_another_tokenizer_are_not_matched_by_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = generated(ThemeChoice::Dark);
+    let (token, _) = token_in_trace(&window);
+    look_at(&mut window, token);
+    assert!(window.says("Occurrences: "));
+    let mut opened_with = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let path = folder.path().join(name);
+        copy(&traces().plain, &path);
+        let manifest = path.join("manifest.json");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let mut value = serde_json::from_str(&text).unwrap();
+        change(&mut value);
+        std::fs::write(&manifest, value.to_string()).unwrap();
+        window.send(Command::OpenTrace(path));
+        let active = window.app().state().traces.active().unwrap();
+        assert_eq!(active.name, name);
+        ["Occurrences: ", "another tokenizer", "not known"].map(|words| window.says(words))
+    };
+    let other = |manifest: &mut serde_json::Value| {
+        manifest["tokenizer"]["sha256"] = "0".repeat(64).into();
+    };
+    assert_eq!(opened_with("other", &other), [false, true, false]);
+    let unknown = |manifest: &mut serde_json::Value| {
+        manifest.as_object_mut().unwrap().remove("tokenizer");
+    };
+    assert_eq!(opened_with("unknown", &unknown), [false, false, true]);
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copied = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            std::fs::copy(&path, &copied).unwrap();
+        }
+    }
+}
