@@ -179,6 +179,14 @@ fn near_ties_are_counted_and_shown_apart() {
         notes.iter().any(|n| n.starts_with("margin: probability")),
         "{notes:?}"
     );
+    // A token counts with each of its decisions: of law's four, the near-tie and one clear choice have a KL of 0.5, two of 0.1.
+    let kl = find(&all, "next_token_kl", &[Margin, Variant]);
+    let last = labels.len() - 1;
+    assert!((kl.value(&[0, 1]) - 6.0 * 0.5 / 10.0).abs() < 1e-9);
+    assert!((kl.value(&[last, 1]) - 6.0 * 0.7 / 30.0).abs() < 1e-9);
+    // What both chose weighs the same.
+    let errors = find(&all, "weight_error_mean", &[Margin, Variant]);
+    assert!(errors.value(&[0, 1]).abs() < 1e-9 && errors.value(&[1, 1]).is_nan());
     // At layer 0 there is no near-tie, at layer 1 all ten are.
     let each = find(&all, "changed_selections", &[Layer, Margin, Variant]);
     assert!(each.value(&[0, 0, 1]).is_nan());

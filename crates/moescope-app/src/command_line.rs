@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use moescope_analytics::MeasureRequest;
-use moescope_core::{LayerSelection, PhaseSelection, Weighting};
+use moescope_core::{LabelList, LayerSelection, PhaseSelection, Weighting};
 use moescope_engine::{DeviceChoice, SamplingConfig};
 
 use crate::{
@@ -249,10 +249,10 @@ fn request_options(line: &mut Line, request: &MeasureRequest) {
         line.option("by", &request.by);
     }
     if let Some((a, b)) = &request.contrast {
-        line.option("contrast", &format!("{a}:{b}"));
+        line.option("contrast", &LabelList::of_pair(a, b));
     }
     if !scope.labels.is_empty() {
-        line.option("labels", &scope.labels.join(","));
+        line.option("labels", &LabelList(scope.labels.clone()).to_string());
     }
     if scope.layers != LayerSelection::All {
         line.option("layers", &scope.layers.to_string());

@@ -202,6 +202,11 @@ impl Traces {
     /// Takes the traces that have been read; their folders, and what went wrong.
     pub(crate) fn advance(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let (mut opened, mut failed) = (Vec::new(), Vec::new());
+        // Reading a folder is not interrupted; nobody waits for it any more.
+        self.opening.retain(|opening| {
+            let progress = opening.job.progress();
+            !progress.is_some_and(|progress| progress.is_cancelled())
+        });
         for opening in &mut self.opening {
             if opening.job.poll()
                 && let Some(error) = opening.job.error()

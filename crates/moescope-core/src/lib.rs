@@ -20,6 +20,7 @@ mod decision_stats;
 mod discipline;
 mod error;
 mod ids;
+mod label_list;
 mod measurement;
 mod model_spec;
 mod problems;
@@ -35,6 +36,7 @@ pub use decision_stats::{DecisionStats, SelectionRule};
 pub use discipline::{Discipline, STANDARD_DISCIPLINES};
 pub use error::CoreError;
 pub use ids::{ExpertId, LayerId, Position, SampleId, TokenId};
+pub use label_list::LabelList;
 pub use measurement::{Axis, AxisKind, Interval, LongRow, Measurement, NullComparison, Protocol};
 pub use model_spec::{
     ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,

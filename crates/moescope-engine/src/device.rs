@@ -9,7 +9,7 @@ use burn::{
 
 use crate::{
     error::EngineError,
-    kernels::{CpuKernels, GpuKernels, Kernels, PlainKernels},
+    kernels::{CpuKernels, GpuKernels, InstructionSet, Kernels, PlainKernels},
     precision::ComputeType,
 };
 
@@ -74,7 +74,8 @@ pub struct AdapterMemory {
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
     device: Device,
-    is_cpu: bool,
+    /// What the CPU kernels are compiled for; `None` where they are not used.
+    cpu_set: Option<InstructionSet>,
     /// `cpu` or `gpu`.
     pub kind: &'static str,
     /// The processor's or adapter's name.
@@ -134,10 +135,22 @@ impl ComputeDevice {
     fn cpu(reason: &str) -> Self {
         Self {
             device: Device::flex(),
-            is_cpu: true,
+            cpu_set: Some(InstructionSet::detect()),
             kind: "cpu",
             name: cpu_name(),
             reason: reason.to_owned(),
+        }
+    }
+
+    /// The CPU with the kernels for one of its instruction sets, for tests of each.
+    ///
+    /// # Panics
+    /// When models are loaded onto it and the machine does not have the set.
+    #[must_use]
+    pub fn cpu_with(set: InstructionSet) -> Self {
+        Self {
+            cpu_set: Some(set),
+            ..Self::cpu(&format!("asked for, with {set:?}"))
         }
     }
 
@@ -145,7 +158,7 @@ impl ComputeDevice {
     #[must_use]
     pub fn plain_cpu() -> Self {
         Self {
-            is_cpu: false,
+            cpu_set: None,
             ..Self::cpu("burn operators on the CPU")
         }
     }
@@ -156,12 +169,12 @@ impl ComputeDevice {
 
     /// Whether the CPU kernels with weights as stored are used.
     pub(crate) fn is_cpu(&self) -> bool {
-        self.is_cpu
+        self.cpu_set.is_some()
     }
 
     pub(crate) fn kernels(&self, compute: ComputeType) -> Result<Box<dyn Kernels>, EngineError> {
-        if self.is_cpu {
-            return Ok(Box::new(CpuKernels::new(compute)));
+        if let Some(set) = self.cpu_set {
+            return Ok(Box::new(CpuKernels::with(set, compute)));
         }
         if compute != ComputeType::F32 {
             return Err(EngineError::Precision(format!(
@@ -217,7 +230,7 @@ impl Adapter {
     fn open(self, reason: &str) -> ComputeDevice {
         ComputeDevice {
             device: self.device,
-            is_cpu: false,
+            cpu_set: None,
             kind: "gpu",
             name: self.name,
             reason: reason.to_owned(),

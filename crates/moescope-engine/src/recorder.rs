@@ -48,7 +48,7 @@ pub struct RecordedStep {
 /// Further tensors that are wanted from the same step.
 #[derive(Debug, Default)]
 pub(crate) struct StepExtras {
-    /// Surprisal and arg max of every token, `[tokens]` each.
+    /// Surprisal of the token that follows and arg max, for the rows that were asked for, `[rows]` each.
     pub(crate) token_stats: Option<(Tensor<1>, Tensor<1, Int>)>,
     /// Logits to sample from, `[sequences, vocab]`.
     pub(crate) logits: Option<Tensor<2>>,
@@ -58,8 +58,8 @@ pub(crate) struct StepExtras {
 #[derive(Debug, Default)]
 pub(crate) struct StepRecord {
     layers: Vec<RecordedLayer>,
-    pub(crate) surprisal: Option<Vec<f32>>,
-    pub(crate) predicted: Option<Vec<u32>>,
+    /// Surprisal of the token that follows (NaN without one) and arg max, for the rows that were asked for.
+    pub(crate) token_stats: Vec<(f32, u32)>,
     pub(crate) logits: Option<Vec<f32>>,
 }
 
@@ -111,15 +111,15 @@ impl RecordedStep {
                 })
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
-        let (surprisal, predicted) = if has_stats {
+        let token_stats = if has_stats {
             let surprisal = floats(next())?;
-            let ids = next()
+            let predicted = next();
+            let ids = predicted
                 .iter::<i64>()
-                .map(|id| u32::try_from(id).expect("an arg max over a vocabulary"))
-                .collect();
-            (Some(surprisal), Some(ids))
+                .map(|id| u32::try_from(id).expect("an arg max over a vocabulary"));
+            surprisal.into_iter().zip(ids).collect()
         } else {
-            (None, None)
+            Vec::new()
         };
         let logits = if has_logits {
             Some(floats(next())?)
@@ -128,8 +128,7 @@ impl RecordedStep {
         };
         Ok(StepRecord {
             layers,
-            surprisal,
-            predicted,
+            token_stats,
             logits,
         })
     }

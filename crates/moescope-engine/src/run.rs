@@ -3,13 +3,15 @@
 mod growth;
 mod record;
 
+use burn::tensor::Tensor;
 use moescope_core::{DecisionBatch, Phase};
 
 use crate::{
     decoder::{KvCache, MoeModel, Span},
     error::EngineError,
     interventions::Interventions,
-    recorder::{StepExtras, TraceRecorder},
+    kernels::token_stats,
+    recorder::{StepExtras, StepRecord, TraceRecorder},
     sampling::Sampler,
 };
 pub use growth::{Growth, GrowthConfig, most_likely};
@@ -225,11 +227,11 @@ impl<'m> BatchRun<'m> {
                 .take()
                 .expect("a live sequence has logits after its last token");
             let id = sequence.sampler.sample(&logits);
-            let (surprisal, _) = crate::kernels::token_stats(&logits, Some(id));
+            let surprisal = || token_stats(&logits, Some(id)).0;
             sequence.record.tokens.push(SequenceToken {
                 id,
                 phase: None,
-                surprisal: Some(surprisal),
+                surprisal: self.config.records_surprisal.then(surprisal),
                 predicted_id: None,
             });
             drawn.push((number, id));
@@ -322,12 +324,17 @@ impl<'m> BatchRun<'m> {
             .map(TraceRecorder::end_step)
             .unwrap_or_default();
         let record = recorded.read(extras)?;
+        let told = self
+            .config
+            .records_surprisal
+            .then(|| self.told(&record, new));
         let mut first = 0;
         let mut live = 0;
         for (new, start) in new.iter().zip(starts) {
             let (number, len) = (new.sequence, new.ids.len());
             let sequence = &mut self.sequences[number];
-            note_tokens(&mut sequence.record, &record, first, start, len, new.phase);
+            let told = told.as_deref().map(|told| &told[first..first + len]);
+            note_tokens(&mut sequence.record, start, len, new.phase, told);
             if self.config.records_routing {
                 let position = u32::try_from(start).expect("positions fit 32 bits");
                 record.push_decisions(
@@ -352,41 +359,50 @@ impl<'m> BatchRun<'m> {
         Ok(())
     }
 
-    /// Surprisal of every token where it is wanted, and logits after each live sequence's last token.
-    fn extras(&self, hidden: &burn::tensor::Tensor<2>, new: &[NewTokens]) -> StepExtras {
-        let token_stats = self.config.records_surprisal.then(|| {
-            let next: Vec<Option<u32>> = new
-                .iter()
-                .flat_map(|new| {
-                    new.ids
-                        .iter()
-                        .skip(1)
-                        .map(|id| Some(*id))
-                        .chain(std::iter::once(None))
-                })
-                .collect();
-            self.model.kernels().token_stats(
-                &self.model.before_head(hidden),
-                self.model.head(),
-                &next,
-            )
+    /// Surprisal where it is wanted, and logits after each live sequence's last token.
+    ///
+    /// Those logits tell what is predicted there as well, so no row goes through the head twice.
+    fn extras(&self, hidden: &Tensor<2>, new: &[NewTokens]) -> StepExtras {
+        let (mut told, mut next, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let mut start = 0;
+        for new in new {
+            let len = new.ids.len();
+            let is_live = self.sequences[new.sequence].is_live;
+            let own = len - usize::from(is_live);
+            if self.config.records_surprisal && own > 0 {
+                told.push(hidden.clone().narrow(0, start, own));
+                next.extend((1..=own).map(|place| new.ids.get(place).copied()));
+            }
+            if is_live {
+                last.push(hidden.clone().narrow(0, start + len - 1, 1));
+            }
+            start += len;
+        }
+        let token_stats = (!told.is_empty()).then(|| {
+            let told = self.model.before_head(&Tensor::cat(told, 0));
+            let kernels = self.model.kernels();
+            kernels.token_stats(&told, self.model.head(), &next)
         });
-        let mut end = 0;
-        let last_rows: Vec<burn::tensor::Tensor<2>> = new
-            .iter()
-            .filter_map(|new| {
-                end += new.ids.len();
-                self.sequences[new.sequence]
-                    .is_live
-                    .then(|| hidden.clone().narrow(0, end - 1, 1))
-            })
-            .collect();
-        let logits = (!last_rows.is_empty())
-            .then(|| self.model.logits(&burn::tensor::Tensor::cat(last_rows, 0)));
+        let logits = (!last.is_empty()).then(|| self.model.logits(&Tensor::cat(last, 0)));
         StepExtras {
             token_stats,
             logits,
         }
+    }
+
+    /// Surprisal of what follows each of a pass's tokens, NaN where nothing does, and the arg max.
+    fn told(&self, record: &StepRecord, new: &[NewTokens]) -> Vec<(f32, u32)> {
+        let vocab = self.model.config().vocab_size;
+        let mut read = record.token_stats.iter().copied();
+        let mut logits = record.logits.iter().flat_map(|all| all.chunks_exact(vocab));
+        let mut told = Vec::new();
+        for new in new {
+            let is_live = self.sequences[new.sequence].is_live;
+            told.extend(read.by_ref().take(new.ids.len() - usize::from(is_live)));
+            let last = logits.by_ref().take(usize::from(is_live));
+            told.extend(last.map(|logits| token_stats(logits, None)));
+        }
+        told
     }
 }
 

@@ -69,41 +69,93 @@ impl Sampler {
     /// # Panics
     /// When there are no logits.
     pub fn sample(&mut self, logits: &[f32]) -> u32 {
-        let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
         if self.config.temperature <= 0.0 {
+            let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
             let best = (0..logits.len()).min_by(by_logit).unwrap_or(0);
             return u32::try_from(best).expect("a vocabulary fits 32 bits");
         }
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_unstable_by(by_logit);
+        let mut order = Descending::new(logits);
         if self.config.top_k > 0 {
             order.truncate(self.config.top_k);
         }
         let temperature = f64::from(self.config.temperature);
-        let max = f64::from(logits[order[0]]);
-        let mut masses: Vec<f64> = order
-            .iter()
-            .map(|id| ((f64::from(logits[*id]) - max) / temperature).exp())
-            .collect();
-        let total: f64 = masses.iter().sum();
-        let mut kept = 0.0;
-        let enough = masses
-            .iter()
-            .position(|mass| {
-                kept += mass / total;
-                kept >= f64::from(self.config.top_p)
-            })
-            .map_or(masses.len(), |last| last + 1);
-        masses.truncate(enough);
-        let mut draw = self.rng.random_range(0.0..masses.iter().sum::<f64>());
-        let chosen = masses
-            .iter()
-            .position(|mass| {
-                draw -= mass;
-                draw < 0.0
-            })
-            .unwrap_or(masses.len() - 1);
-        u32::try_from(order[chosen]).expect("a vocabulary fits 32 bits")
+        let max = f64::from(logits[order.id(0)]);
+        let mass = |id: usize| ((f64::from(logits[id]) - max) / temperature).exp();
+        let total: f64 = order.ids().map(mass).sum();
+        let top_p = f64::from(self.config.top_p);
+        let mut kept = total;
+        let mut len = order.len();
+        if top_p < 1.0 {
+            kept = 0.0;
+            len = 0;
+            while len < order.len() && (len == 0 || kept < top_p * total) {
+                kept += mass(order.id(len));
+                len += 1;
+            }
+        }
+        let mut draw = self.rng.random_range(0.0..kept);
+        for place in 0..len {
+            draw -= mass(order.id(place));
+            if draw < 0.0 || place + 1 == len {
+                return u32::try_from(order.id(place)).expect("a vocabulary fits 32 bits");
+            }
+        }
+        unreachable!("at least one token is kept")
+    }
+}
+
+/// Tokens from the most likely on, ordered as far as they are asked for: few of a large vocabulary are.
+struct Descending<'a> {
+    logits: &'a [f32],
+    ids: Vec<usize>,
+    sorted: usize,
+}
+
+impl<'a> Descending<'a> {
+    /// Tokens that are ordered at first; each time more are asked for, four times as many are.
+    const FIRST: usize = 64;
+
+    fn new(logits: &'a [f32]) -> Self {
+        Self {
+            logits,
+            ids: (0..logits.len()).collect(),
+            sorted: 0,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = usize> {
+        self.ids.iter().copied()
+    }
+
+    /// Forgets all but the first `most`.
+    fn truncate(&mut self, most: usize) {
+        self.sort(most);
+        self.ids.truncate(most);
+    }
+
+    /// The token of a place; the lowest id comes first of a tie.
+    fn id(&mut self, place: usize) -> usize {
+        if place >= self.sorted {
+            self.sort((4 * self.sorted).max(Self::FIRST).max(place + 1));
+        }
+        self.ids[place]
+    }
+
+    fn sort(&mut self, most: usize) {
+        let most = most.min(self.ids.len());
+        let logits = self.logits;
+        let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+        let rest = &mut self.ids[self.sorted..];
+        let new = most - self.sorted;
+        if new < rest.len() {
+            rest.select_nth_unstable_by(new, by_logit);
+        }
+        rest[..new].sort_unstable_by(by_logit);
+        self.sorted = most;
     }
 }
 
@@ -134,6 +186,25 @@ mod tests {
         // softmax(3, 2, 1, 0) = .644, .237, .087, .032: the first alone has .644 ≥ .6.
         let mut nucleus = Sampler::new(&config(1.0, 0, 0.6), 0);
         assert!((0..200).all(|_| nucleus.sample(&logits) == 0));
+    }
+
+    #[test]
+    fn tokens_come_in_order_however_many_are_asked_for() {
+        // Distinct and equal logits, out of order.
+        let logits: Vec<f32> = (0u16..1000)
+            .map(|id| f32::from((id * 7919) % 613))
+            .collect();
+        let mut whole: Vec<usize> = (0..logits.len()).collect();
+        whole.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
+        for (places, most) in [(1000, 1000), (70, 1000), (10, 10), (100, 100)] {
+            let mut order = Descending::new(&logits);
+            if most < 1000 {
+                order.truncate(most);
+            }
+            assert_eq!(order.len(), most);
+            let found: Vec<usize> = (0..places).map(|place| order.id(place)).collect();
+            assert_eq!(found, whole[..places]);
+        }
     }
 
     #[test]

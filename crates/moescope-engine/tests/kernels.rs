@@ -6,8 +6,8 @@ use moescope_core::{
 };
 use moescope_engine::{
     Activation, AttentionShape, CacheSpan, ComputeType, CpuKernels, ExpertBiases, ExpertFunction,
-    ExpertWeights, GluWeights, GpuKernels, Head, Kernels, KeyRange, Matrix, PlainKernels,
-    RopeLayout, RotaryAngles, RouterConfig,
+    ExpertWeights, GluWeights, GpuKernels, Head, InstructionSet, Kernels, KeyRange, Matrix,
+    PlainKernels, RopeLayout, RotaryAngles, RouterConfig,
 };
 
 /// The meaning, computed on the CPU, where burn's operators are known to work.
@@ -17,8 +17,13 @@ fn plain() -> PlainKernels {
 
 /// The kernels under test with the device that their tensors live on.
 fn candidates() -> Vec<(Box<dyn Kernels>, Device)> {
-    let mut all: Vec<(Box<dyn Kernels>, Device)> =
-        vec![(Box::new(CpuKernels::new(ComputeType::F32)), Device::flex())];
+    let sets = InstructionSet::available().into_iter();
+    let mut all: Vec<(Box<dyn Kernels>, Device)> = sets
+        .map(|set| -> (Box<dyn Kernels>, Device) {
+            let kernels = CpuKernels::with(set, ComputeType::F32);
+            (Box::new(kernels), Device::flex())
+        })
+        .collect();
     if let Some(device) = Device::enumerate(DeviceType::Wgpu).into_iter().next() {
         all.push((Box::new(GpuKernels::new(&device)), device));
     } else {
@@ -149,6 +154,39 @@ fn attention_over_ragged_ranges() {
                 let got =
                     kernels.attention(to(&q), &to(&k), &to(&v), sinks.as_ref(), &ranges, shape);
                 assert_close(&kernels.name(), want, got.to_device(&Device::flex()));
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_of_prompts_that_begin_within_a_cache() {
+    for (kernels, device) in candidates() {
+        for (tokens, before) in [(1, 0), (5, 0), (40, 0), (5, 33), (40, 61)] {
+            for (heads, kv_heads) in [(2, 2), (4, 2), (8, 2)] {
+                let (head_dim, rows) = (100, before + tokens + 3);
+                let q = random([tokens, heads * head_dim]);
+                let k = random([rows, kv_heads * head_dim]);
+                let v = random([rows, kv_heads * head_dim]);
+                // Each token sees one key more than the token before it.
+                let ranges: Vec<KeyRange> = (0..tokens)
+                    .map(|token| KeyRange {
+                        first: 0,
+                        end: before + token + 1,
+                    })
+                    .collect();
+                let shape = AttentionShape {
+                    heads,
+                    kv_heads,
+                    head_dim,
+                    value_dim: head_dim,
+                    scale: 0.1,
+                };
+                let want = plain().attention(q.clone(), &k, &v, None, &ranges, shape);
+                let to = |x: &Tensor<2>| x.clone().to_device(&device);
+                let got = kernels.attention(to(&q), &to(&k), &to(&v), None, &ranges, shape);
+                let what = format!("{}, {tokens} after {before}", kernels.name());
+                assert_close(&what, want, got.to_device(&Device::flex()));
             }
         }
     }

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use moescope_core::NoProgress;
 use moescope_engine::{
-    Checkpoint, ComputeDevice, DeviceChoice, EngineError, LoadOptions, MoeModel, Tolerances, verify,
+    Checkpoint, ComputeDevice, DeviceChoice, EngineError, InstructionSet, LoadOptions, MoeModel,
+    Tolerances, verify,
 };
 use support::{cases, expected, gpu, repository};
 
@@ -42,10 +43,12 @@ fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
 
 #[test]
 fn every_case_passes_on_the_cpu() {
-    let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
-    cases()
-        .iter()
-        .for_each(|case| check(case, &device, Tolerances::default()));
+    for set in InstructionSet::available() {
+        let device = ComputeDevice::cpu_with(set);
+        cases()
+            .iter()
+            .for_each(|case| check(case, &device, Tolerances::default()));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What interventions do to one text that stands: token by token, teacher-forced.
 
-use moescope_core::LayerId;
+use moescope_core::{LayerId, Progress};
 use moescope_engine::{Computation, Intervention, Interventions, ReferencePass};
 use serde::Serialize;
 
@@ -49,11 +49,12 @@ pub struct LayerEffect {
 /// There is no interval: one text is one group. `ablate` measures many, beside other experts.
 ///
 /// # Errors
-/// When there is no token, an intervention does not fit the model, or the model fails.
+/// When there is no token, an intervention does not fit the model, the model fails, or `progress` cancels.
 pub fn text_effect(
     loaded: &LoadedModel,
     tokens: &[u32],
     interventions: &[Intervention],
+    progress: &dyn Progress,
 ) -> Result<TextEffect, PipelineError> {
     if tokens.is_empty() {
         return Err(PipelineError::Settings(
@@ -68,8 +69,10 @@ pub fn text_effect(
         interventions,
     };
     let sequences = [tokens.to_vec()];
-    let mut paired =
-        ReferencePass::run(computation(&unchanged), &sequences)?.compare(computation(&changed))?;
+    progress.report(0, 2, "without the interventions")?;
+    let reference = ReferencePass::run(computation(&unchanged), &sequences)?;
+    progress.report(1, 2, "with the interventions")?;
+    let mut paired = reference.compare(computation(&changed))?;
     let paired = paired
         .pop()
         .ok_or_else(|| PipelineError::Settings("the model gave nothing for the text".to_owned()))?;

@@ -371,7 +371,7 @@ fn the_effect_on_a_text_is_that_of_two_passes() {
     let loaded = loaded();
     let tokens: Vec<u32> = (0..40u32).map(|i| (i * 104_729) % 8000 + 10).collect();
     let mask = "mask:1:0,1,2".parse().unwrap();
-    let effect = text_effect(&loaded, &tokens, &[mask]).unwrap();
+    let effect = text_effect(&loaded, &tokens, &[mask], &NoProgress).unwrap();
     assert_eq!(effect.interventions, ["mask:1:0,1,2"]);
     assert_eq!((effect.tokens.len(), effect.layers.len()), (40, 6));
     // What comes before the change is as it was; what comes after feels it.
@@ -391,12 +391,18 @@ fn the_effect_on_a_text_is_that_of_two_passes() {
     let mean = changes.iter().sum::<f64>() / 39.0;
     assert!((effect.mean_surprisal_change.unwrap() - mean).abs() < 1e-12 && mean != 0.0);
     assert!(effect.mean_kl > 0.0);
-    let nothing = text_effect(&loaded, &tokens, &["boost=0:all:1".parse().unwrap()]).unwrap();
+    let nothing = text_effect(
+        &loaded,
+        &tokens,
+        &["boost=0:all:1".parse().unwrap()],
+        &NoProgress,
+    )
+    .unwrap();
     assert!(
         nothing
             .tokens
             .iter()
             .all(|t| t.kl_nats == 0.0 && t.changed_layers == 0)
     );
-    assert!(text_effect(&loaded, &[], &[]).is_err());
+    assert!(text_effect(&loaded, &[], &[], &NoProgress).is_err());
 }

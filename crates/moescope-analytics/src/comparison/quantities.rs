@@ -2,7 +2,7 @@
 
 use super::{
     ratios::Ratio,
-    sums::{LayerSums, TokenSums},
+    sums::{LayerSums, MarginSums, TokenSums},
 };
 
 /// What is computed from sums of one kind.
@@ -80,6 +80,31 @@ pub(super) const OF_LAYERS: &[Quantity<LayerSums>] = &[
         unit: "nats per token",
         ratio: Ratio::Mean,
         sums: |s| [s.kl - s.kl_of_changed, s.decisions - s.changed],
+    },
+];
+
+/// Quantities of decisions by their margin.
+pub(super) const OF_MARGINS: &[Quantity<MarginSums>] = &[
+    Quantity {
+        name: "changed_selections",
+        title: "Selections that changed, by margin",
+        unit: "share of decisions",
+        ratio: Ratio::Mean,
+        sums: |s| [s.changed, s.decisions],
+    },
+    Quantity {
+        name: "weight_error_mean",
+        title: "Mean absolute error of the weights of experts chosen by both, by margin",
+        unit: "routing weight",
+        ratio: Ratio::Mean,
+        sums: |s| [s.absolute_error, s.shared],
+    },
+    Quantity {
+        name: "next_token_kl",
+        title: "Divergence of predictions, by margin; a token counts with each of its decisions",
+        unit: "nats per token",
+        ratio: Ratio::Mean,
+        sums: |s| [s.kl, s.decisions],
     },
 ];
 

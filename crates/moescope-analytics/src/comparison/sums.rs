@@ -29,8 +29,23 @@ pub(super) struct LayerSums {
     /// Sum of KL over the tokens, and over those whose selection changed here.
     pub(super) kl: f64,
     pub(super) kl_of_changed: f64,
-    /// Decisions, and changed ones, by the reference's margin.
-    pub(super) by_margin: [(f64, f64); MARGIN_BINS],
+    /// The same by the reference's margin.
+    pub(super) by_margin: [MarginSums; MARGIN_BINS],
+}
+
+/// Sums over the decisions of one range of margins.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct MarginSums {
+    /// Decisions.
+    pub(super) decisions: f64,
+    /// Decisions that chose another set of experts.
+    pub(super) changed: f64,
+    /// Experts that both chose.
+    pub(super) shared: f64,
+    /// Sum of |w − w′| over experts that both chose.
+    pub(super) absolute_error: f64,
+    /// Sum of KL over the decisions' tokens.
+    pub(super) kl: f64,
 }
 
 /// Sums over the tokens of one document.
@@ -78,8 +93,8 @@ impl DocumentSums {
                 continue;
             }
             let layer = &mut sums.layers[usize::from(reference.moe_layer[row])];
-            let is_changed = layer.add(reference, variant, row);
             let kl = document.divergences[position].kl_nats;
+            let is_changed = layer.add(reference, variant, row, kl);
             layer.kl += kl;
             if is_changed {
                 layer.kl_of_changed += kl;
@@ -96,8 +111,14 @@ impl DocumentSums {
 }
 
 impl LayerSums {
-    /// Adds one decision; says whether it chose another set of experts.
-    fn add(&mut self, reference: &DecisionBatch, variant: &DecisionBatch, row: usize) -> bool {
+    /// Adds one decision, whose token's predictions diverge by `kl`; says whether it chose another set of experts.
+    fn add(
+        &mut self,
+        reference: &DecisionBatch,
+        variant: &DecisionBatch,
+        row: usize,
+        kl: f64,
+    ) -> bool {
         let (a, b) = (reference.experts(row), variant.experts(row));
         let known = "batches of our own engine hold weights and margins";
         let (v, w) = (
@@ -107,13 +128,14 @@ impl LayerSums {
         let margin = reference.margin.as_ref().expect(known)[row];
         let mut shared = 0.0;
         let mut difference = 0.0;
+        let mut absolute_error = 0.0;
         for (slot, expert) in a.iter().enumerate() {
             let weight = f64::from(v[slot]);
             if let Some(other) = b.iter().position(|e| e == expert) {
                 let error = weight - f64::from(w[other]);
                 shared += 1.0;
                 difference += error.abs();
-                self.absolute_error += error.abs();
+                absolute_error += error.abs();
                 self.squared_error += error * error;
             } else {
                 difference += weight.abs();
@@ -132,10 +154,15 @@ impl LayerSums {
         self.changed_assignments += 1.0 - shared / top_k;
         self.first_changed += f64::from(u8::from(a.first() != b.first()));
         self.shared += shared;
+        self.absolute_error += absolute_error;
         self.distance += 0.5 * difference;
         if let Some(bin) = margin_bin(margin) {
-            self.by_margin[bin].0 += 1.0;
-            self.by_margin[bin].1 += f64::from(u8::from(is_changed));
+            let sums = &mut self.by_margin[bin];
+            sums.decisions += 1.0;
+            sums.changed += f64::from(u8::from(is_changed));
+            sums.shared += shared;
+            sums.absolute_error += absolute_error;
+            sums.kl += kl;
         }
         is_changed
     }
@@ -218,8 +245,14 @@ mod tests {
         );
         let layer = &found.layers[0];
         let margin = reference.margin.as_ref().unwrap()[1];
-        let mut by_margin = [(0.0, 0.0); MARGIN_BINS];
-        by_margin[margin_bin(margin).unwrap()] = (2.0, 1.0);
+        let mut by_margin = [MarginSums::default(); MARGIN_BINS];
+        by_margin[margin_bin(margin).unwrap()] = MarginSums {
+            decisions: 2.0,
+            changed: 1.0,
+            shared: 3.0,
+            absolute_error: 1.125,
+            kl: 0.3125,
+        };
         let expected = LayerSums {
             decisions: 2.0,
             changed: 1.0,

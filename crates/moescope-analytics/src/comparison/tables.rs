@@ -5,7 +5,7 @@ use moescope_core::{Axis, AxisKind, Measurement, Progress};
 use super::{
     bins,
     measurements::{Words, counts_of, split},
-    quantities::{OF_DECISIONS, OF_LAYERS, OF_TOKENS, Quantity},
+    quantities::{OF_DECISIONS, OF_LAYERS, OF_MARGINS, OF_TOKENS, Quantity},
     ratios::{Ratio, ratios},
     sums::{DocumentSums, LayerSums},
 };
@@ -110,7 +110,8 @@ impl Tables<'_> {
         Ok(split(&found, selection, request, words, &axes))
     }
 
-    /// How many decisions have which margin, and how many of them chose otherwise; over all layers, and at each.
+    /// How many decisions have which margin, how many of them chose otherwise, and how far weights and predictions moved; over
+    /// all layers, and at each.
     fn by_margin(
         &self,
         selection: &Selection,
@@ -124,8 +125,8 @@ impl Tables<'_> {
             let mut counts = vec![0.0; bins::MARGIN_BINS];
             for document in selection.documents.iter().filter(|d| keep(**d)) {
                 for layer in &reference[*document].layers {
-                    for (count, (decisions, _)) in counts.iter_mut().zip(&layer.by_margin) {
-                        *count += decisions;
+                    for (count, sums) in counts.iter_mut().zip(&layer.by_margin) {
+                        *count += sums.decisions;
                     }
                 }
             }
@@ -141,11 +142,8 @@ impl Tables<'_> {
             title: "Decisions of the reference by margin",
             unit: "decisions",
         };
-        let changed = Words {
-            name: "changed_selections",
-            title: "Selections that changed, by margin",
-            unit: "share of decisions",
-        };
+        let kinds = kinds(OF_MARGINS);
+        let words = || OF_MARGINS.iter().map(words);
         let (bins, variants) = (used.len(), self.variants.len());
         let mut found = Vec::new();
         if also_by_layer {
@@ -156,41 +154,33 @@ impl Tables<'_> {
         }
         let fill = |document: usize, row: usize, out: &mut [[f64; 2]]| {
             for layer in &self.sums[row % variants][document].layers {
-                add(&mut out[0], share(layer.by_margin[used[row / variants]]));
+                let sums = &layer.by_margin[used[row / variants]];
+                for (quantity, out) in OF_MARGINS.iter().zip(&mut *out) {
+                    add(out, (quantity.sums)(sums));
+                }
             }
         };
         let rows = bins * variants;
-        let pooled = ratios(
-            selection,
-            request,
-            &[Ratio::Mean],
-            rows,
-            fill,
-            self.progress,
-        )?;
+        let pooled = ratios(selection, request, &kinds, rows, fill, self.progress)?;
         let axes = vec![bins::margin_axis(&used), self.variant_axis()];
-        found.extend(split(&pooled, selection, request, [changed], &axes));
+        found.extend(split(&pooled, selection, request, words(), &axes));
         if also_by_layer {
             let fill = |document: usize, row: usize, out: &mut [[f64; 2]]| {
                 let layer = selection.layers[row / (bins * variants)];
                 let sums = &self.sums[row % variants][document].layers[layer];
-                out[0] = share(sums.by_margin[used[row / variants % bins]]);
+                let sums = &sums.by_margin[used[row / variants % bins]];
+                for (quantity, out) in OF_MARGINS.iter().zip(out) {
+                    *out = (quantity.sums)(sums);
+                }
             };
             let rows = selection.layers.len() * bins * variants;
-            let each = ratios(
-                selection,
-                request,
-                &[Ratio::Mean],
-                rows,
-                fill,
-                self.progress,
-            )?;
+            let each = ratios(selection, request, &kinds, rows, fill, self.progress)?;
             let axes = vec![
                 selection.layer_axis(),
                 bins::margin_axis(&used),
                 self.variant_axis(),
             ];
-            found.extend(split(&each, selection, request, [changed], &axes));
+            found.extend(split(&each, selection, request, words(), &axes));
         }
         for measurement in &mut found {
             measurement.protocol.notes.push(self.margin_words.clone());

@@ -6,7 +6,7 @@ use moescope_analytics::{
     AnalyticsError, Control, MeasureRequest, TraceSet, catalogue, catalogue_of_traces,
     difference_of_traces, find,
 };
-use moescope_core::{Measurement, NoProgress};
+use moescope_core::{LayerId, Measurement, NoProgress};
 
 use crate::{
     families::{cells, intervals, rejections},
@@ -152,9 +152,11 @@ const NO_ORDER: &[Special] = &[
     ("first_choice_repetition", "", |_| {}, ""),
     ("overlap_by_lag", "", |_| {}, ""),
     ("position_profile", "", |_| {}, ""),
-    ("routing_change_points", "", |_| {}, ""),
     ("segment_routing_consistency", "", |_| {}, ""),
 ];
+
+/// Where documents must be longer than elsewhere.
+const LONG: &[Special] = &[("routing_change_points", "", |_| {}, "")];
 
 /// Where neither labels nor tokens matter.
 const NO_TOKENS: &[Special] = &[
@@ -227,6 +229,20 @@ pub(crate) const PLANS: &[Plan] = &[
         has_catalogue: false,
         traces: Traces::One,
         looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::LONG_NO_ORDER,
+        specials: LONG,
+        has_catalogue: false,
+        traces: Traces::One,
+        looks_at: LooksAt::Nulls,
+    },
+    Plan {
+        simulation: Simulation::LONG_EFFECT,
+        specials: LONG,
+        has_catalogue: false,
+        traces: Traces::One,
+        looks_at: LooksAt::Intervals,
     },
     Plan {
         simulation: Simulation::WORDS,
@@ -365,8 +381,11 @@ impl Plan {
                 }
             })
             .collect();
-        if self.looks_at == LooksAt::Intervals && only().is_none() {
+        if self.has_catalogue && self.looks_at == LooksAt::Intervals && only().is_none() {
             all.extend(paired(simulation, seed, request));
+        }
+        if self.has_catalogue && is_asked("ablation") {
+            all.extend(ablated(simulation, seed, request));
         }
         all
     }
@@ -431,6 +450,26 @@ fn paired(
     first
         .into_iter()
         .map(|(metric, found)| (format!("compare-weights: {metric}"), "", "", vec![found]))
+        .collect()
+}
+
+/// An intervention on one expert beside the same on others: the tables that place it among them.
+fn ablated(
+    simulation: Simulation,
+    seed: u64,
+    request: &MeasureRequest,
+) -> Vec<(String, &'static str, &'static str, Vec<Measurement>)> {
+    let comparison = simulation.ablation(seed);
+    let found = comparison.measure_ablation(LayerId(1), request, &NoProgress);
+    let mut tables: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
+    for found in found.unwrap() {
+        if found.metric.starts_with("ablation_") {
+            tables.entry(found.metric.clone()).or_default().push(found);
+        }
+    }
+    tables
+        .into_iter()
+        .map(|(metric, found)| (format!("ablate: {metric}"), "", "", found))
         .collect()
 }
 

@@ -1,5 +1,7 @@
 //! Traces whose truth is known: labels that matter or not, words and genres that do, documents with preferences of their own.
 
+use std::iter;
+
 use moescope_analytics::{
     ComparedDocument, ExpertsOrder, MemoryDocument, RoutingComparison, TraceData, TraceSet,
 };
@@ -12,10 +14,11 @@ use crate::common::{NAMES, model, normal, sample, token};
 /// Experts per layer; two are chosen.
 const EXPERTS: u16 = 8;
 const LAYERS: u16 = 2;
-/// Tokens that were given, and tokens that were generated after them.
-const GIVEN: u32 = 24;
+/// Tokens that are generated after those given.
 const GENERATED: u32 = 8;
 const VOCABULARY: u32 = 16;
+/// Other experts whose intervention stands beside that on the target.
+const CONTROLS: usize = 19;
 
 /// What decides the routing of a simulated trace.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Simulation {
     pub(crate) labels: usize,
     /// Groups of one document each, per label.
     pub(crate) groups: usize,
+    /// Tokens of a document that were given.
+    pub(crate) given: u32,
     /// How much the label raises the logit of its favourite expert.
     pub(crate) effect: f32,
     /// How much a token's id raises the logit of its own expert.
@@ -40,6 +45,7 @@ impl Simulation {
     pub(crate) const NULL: Self = Self {
         labels: 2,
         groups: 8,
+        given: 24,
         effect: 0.0,
         by_token: 1.0,
         kept: 0.5,
@@ -55,6 +61,16 @@ impl Simulation {
     pub(crate) const NO_ORDER: Self = Self {
         kept: 0.0,
         ..Self::NULL
+    };
+    /// The same in documents of sixteen blocks of 8 tokens, which are long enough to change.
+    pub(crate) const LONG_NO_ORDER: Self = Self {
+        given: 120,
+        ..Self::NO_ORDER
+    };
+    /// The label matters in such documents.
+    pub(crate) const LONG_EFFECT: Self = Self {
+        given: 120,
+        ..Self::EFFECT
     };
     /// Only the words depend on the label.
     pub(crate) const WORDS: Self = Self {
@@ -83,30 +99,68 @@ impl Simulation {
 
     /// The same documents beside a variant of the router, whose logits are off by more in some documents than in others.
     pub(crate) fn comparison(self, seed: u64) -> RoutingComparison {
+        let of_document = |rng: &mut ChaCha8Rng| 0.2 * (0.5 * normal(rng)).exp();
+        self.compared(&["variant".to_owned()], seed, of_document, |_, _| 0.0)
+    }
+
+    /// The same documents under an intervention on one expert and on [`CONTROLS`] others of its layer. Each raises surprisal by
+    /// an amount of its own; where the label matters, amounts are those of every seed, and the first is larger in the first label.
+    pub(crate) fn ablation(self, seed: u64) -> RoutingComparison {
+        let controls = (1..=CONTROLS).map(|n| format!("control {n}"));
+        let names: Vec<String> = iter::once("target".to_owned()).chain(controls).collect();
+        let fixed = self.effect > 0.0;
+        let mut rng = ChaCha8Rng::seed_from_u64(if fixed { 0 } else { seed ^ 0xab1a });
+        let own: Vec<f32> = names
+            .iter()
+            .map(|_| 0.1 + 0.05 * normal(&mut rng))
+            .collect();
+        let raised = |variant: usize, label: &str| {
+            let is_raised = variant == 0 && label == NAMES[0];
+            own[variant] + if is_raised { 0.3 * self.effect } else { 0.0 }
+        };
+        let of_document = |rng: &mut ChaCha8Rng| 0.2 * (0.3 * normal(rng)).exp();
+        self.compared(&names, seed, of_document, raised)
+    }
+
+    /// Every document beside its variants: by how much a document is off, and by how much a variant raises the surprisal of a
+    /// label's tokens.
+    fn compared(
+        self,
+        names: &[String],
+        seed: u64,
+        of_document: impl Fn(&mut ChaCha8Rng) -> f32,
+        raised: impl Fn(usize, &str) -> f32,
+    ) -> RoutingComparison {
         let model = model(LAYERS, EXPERTS, 2);
         let documents = self.documents(seed);
         let samples = documents.iter().map(|document| document.sample.clone());
+        let tokens = self.given + GENERATED;
+        let counted = vec![true; tokens as usize];
         let mut comparison =
-            RoutingComparison::new(model.clone(), vec!["variant".into()], samples.collect());
+            RoutingComparison::new(model.clone(), names.to_vec(), samples.collect());
         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
         for (place, document) in documents.iter().enumerate() {
             let reference = document.decisions.as_ref().unwrap();
-            let scale = 0.2 * (0.5 * normal(&mut rng)).exp();
-            let variant = rerouted(reference, scale, 0.0, &model, &mut rng);
-            let divergences: Vec<TokenDivergence> = (0..GIVEN + GENERATED)
-                .map(|_| TokenDivergence {
-                    kl_nats: f64::from((scale * normal(&mut rng)).powi(2)),
-                    is_prediction_changed: rng.random_bool(f64::from(scale.min(0.5))),
-                    surprisals: Some((2.0, 2.0 + f64::from(scale * normal(&mut rng)))),
-                })
-                .collect();
-            let compared = ComparedDocument {
-                counted: &[true; (GIVEN + GENERATED) as usize],
-                reference,
-                variant: &variant,
-                divergences: &divergences,
-            };
-            comparison.add(0, place, &compared);
+            let label = document.sample.discipline.as_ref().unwrap().as_str();
+            let scale = of_document(&mut rng);
+            for variant in 0..names.len() {
+                let rerouted = rerouted(reference, scale, 0.0, &model, &mut rng);
+                let raised = raised(variant, label);
+                let divergences: Vec<TokenDivergence> = (0..tokens)
+                    .map(|_| TokenDivergence {
+                        kl_nats: f64::from((scale * normal(&mut rng)).powi(2)),
+                        is_prediction_changed: rng.random_bool(f64::from(scale.min(0.5))),
+                        surprisals: Some((2.0, 2.0 + f64::from(raised + scale * normal(&mut rng)))),
+                    })
+                    .collect();
+                let compared = ComparedDocument {
+                    counted: &counted,
+                    reference,
+                    variant: &rerouted,
+                    divergences: &divergences,
+                };
+                comparison.add(variant, place, &compared);
+            }
         }
         comparison
     }
@@ -184,13 +238,13 @@ impl Simulation {
         let mut noise = vec![0.0f32; slots];
         let mut batch = DecisionBatch::new(experts, 2);
         let mut tokens = Vec::new();
-        for position in 0..GIVEN + GENERATED {
+        for position in 0..self.given + GENERATED {
             let mut id = rng.random_range(0..VOCABULARY);
             if self.has_own_words && rng.random_bool(0.4) {
                 id = id % 5 + 5 * u32::try_from(label).unwrap();
             }
             let mut row = token(position, id);
-            row.phase = Some(if position < GIVEN {
+            row.phase = Some(if position < self.given {
                 Phase::Prefill
             } else {
                 Phase::Decode

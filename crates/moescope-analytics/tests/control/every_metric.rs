@@ -60,12 +60,8 @@ fn every_metric_compares_by_any_column_and_two_labels_of_it() {
 }
 
 /// Metrics that are tested and state no power: the published test of tokens would promise a power that it does not have,
-/// documents as short as these have no change points, so no spread of them either, and being in a committee is no amount.
-const WITHOUT_POWER: [&str; 3] = [
-    "risk_difference_newcombe",
-    "routing_change_points",
-    "standing_committee",
-];
+/// and being in a committee is no amount.
+const WITHOUT_POWER: [&str; 2] = ["risk_difference_newcombe", "standing_committee"];
 
 #[test]
 fn every_tested_value_comes_with_the_power_of_its_design() {

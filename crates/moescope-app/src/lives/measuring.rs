@@ -65,11 +65,12 @@ impl Lives {
             .iter()
             .map(|token| token.id)
             .collect();
-        self.effect.start("measuring the effect", ctx, move |_| {
-            text_effect(&loaded, &tokens, &interventions)
-                .map(|effect| MeasuredEffect { branch, effect })
-                .map_err(|error| error.to_string())
-        });
+        self.effect
+            .start("measuring the effect", ctx, move |progress| {
+                text_effect(&loaded, &tokens, &interventions, progress.as_ref())
+                    .map(|effect| MeasuredEffect { branch, effect })
+                    .map_err(|error| error.to_string())
+            });
         Ok(())
     }
 

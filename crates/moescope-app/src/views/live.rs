@@ -113,9 +113,10 @@ impl Live {
             }
             scale_combo(ui, &mut choice.scale);
         });
+        let height = (0.42 * ui.available_height()).clamp(150.0, 420.0);
         Panel::bottom("live labels")
             .resizable(true)
-            .default_size(150.0)
+            .default_size(height)
             .show(ui, |ui| looks::ui(ui, ctx));
         let chosen = heat_ui(ui, ctx, &mut self.heat, choice, "Routing of the generation");
         if chosen.is_some() {

@@ -189,19 +189,27 @@ fn path_grid(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &LiveColumns, token: u
         .spacing([10.0, 4.0])
         .striped(true)
         .show(ui, |ui| {
-            for title in [
-                "Layer",
-                "Experts and weights",
-                "Entropy (nats)",
-                "Margin",
-                "Runner-up",
+            for (title, told) in [
+                ("Layer", "Its number in the model"),
+                (
+                    "Experts and weights",
+                    "What was chosen, with what it counts for",
+                ),
+                ("Entropy", "Entropy of the router's scores, in nats"),
+                (
+                    "Margin",
+                    "Score of the last chosen expert minus that of the runner-up",
+                ),
+                ("Runner-up", "The expert that would have been next"),
             ] {
-                ui.label(soft(title, ctx.theme));
+                ui.label(soft(title, ctx.theme)).on_hover_text(told);
             }
             ui.end_row();
             for (place, layer) in columns.layers().iter().enumerate() {
                 ui.label(layer.to_string());
                 ui.horizontal(|ui| {
+                    ui.spacing_mut().button_padding.x = 4.0;
+                    ui.spacing_mut().item_spacing.x = 2.0;
                     let weights = columns.weights(token, place);
                     for (expert, weight) in columns.experts(token, place).iter().zip(weights) {
                         let cell = Cell {

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use moescope_core::Progress;
+use safetensors::Dtype;
 
 use super::{
     layout::{
@@ -179,7 +180,14 @@ impl Loader<'_> {
     ) -> Result<Matrix, EngineError> {
         let need = self.catalogue.need(wanted);
         if block_type(self.weights, need.row_width).is_none() {
-            return Ok(load(self.target)?.into());
+            let matrix = load(self.target)?;
+            let stored = self.stored(wanted);
+            let has_kept_type = matches!(stored.dtype, Dtype::F32 | Dtype::BF16);
+            let is_copy = need.is_rearranged || !has_kept_type || !self.target.is_cpu;
+            if is_copy {
+                self.files.release(stored);
+            }
+            return Ok(matrix.into());
         }
         let host = Target {
             device: &self.host,

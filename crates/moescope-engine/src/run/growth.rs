@@ -327,8 +327,6 @@ impl<'m> Growth<'m> {
         if !self.keeps_logits {
             sequence.record.decisions.router_logits = Some(Vec::new());
         }
-        // What follows the last token is read from its logits: the head need not be computed for it twice.
-        self.run.config.records_surprisal = ids.len() > 1;
         let new = NewTokens {
             sequence: 0,
             ids: ids.to_vec(),
@@ -344,9 +342,6 @@ impl<'m> Growth<'m> {
             self.run.last_logits[0] = before;
             return Err(error);
         }
-        let next = self.run.last_logits[0].as_deref();
-        let predicted = next.map(|logits| token_stats(logits, None).1);
-        sequence.record.tokens[end - 1].predicted_id = predicted;
         let place = sequence.sampler.place();
         self.places.resize(end, place);
         let is_new = self

@@ -2,7 +2,7 @@
 
 use moescope_core::{DecisionBatch, Phase};
 
-use crate::{recorder::StepRecord, sampling::SamplingConfig};
+use crate::sampling::SamplingConfig;
 
 /// What a run records and generates.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,26 +55,26 @@ pub struct SequenceRecord {
     pub decisions: DecisionBatch,
 }
 
-/// Copies a step's token numbers into a sequence: the surprisal computed at a token belongs to the next one.
+/// Notes what was computed at the `len` tokens from `start` on, where it was asked for: the surprisal of the token after each,
+/// NaN where none had come yet, and the arg max.
 pub(super) fn note_tokens(
     record: &mut SequenceRecord,
-    step: &StepRecord,
-    first: usize,
     start: usize,
     len: usize,
     phase: Phase,
+    told: Option<&[(f32, u32)]>,
 ) {
     for offset in 0..len {
         let token = &mut record.tokens[start + offset];
         token.phase = Some(phase);
-        token.predicted_id = step.predicted.as_ref().map(|ids| ids[first + offset]);
-        if let (Some(surprisal), Some(next)) =
-            (&step.surprisal, record.tokens.get_mut(start + offset + 1))
+        let Some((nats, predicted)) = told.map(|told| told[offset]) else {
+            continue;
+        };
+        token.predicted_id = Some(predicted);
+        if let Some(next) = record.tokens.get_mut(start + offset + 1)
+            && !nats.is_nan()
         {
-            let nats = surprisal[first + offset];
-            if !nats.is_nan() {
-                next.surprisal = Some(nats);
-            }
+            next.surprisal = Some(nats);
         }
     }
 }

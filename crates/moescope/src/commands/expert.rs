@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use moescope_analytics::{ExpertConfig, MeasureRequest, TraceData, expert_profile};
-use moescope_core::{LayerId, Scope};
+use moescope_core::{LabelList, LayerId, Scope};
 
 use crate::{console::Console, exit::Outcome, output};
 
@@ -30,9 +30,9 @@ pub(crate) struct ExpertArgs {
     /// The label column to compare by; `all` puts all documents together
     #[arg(long, default_value = "discipline", value_name = "COLUMN")]
     by: String,
-    /// Only documents with these labels
-    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
-    labels: Vec<String>,
+    /// Only documents with these labels, like law,math; a comma within a label is written \,
+    #[arg(long, value_name = "LABELS")]
+    labels: Vec<LabelList>,
     /// Given text, generated text, or both: prefill, decode, all
     #[arg(long, default_value = "prefill", value_name = "PHASE")]
     phase: String,
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ExpertArgs, console: &Console) -> anyhow::Result<Outcom
         scope: Scope {
             phase: args.phase.parse()?,
             include_special: args.include_special,
-            labels: args.labels.clone(),
+            labels: LabelList::all_of(&args.labels),
             ..Scope::default()
         },
         by: args.by.clone(),

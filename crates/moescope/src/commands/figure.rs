@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use moescope_analytics::{MeasureRequest, TraceSet};
+use moescope_core::LabelList;
 use moescope_figures::{FigureOptions, catalogue};
 use moescope_pipeline::{
     FigureJob, FigureSpec, NamedTrace, TraceSource, kind, place_of_reference, usual_metric,
@@ -96,8 +97,8 @@ struct LookArgs {
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
     /// Labels that stand out among lines; the others become grey
-    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
-    highlight: Vec<String>,
+    #[arg(long, value_name = "LABELS")]
+    highlight: Vec<LabelList>,
     /// Only these experts
     #[arg(long, value_delimiter = ',', value_name = "EXPERTS")]
     experts: Vec<u16>,
@@ -151,7 +152,7 @@ impl LookArgs {
             group: self.group.clone(),
             group_b: self.group_b.clone(),
             variant: self.variant.clone(),
-            highlight: self.highlight.clone(),
+            highlight: LabelList::all_of(&self.highlight),
             experts: self.experts.clone(),
             top: self.top,
             order: self.order.parse()?,

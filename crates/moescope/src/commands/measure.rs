@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use moescope_analytics::{
     BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
 };
-use moescope_core::{Axis, AxisKind, Scope, Weighting};
+use moescope_core::{Axis, AxisKind, LabelList, Scope, Weighting};
 use moescope_pipeline::{ModelFolder, NamedTrace, StoredWeights};
 use moescope_trace::RoutingTrace;
 
@@ -50,12 +50,12 @@ pub(crate) struct RequestArgs {
     /// The label column to compare by; `all` puts all documents together
     #[arg(long, default_value = "discipline", value_name = "COLUMN")]
     by: String,
-    /// Measure the difference of two labels, first minus second
+    /// Measure the difference of two labels, first minus second; a colon within a label is written \:
     #[arg(long, value_name = "A:B")]
     contrast: Option<String>,
-    /// Only documents with these labels
-    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
-    labels: Vec<String>,
+    /// Only documents with these labels, like law,math; a comma within a label is written \,
+    #[arg(long, value_name = "LABELS")]
+    labels: Vec<LabelList>,
     /// Layers in the model's numbering, like 0,5-8
     #[arg(long, default_value = "all", value_name = "LAYERS")]
     layers: String,
@@ -155,11 +155,9 @@ impl RequestArgs {
             .contrast
             .as_deref()
             .map(|pair| {
-                pair.split_once(':')
-                    .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                    .with_context(|| {
-                        format!("--contrast takes two labels like math:law, found '{pair}'")
-                    })
+                LabelList::pair(pair).with_context(|| {
+                    format!("--contrast takes two labels like math:law, found '{pair}'; a colon within a label is written \\:")
+                })
             })
             .transpose()?;
         let kinds = FingerprintKind::ALL.map(FingerprintKind::as_str);
@@ -179,7 +177,7 @@ impl RequestArgs {
                 layers: self.layers.parse()?,
                 phase: self.phase.parse()?,
                 include_special: self.include_special,
-                labels: self.labels.clone(),
+                labels: LabelList::all_of(&self.labels),
                 weighting: match self.weighting {
                     WeightingArg::Token => Weighting::Token,
                     WeightingArg::Document => Weighting::Document,

@@ -67,13 +67,16 @@ fn worst(ui: &mut Ui, ctx: &ViewContext<'_>, measured: &crate::lives::MeasuredEf
         .num_columns(4)
         .striped(true)
         .show(ui, |ui| {
-            for title in [
-                "Token",
-                "Change of surprisal",
-                "Divergence",
-                "Layers rerouted",
+            for (title, told) in [
+                ("Token", "Its place in the line"),
+                ("Surprisal", "How much its surprisal changes"),
+                ("KL", "Divergence of the predictions of the token after it"),
+                (
+                    "Rerouted",
+                    "Layers at which another set of experts is chosen",
+                ),
             ] {
-                ui.label(soft(title, ctx.theme));
+                ui.label(soft(title, ctx.theme)).on_hover_text(told);
             }
             ui.end_row();
             for (place, change) in changes.iter().take(MOST_TOKENS) {

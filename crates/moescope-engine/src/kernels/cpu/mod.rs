@@ -65,10 +65,23 @@ impl CpuKernels {
     /// Kernels for the widest instruction set of this machine.
     #[must_use]
     pub fn new(compute: ComputeType) -> Self {
+        Self::with(InstructionSet::detect(), compute)
+    }
+
+    /// Kernels for one of the instruction sets of this machine.
+    ///
+    /// # Panics
+    /// When the machine does not have it.
+    #[must_use]
+    pub fn with(set: InstructionSet, compute: ComputeType) -> Self {
+        assert!(
+            InstructionSet::available().contains(&set),
+            "this machine has no {set:?}"
+        );
         memory::keep_freed_memory();
         Self {
             device: Device::flex(),
-            set: InstructionSet::detect(),
+            set,
             compute,
         }
     }
