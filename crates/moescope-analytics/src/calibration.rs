@@ -53,6 +53,11 @@ const UNCALIBRATED: &[(&str, &str, &str)] = &[
         "95 % intervals of the mean overlap by margin covered 80 to 83 % where a bin has few decisions of each document",
     ),
     (
+        "routing_change_points",
+        "coverage: routing_change_points",
+        "95 % intervals covered 76 to 94 %: few documents change, and a sample with few changes says little of how few",
+    ),
+    (
         "fingerprint_by_layer",
         "coverage: fingerprint_by_layer, silhouette",
         "95 % intervals of the silhouette covered 72 to 74 %: resamples keep every document's own value",

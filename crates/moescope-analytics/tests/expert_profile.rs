@@ -74,6 +74,14 @@ fn every_number_is_that_of_its_metric() {
         let interval = label.lift_interval.unwrap();
         assert!(interval.low <= label.lift && label.lift <= interval.high);
     }
+    let table = &found.label_shares;
+    table.check().unwrap();
+    assert_eq!(table.axes[1].labels, shares.axes[1].labels);
+    for (place, label) in found.labels.iter().enumerate() {
+        same(table.value(&[0, place, 0]), label.share);
+        let flat = table.flat_index(&[0, place, 0]);
+        assert_eq!(table.intervals.as_ref().unwrap()[flat], label.interval);
+    }
     let all = MeasureRequest {
         by: "all".into(),
         ..at_layer_3()

@@ -4,7 +4,7 @@ mod common;
 
 use common::{fails, measure, model, quick, sample, token};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
-use moescope_core::{AxisKind, DecisionBatch, Phase, Scope, Weighting};
+use moescope_core::{AxisKind, DecisionBatch, LabelSize, Phase, Scope, Weighting};
 
 /// Layer 1, 4 experts, top-2; BOS at position 0, then three content tokens.
 ///
@@ -142,6 +142,14 @@ fn axes_name_layers_labels_and_experts() {
         ),
         (6, 2, 2)
     );
+    // Three counted tokens of the one document of each.
+    let size = |label: &str| LabelSize {
+        label: label.into(),
+        n_tokens: 3,
+        n_documents: 1,
+        n_groups: 1,
+    };
+    assert_eq!(found.protocol.label_sizes, [size("math"), size("law")]);
     assert!(
         found
             .protocol

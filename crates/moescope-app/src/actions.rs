@@ -1,10 +1,13 @@
 //! What can be done from the menu, the palette and the keyboard: one list for all three.
 
+use std::path::{Path, PathBuf};
+
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::{
     command::{Command, ZoomStep},
     lives::LiveCommand,
+    recent::Recent,
     state::State,
     traces::folder_name,
     views::VIEWS,
@@ -49,8 +52,8 @@ fn action(title: &str, hint: &str, keys: Option<(Modifiers, Key)>, command: Comm
 }
 
 /// What concerns files.
-pub(crate) fn file_actions() -> Vec<Action> {
-    vec![
+pub(crate) fn file_actions(state: &State) -> Vec<Action> {
+    let mut actions = vec![
         action(
             "Open trace…",
             "a folder with a manifest",
@@ -75,13 +78,22 @@ pub(crate) fn file_actions() -> Vec<Action> {
             None,
             Command::OpenDemo,
         ),
-        action(
-            "Quit",
-            "close the window",
-            Some((CTRL, Key::Q)),
-            Command::Quit,
-        ),
-    ]
+    ];
+    if let Some(trace) = state.traces.active() {
+        actions.push(action(
+            "Close this trace",
+            "its folder stays",
+            Some((CTRL_SHIFT, Key::W)),
+            Command::CloseTrace(trace.id),
+        ));
+    }
+    actions.push(action(
+        "Quit",
+        "close the window",
+        Some((CTRL, Key::Q)),
+        Command::Quit,
+    ));
+    actions
 }
 
 /// What concerns a generation.
@@ -114,7 +126,7 @@ pub(crate) fn live_actions() -> Vec<Action> {
             live(LiveCommand::Regenerate),
         ),
         action(
-            "Measure the interventions on this text",
+            "Measure the effect of the interventions",
             "teacher-forced effect",
             None,
             live(LiveCommand::MeasureEffect),
@@ -136,6 +148,12 @@ pub(crate) fn edit_actions() -> Vec<Action> {
             "the choice that was undone",
             Some((CTRL_SHIFT, Key::Z)),
             Command::Redo,
+        ),
+        action(
+            "Copy as command",
+            "the moescope line with the numbers of the view that was used last",
+            Some((CTRL_SHIFT, Key::C)),
+            Command::CopyAsCommand,
         ),
     ]
 }
@@ -167,6 +185,12 @@ pub(crate) fn window_actions(state: &State) -> Vec<Action> {
             "zoom",
             Some((CTRL, Key::Num0)),
             Command::Zoom(ZoomStep::Normal),
+        ),
+        action(
+            "Close this view",
+            "the one that was used last; the menu Views brings it back",
+            Some((CTRL, Key::W)),
+            Command::CloseThisView,
         ),
         action(
             "Arrange views as at first",
@@ -206,21 +230,50 @@ pub(crate) fn view_actions() -> Vec<Action> {
         .collect()
 }
 
-/// What was opened lately.
-pub(crate) fn recent_actions(state: &State) -> Vec<Action> {
-    state
-        .recent
-        .traces
+/// What was opened lately: a heading for each kind, and its actions.
+pub(crate) fn recent_actions(state: &State) -> [(&'static str, Vec<Action>); 3] {
+    let Recent {
+        traces,
+        models,
+        texts,
+    } = &state.recent;
+    let open = |path: &PathBuf| {
+        let title = format!("Open {}", folder_name(path));
+        let hint = path.display().to_string();
+        action(&title, &hint, None, Command::OpenTrace(path.clone()))
+    };
+    let choose = |model: &String| {
+        let title = format!("Use the model {}", folder_name(Path::new(model)));
+        action(&title, model, None, Command::ChooseModel(model.clone()))
+    };
+    [
+        ("Traces opened lately", traces.iter().map(open).collect()),
+        ("Models used lately", models.iter().map(choose).collect()),
+        (
+            "Texts chosen lately",
+            texts
+                .iter()
+                .map(|files| capture_action(files.as_slice()))
+                .collect(),
+        ),
+    ]
+}
+
+/// The capture of files that were chosen together.
+fn capture_action(files: &[PathBuf]) -> Action {
+    let first = files
+        .first()
+        .map_or_else(String::new, |path| folder_name(path));
+    let title = match files.len() {
+        0 | 1 => format!("Capture {first}"),
+        count => format!("Capture {first} and {} more", count - 1),
+    };
+    let paths: Vec<String> = files
         .iter()
-        .map(|path| {
-            action(
-                &format!("Open {}", folder_name(path)),
-                &path.display().to_string(),
-                None,
-                Command::OpenTrace(path.clone()),
-            )
-        })
-        .collect()
+        .map(|path| path.display().to_string())
+        .collect();
+    let command = Command::ChooseTexts(files.to_vec());
+    action(&title, &paths.join(", "), None, command)
 }
 
 /// Figures of views.
@@ -242,12 +295,16 @@ pub(crate) fn export_actions() -> Vec<Action> {
 /// Everything, in the order of the palette.
 pub(crate) fn all(state: &State) -> Vec<Action> {
     let mut all = view_actions();
-    all.extend(file_actions());
+    all.extend(file_actions(state));
     all.extend(edit_actions());
     all.extend(live_actions());
     all.extend(window_actions(state));
     all.extend(export_actions());
-    all.extend(recent_actions(state));
+    all.extend(
+        recent_actions(state)
+            .into_iter()
+            .flat_map(|(_, recent)| recent),
+    );
     all
 }
 

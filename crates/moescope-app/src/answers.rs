@@ -112,14 +112,33 @@ pub(crate) struct ReadDocument {
 /// What a metric gave.
 pub(crate) type Measured = Arc<Vec<Measurement>>;
 
+/// Bytes that all answers together hold at most, about, besides what is on the screen and the last few of each kind.
+const MOST_BYTES: usize = 256 << 20;
+/// How they are shared: tables of one trace, and of two; the rest are lists and texts.
+const MEASURED_BYTES: usize = MOST_BYTES / 8 * 5;
+const COMPARED_BYTES: usize = MOST_BYTES / 4;
+const LIST_BYTES: usize = MOST_BYTES / 24;
+
 /// Everything that was asked, with its answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Answers {
     measured: Results<MeasureQuestion, Measured>,
     experts: Results<ExpertQuestion, Arc<ExpertProfile>>,
     compared: Results<CompareQuestion, Measured>,
     documents: Results<DocumentQuestion, Arc<ReadDocument>>,
     tokens: Results<TokenQuestion, Arc<TokenProfile>>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            measured: Results::new(MEASURED_BYTES),
+            experts: Results::new(LIST_BYTES),
+            compared: Results::new(COMPARED_BYTES),
+            documents: Results::new(LIST_BYTES),
+            tokens: Results::new(LIST_BYTES),
+        }
+    }
 }
 
 impl Answers {

@@ -29,7 +29,7 @@ use crate::{
     notices::Notice,
     script::ScriptRun,
     settings::Settings,
-    shell::{Shell, layout::Layout, pick},
+    shell::{Shell, layout::Layout, pick, view_bar},
     state::State,
     theme::{Theme, ThemeChoice},
     traces::{TraceAbout, TraceId},
@@ -41,6 +41,9 @@ pub use config::{AppConfig, SettingsPlace};
 
 /// Settings are kept this often, so that little is lost when the process is killed.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
+/// Said where a command concerns the view that was used last, and there is none.
+const NO_VIEW: &str = "No view is open";
+
 /// The app: its state, its views, and where commands come from.
 pub struct App {
     state: State,
@@ -222,10 +225,13 @@ impl App {
 
     /// Paints the state.
     pub fn ui(&mut self, ui: &mut Ui) {
+        let request = self.state.request();
         let context = ViewContext {
             state: &self.state,
+            request: &request,
             theme: &self.theme,
             commands: &self.commands,
+            view: None,
         };
         self.shell
             .ui(ui, &context, &mut self.layout, &mut self.views);
@@ -269,10 +275,7 @@ impl App {
                 }
                 self.state.traces.close(id);
             }
-            Command::ChooseTrace(id) => {
-                self.state.traces.choose(id);
-                self.fit_labels(now);
-            }
+            Command::ChooseTrace(id) => self.state.traces.choose(id),
             Command::Open(path) => self.open_anything(path, ctx, now),
             Command::PickTrace => pick::trace(&self.commands),
             Command::PickModel => pick::model(&self.commands),
@@ -280,9 +283,15 @@ impl App {
             Command::ChooseModel(model) => {
                 self.state.recent.note_model(&model);
                 self.choose("model", now, |choices| choices.capture.model = model);
-                self.layout.show("capture");
+                // What runs the model says which one it is; where nothing does, captures do.
+                let says_it = |view: &&str| self.layout.is_in_front(view);
+                if !["live", "intervene"].iter().any(says_it) {
+                    self.layout.show("capture");
+                }
             }
             Command::ChooseTexts(files) => {
+                let noted = files.iter().cloned().map(absolute).collect();
+                self.state.recent.note_texts(noted);
                 self.choose("texts", now, |choices| choices.capture.files = files);
                 self.layout.show("capture");
             }
@@ -348,6 +357,7 @@ impl App {
                 self.notify(Notice::done(told_copied(&text)), now);
                 ctx.copy_text(text);
             }
+            Command::CopyAsCommand => self.copy_as_command(ctx, now),
             Command::OpenExport(view) => {
                 self.layout.show(view);
                 self.shell.export.open(view);
@@ -356,14 +366,21 @@ impl App {
             Command::Export(request) => self.state.exports.start(*request, ctx),
             Command::ExportView(view, stem) => self.export_view(view, stem, ctx, now),
             Command::OpenView(view) => self.layout.show(view),
+            Command::BringForward { view, clicked_in } => {
+                self.layout.show_beside(view, clicked_in);
+            }
             Command::CloseView(view) => self.layout.hide(view),
+            Command::CloseThisView => match self.layout.current() {
+                Some(view) => self.layout.hide(view),
+                None => self.notify(Notice::done(NO_VIEW), now),
+            },
             Command::ResetLayout => self.layout = Layout::default(),
             Command::ChooseTheme(choice) => self.choose_theme(choice, ctx, now),
             Command::Zoom(step) => self.zoom(step, ctx),
             Command::TogglePalette => self.shell.palette.toggle(),
             Command::ToggleSheet => self.shell.sheet.toggle(),
             Command::Notify(notice) => self.notify(notice, now),
-            Command::DismissNotices => self.state.notices.dismiss(),
+            Command::Dismiss(notice) => self.state.notices.dismiss(&notice),
             Command::Quit => self.quit(ctx),
         }
         ctx.request_repaint();
@@ -388,9 +405,13 @@ impl App {
         let choices = &self.state.choices;
         let (live, capture) = (&choices.live, &choices.capture);
         let device = self.state.device_choice;
+        let is_other_line = matches!(command, LiveCommand::ChooseBranch(_));
         let done = self.state.lives.apply(command, live, capture, device, ctx);
         if let Err(told) = done {
             self.notify(Notice::failed(told), now);
+        }
+        if is_other_line {
+            self.load_message();
         }
     }
 
@@ -419,12 +440,33 @@ impl App {
         }
     }
 
-    /// Writes what a view shows, with everything that belongs to it.
-    fn export_view(&mut self, view: &str, stem: PathBuf, ctx: &Context, now: Instant) {
+    /// Copies the command line of the view that was used last.
+    fn copy_as_command(&mut self, ctx: &Context, now: Instant) {
+        let request = self.state.request();
         let context = ViewContext {
             state: &self.state,
+            request: &request,
             theme: &self.theme,
             commands: &self.commands,
+            view: None,
+        };
+        let view = self.layout.current().and_then(|name| self.views.get(name));
+        let command = view.map_or_else(
+            || Command::Notify(Notice::done(NO_VIEW)),
+            |view| view_bar::copy_command(view.as_ref(), &context),
+        );
+        self.apply(command, ctx, now);
+    }
+
+    /// Writes what a view shows, with everything that belongs to it.
+    fn export_view(&mut self, view: &str, stem: PathBuf, ctx: &Context, now: Instant) {
+        let request = self.state.request();
+        let context = ViewContext {
+            state: &self.state,
+            request: &request,
+            theme: &self.theme,
+            commands: &self.commands,
+            view: None,
         };
         let offer = self.views.get(view).and_then(|view| view.figure(&context));
         match offer {
@@ -514,8 +556,8 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        // A capture that runs is asked to stop; the batches that are done are on the disk already.
-        self.state.captures.cancel();
+        // The thread of a capture ends with the process, and what it has not put on the disk by then is lost.
+        self.close_capture();
         // What was generated and not kept yet is written where the settings are kept, too.
         self.state.lives.close();
         if let Err(error) = Self::save(self) {

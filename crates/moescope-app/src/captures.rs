@@ -4,6 +4,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use moescope_core::Progress as _;
@@ -17,6 +19,12 @@ use crate::{
     choices::CaptureChoice,
     job::{Job, JobProgress},
 };
+
+/// How long a window that closes waits for its capture. A batch that takes longer cannot be awaited, but then there was
+/// a cut after each one ([`CaptureConfig::cut_after`]), so what was done before it is on the disk.
+const CLOSING: Duration = Duration::from_secs(20);
+/// Between two looks at a capture that is stopping.
+const BETWEEN_POLLS: Duration = Duration::from_millis(5);
 
 /// A capture that could start at once.
 #[derive(Debug)]
@@ -56,6 +64,8 @@ pub enum CaptureEnd {
         /// What was said.
         told: String,
     },
+    /// It was stopped before it had begun to record.
+    NotBegun,
 }
 
 /// The plan and the run.
@@ -115,6 +125,24 @@ impl Captures {
         }
     }
 
+    /// Stops a capture that runs and waits until it has, but not for ever; how it ended.
+    pub(crate) fn close(&mut self) -> Option<CaptureEvent> {
+        self.cancel();
+        let begun = Instant::now();
+        while self.run.is_running() && begun.elapsed() < CLOSING {
+            if self.run.poll() {
+                return self.ended();
+            }
+            thread::sleep(BETWEEN_POLLS);
+        }
+        self.run.is_running().then(|| {
+            CaptureEvent::Failed(format!(
+                "it did not stop within {} s; what is on the disk can be continued",
+                CLOSING.as_secs()
+            ))
+        })
+    }
+
     /// Takes what has come.
     pub(crate) fn advance(&mut self) -> Vec<CaptureEvent> {
         let mut events = Vec::new();
@@ -126,13 +154,18 @@ impl Captures {
             });
         }
         if self.run.poll() {
-            match &self.run {
-                Job::Ready(end) => events.push(CaptureEvent::Ended(end.clone())),
-                Job::Failed { error, .. } => events.push(CaptureEvent::Failed(error.clone())),
-                Job::Idle | Job::Running(_) => {}
-            }
+            events.extend(self.ended());
         }
         events
+    }
+
+    /// How the last run ended.
+    fn ended(&self) -> Option<CaptureEvent> {
+        match &self.run {
+            Job::Ready(end) => Some(CaptureEvent::Ended(end.clone())),
+            Job::Failed { error, .. } => Some(CaptureEvent::Failed(error.clone())),
+            Job::Idle | Job::Running(_) => None,
+        }
     }
 
     /// Whether nothing is planned or captured.
@@ -190,7 +223,10 @@ fn run(
     device: DeviceChoice,
     progress: &Arc<JobProgress>,
 ) -> Result<CaptureEnd, PipelineError> {
-    let planned = planned.map_or_else(|| plan(choice, device, progress), Ok)?;
+    let planned = match planned.map_or_else(|| plan(choice, device, progress), Ok) {
+        Err(error) if error.is_cancelled() => return Ok(CaptureEnd::NotBegun),
+        planned => planned?,
+    };
     match planned.plan.run(&planned.loaded, progress.as_ref()) {
         Ok(outcome) => Ok(CaptureEnd::Complete(Captured {
             path: outcome.path,

@@ -5,10 +5,10 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use moescope_analytics::MeasureRequest;
 use moescope_core::LayerId;
 use moescope_figures::ColorScale;
-use moescope_pipeline::{EmbeddedFile, demo::held_out_for};
+use moescope_pipeline::{EmbeddedFile, demo::held_out_for, session::BranchId};
 use serde::{Deserialize, Serialize};
 
-use crate::lives::LiveChoice;
+use crate::lives::{LinePart, LiveChoice};
 
 /// Everything that the user chose in a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -106,6 +106,8 @@ pub struct DisciplinesChoice {
     pub distance: String,
     /// The layer of the distances; the last one where there is none.
     pub distance_layer: Option<LayerId>,
+    /// How distances become colours.
+    pub distance_scale: ColorScale,
     /// Which map is drawn.
     pub map: String,
     /// The metric along the layers.
@@ -123,6 +125,7 @@ impl Default for DisciplinesChoice {
             marks: true,
             distance: "jsd".to_owned(),
             distance_layer: None,
+            distance_scale: ColorScale::Auto,
             map: "PCA".to_owned(),
             layer_metric: "mutual_information".to_owned(),
         }
@@ -137,6 +140,11 @@ pub struct CompareChoice {
     pub first: Option<PathBuf>,
     /// The folder of the trace that it is compared with.
     pub second: Option<PathBuf>,
+    /// The lines of Live that stand in the place of these traces; not kept, for a session numbers its own.
+    #[serde(skip)]
+    pub lines: [Option<BranchId>; 2],
+    /// Which tokens of two lines are compared.
+    pub part: LinePart,
     /// The metric of layers × experts.
     pub metric: String,
     /// The label that is shown; all documents together where there is none.
@@ -145,11 +153,29 @@ pub struct CompareChoice {
     pub scale: ColorScale,
 }
 
+impl CompareChoice {
+    /// The folder of the trace on a side, which counts where no line stands there.
+    pub(crate) fn folder(&self, side: usize) -> Option<&PathBuf> {
+        [&self.first, &self.second][side].as_ref()
+    }
+
+    /// The same, to be chosen.
+    pub(crate) fn folder_mut(&mut self, side: usize) -> &mut Option<PathBuf> {
+        if side == 0 {
+            &mut self.first
+        } else {
+            &mut self.second
+        }
+    }
+}
+
 impl Default for CompareChoice {
     fn default() -> Self {
         Self {
             first: None,
             second: None,
+            lines: [None; 2],
+            part: LinePart::default(),
             metric: "assignment_share".to_owned(),
             group: None,
             scale: ColorScale::Auto,

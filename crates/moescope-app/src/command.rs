@@ -74,6 +74,8 @@ pub enum Command {
 
     // What leaves the window.
     Copy(String),
+    /// Copies the command line of the view that was used last.
+    CopyAsCommand,
     OpenExport(&'static str),
     /// Where the figure of the export window goes, without an ending.
     ChooseExportStem(PathBuf),
@@ -83,14 +85,21 @@ pub enum Command {
 
     // The window.
     OpenView(&'static str),
+    /// A view that tells of what was clicked in another, unless it would cover that.
+    BringForward {
+        view: &'static str,
+        clicked_in: &'static str,
+    },
     CloseView(&'static str),
+    /// Closes the view that was used last.
+    CloseThisView,
     ResetLayout,
     ChooseTheme(ThemeChoice),
     Zoom(ZoomStep),
     TogglePalette,
     ToggleSheet,
     Notify(Notice),
-    DismissNotices,
+    Dismiss(Notice),
     Quit,
 }
 

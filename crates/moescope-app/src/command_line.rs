@@ -8,7 +8,7 @@ use moescope_engine::{DeviceChoice, SamplingConfig};
 
 use crate::{
     choices::{CaptureChoice, Cell},
-    lives::{CellAction, LiveChoice},
+    lives::{CellAction, LiveChoice, MeasuredEffect},
     state::State,
 };
 
@@ -201,6 +201,33 @@ pub(crate) fn generate(generation: &Generation<'_>) -> Result<String, &'static s
     Ok(line.0)
 }
 
+/// Bytes of a word that every shell passes on; Linux takes up to 128 KiB.
+const LONGEST_WORD: usize = 100_000;
+
+/// `moescope effect MODEL --text … --intervene …`; tokens by their ids where no text gives the same ones.
+pub(crate) fn effect(
+    measured: &MeasuredEffect,
+    device: DeviceChoice,
+) -> Result<String, &'static str> {
+    let (option, value) = if let Some(text) = &measured.text {
+        ("text", text.clone())
+    } else {
+        let ids: Vec<String> = measured.ids.iter().map(ToString::to_string).collect();
+        ("token-ids", ids.join(","))
+    };
+    if value.len() > LONGEST_WORD {
+        return Err("the text is too long for a command line; measure on a shorter line");
+    }
+    let mut line = Line::new("effect");
+    line.word(&measured.model);
+    line.device(device);
+    line.option(option, &value);
+    for spec in &measured.effect.interventions {
+        line.option("intervene", spec);
+    }
+    Ok(line.0)
+}
+
 /// `moescope ablate MODEL --data … --expert … …`; without data where the command takes the embedded texts.
 pub(crate) fn ablate(
     capture: &CaptureChoice,
@@ -334,8 +361,10 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use moescope_core::{LayerId, Scope};
+    use moescope_pipeline::{TextEffect, session::BranchId};
 
     use super::*;
+    use crate::lives::TextOrigin;
 
     #[test]
     fn only_what_differs_from_the_usual_is_said() {
@@ -430,6 +459,37 @@ mod tests {
             ..without
         };
         assert!(ablate(&other, &choice, auto, cell).is_err());
+    }
+
+    #[test]
+    fn an_effect_is_measured_on_the_same_tokens() {
+        let mut measured = MeasuredEffect {
+            branch: BranchId(0),
+            origin: TextOrigin::Shown,
+            model: "demo".into(),
+            ids: vec![1, 27, 5],
+            text: Some("The enzyme".into()),
+            effect: TextEffect {
+                interventions: vec!["mask:3:5".into(), "boost=2:1:0".into()],
+                tokens: Vec::new(),
+                layers: Vec::new(),
+                mean_surprisal_change: None,
+                mean_kl: 0.0,
+            },
+            by_change: Vec::new(),
+        };
+        let auto = DeviceChoice::Auto;
+        assert_eq!(
+            effect(&measured, auto).unwrap(),
+            "moescope effect demo --text 'The enzyme' --intervene mask:3:5 --intervene boost=2:1:0"
+        );
+        measured.text = None;
+        assert_eq!(
+            effect(&measured, DeviceChoice::Cpu).unwrap(),
+            "moescope effect demo --device cpu --token-ids 1,27,5 --intervene mask:3:5 --intervene boost=2:1:0"
+        );
+        measured.text = Some("a".repeat(LONGEST_WORD + 1));
+        assert!(effect(&measured, auto).is_err());
     }
 
     #[test]

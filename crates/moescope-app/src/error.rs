@@ -23,6 +23,9 @@ pub enum AppError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A capture could not be stopped in good order when the window was closed.
+    #[error("the capture that ran when the window was closed: {0}")]
+    Capture(String),
     /// A script cannot be followed.
     #[error("line {line} of the script: {reason}")]
     Script {

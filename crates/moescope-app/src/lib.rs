@@ -22,6 +22,7 @@ mod state;
 mod job;
 mod results;
 
+mod answer_bytes;
 mod answers;
 mod captures;
 mod lives;
@@ -52,8 +53,8 @@ pub use error::AppError;
 pub use job::{Job, JobProgress, Running};
 pub use launch::{WindowConfig, run};
 pub use lives::{
-    Ablated, CellAction, ChipColor, LiveChoice, LiveCommand, LiveModel, Lives, MeasuredEffect,
-    NumbersChoice, PictureChoice,
+    Ablated, CellAction, ChipColor, ComparedLines, LinePart, LiveChoice, LiveCommand, LiveModel,
+    Lives, MeasuredEffect, NumbersChoice, PictureChoice, TextOrigin,
 };
 pub use script::{Script, ScriptConfig, Step};
 pub use state::State;

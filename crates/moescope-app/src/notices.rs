@@ -120,9 +120,9 @@ impl Notices {
             .retain(|(notice, _)| notice.opens.as_deref() != Some(path));
     }
 
-    /// Takes all away.
-    pub fn dismiss(&mut self) {
-        self.shown.clear();
+    /// Takes one away; the others stay.
+    pub fn dismiss(&mut self, notice: &Notice) {
+        self.shown.retain(|(shown, _)| shown != notice);
     }
 
     /// The messages, oldest first.
@@ -145,6 +145,18 @@ mod tests {
         assert_eq!(notices.expire(start + SHOWN_FOR), None);
         let left: Vec<&str> = notices.iter().map(|n| n.text.as_str()).collect();
         assert_eq!(left, ["no such folder"]);
+    }
+
+    #[test]
+    fn a_message_is_dismissed_alone() {
+        let start = Instant::now();
+        let mut notices = Notices::default();
+        for told in ["no such folder", "no such model"] {
+            notices.push(Notice::failed(told), start);
+        }
+        notices.dismiss(&Notice::failed("no such folder"));
+        let left: Vec<&str> = notices.iter().map(|n| n.text.as_str()).collect();
+        assert_eq!(left, ["no such model"]);
     }
 
     #[test]

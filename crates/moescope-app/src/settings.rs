@@ -92,9 +92,16 @@ mod tests {
             ..Settings::default()
         };
         settings.recent.note_trace(Path::new("/traces/a"));
+        settings.recent.note_texts(vec!["/texts/a.jsonl".into()]);
         settings.choices.request.seed = 7;
         settings.save(&path).unwrap();
         assert_eq!(Settings::load(&path).unwrap(), settings);
+        // Before texts were kept, and before anything else is added.
+        let older = r#"{"recent": {"traces": ["/traces/a"], "models": ["demo"]}}"#;
+        fs::write(&path, older).unwrap();
+        let read = Settings::load(&path).unwrap().recent;
+        assert_eq!((read.traces.len(), read.models.len()), (1, 1));
+        assert!(read.texts.is_empty());
         fs::write(&path, "{").unwrap();
         let error = Settings::load(&path).unwrap_err().to_string();
         assert!(error.contains("app.json"), "{error}");

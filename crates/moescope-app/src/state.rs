@@ -1,5 +1,8 @@
 //! Everything that views can see.
 
+use std::borrow::Cow;
+
+use moescope_analytics::MeasureRequest;
 use moescope_engine::DeviceChoice;
 
 use crate::{
@@ -35,6 +38,24 @@ pub struct State {
 }
 
 impl State {
+    /// What is measured of the trace that is shown: as chosen, but by labels that the trace has.
+    #[must_use]
+    pub fn request(&self) -> Cow<'_, MeasureRequest> {
+        let chosen = &self.choices.request;
+        let Some(trace) = self.traces.active() else {
+            return Cow::Borrowed(chosen);
+        };
+        let has = |column: &str| trace.label_columns().any(|known| known == column);
+        if has(&chosen.by) {
+            return Cow::Borrowed(chosen);
+        }
+        let usual = MeasureRequest::default().by;
+        let mut request = chosen.clone();
+        request.by = if has(&usual) { usual } else { "all".to_owned() };
+        request.scope.labels.clear();
+        Cow::Owned(request)
+    }
+
     /// Whether nothing is being opened, measured, captured or written.
     #[must_use]
     pub fn is_idle(&self) -> bool {

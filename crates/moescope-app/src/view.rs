@@ -68,10 +68,14 @@ pub struct ViewAbout {
 pub struct ViewContext<'a> {
     /// Everything that there is.
     pub state: &'a State,
+    /// What is measured of the trace that is shown.
+    pub request: &'a MeasureRequest,
     /// The colours.
     pub theme: &'a Theme,
     /// Where commands go.
     pub commands: &'a Commands,
+    /// The view that is being painted.
+    pub view: Option<&'static str>,
 }
 
 /// What is known so far of a question.
@@ -101,12 +105,25 @@ impl<'a> ViewContext<'a> {
     /// What is measured, and how carefully.
     #[must_use]
     pub fn request(&self) -> &'a MeasureRequest {
-        &self.state.choices.request
+        self.request
     }
 
     /// Asks for a change.
     pub fn send(&self, command: Command) {
         self.commands.send(command);
+    }
+
+    /// Brings a view to the front that tells of what was clicked, unless it would cover the one in which that was.
+    pub(crate) fn bring_forward(&self, view: &'static str) {
+        if let Some(clicked_in) = self.view {
+            self.send(Command::BringForward { view, clicked_in });
+        }
+    }
+
+    /// Chooses an expert that was clicked, and shows what is known of it.
+    pub(crate) fn choose_cell(&self, cell: Cell) {
+        self.send(Command::ChooseCell(Some(cell)));
+        self.bring_forward("expert");
     }
 
     /// A metric on the active trace; asked for if it was not yet.

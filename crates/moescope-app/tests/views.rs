@@ -13,7 +13,7 @@ use moescope_app::{
     ThemeChoice, VIEWS,
 };
 use moescope_core::{AxisKind, LayerId, NoProgress};
-use moescope_figures::short_number;
+use moescope_figures::{ColorScale, short_number};
 use moescope_pipeline::FigureSpec;
 
 /// Quick enough for a test, and careful enough for intervals.
@@ -88,6 +88,8 @@ fn every_view_is_painted_in_both_themes() {
 fn a_clicked_cell_tells_of_its_expert_and_says_what_is_measured() {
     let traces = traces();
     let mut window = window(ThemeChoice::Dark);
+    window.send(Command::OpenView("token"));
+    assert!(!window.says("No expert is chosen"), "Expert lies behind");
     let (cells, _) = window.find("Layers by experts");
     // Six layers of eight experts: the middle of layer 3, expert 5.
     let at = cells.min + cells.size() * vec2(5.5 / 8.0, 3.5 / 6.0);
@@ -127,6 +129,9 @@ fn a_clicked_cell_tells_of_its_expert_and_says_what_is_measured() {
     );
     let (_, told) = window.find("Layers by experts");
     assert!(told.contains(&expected), "{told} lacks {expected}");
+    // Twelve documents of six groups have the label, of 36 in all.
+    let own = format!("12 documents, 6 groups of {}", groups.labels[0]);
+    assert!(told.contains(&own), "{told} lacks {own}");
     assert_eq!(groups.labels.len(), 3);
 }
 
@@ -213,6 +218,7 @@ fn a_ranking_row_chooses_its_expert_and_the_command_is_copied() {
         ..DisciplinesChoice::default()
     };
     window.send(Command::ChooseDisciplines(Box::new(choice)));
+    assert!(window.says("the furthest first"), "the order is said");
     let first = window
         .harness
         .get_all_by_label_contains("layer ")
@@ -234,6 +240,76 @@ fn a_ranking_row_chooses_its_expert_and_the_command_is_copied() {
     copy.expect("the button of the view in front").click();
     window.settle();
     assert!(window.says("--contrast law:protein --resamples 40"));
+}
+
+#[test]
+fn a_point_of_a_layer_curve_says_its_label_value_and_interval() {
+    let mut window = window(ThemeChoice::Dark);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Layers,
+        layer_metric: "load_entropy".to_owned(),
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    assert!(window.says("bands are 95% intervals"));
+    let (plot, _) = window.find("along the layers");
+    // Layers 0 to 5 with a margin of a twentieth at each side; the pointer goes down at layer 3.
+    let x = plot.left() + plot.width() * (3.0 + 0.25) / 5.5;
+    let mut y = plot.top();
+    while y < plot.bottom() && !window.says(", layer 3") {
+        window.harness.hover_at(pos2(x, y));
+        window.harness.run_steps(2);
+        y += 4.0;
+    }
+    let data = TraceData::open(&traces().plain).unwrap();
+    let metric = find("load_entropy").unwrap();
+    let measured = metric.measure(&data, &quick(), &NoProgress).unwrap();
+    let measured = &measured[0];
+    let (_, groups) = measured.axis(AxisKind::Group).unwrap();
+    let is_told = groups.labels.iter().enumerate().any(|(group, label)| {
+        let index: Vec<usize> = measured
+            .axes
+            .iter()
+            .map(|axis| match axis.kind {
+                AxisKind::Group => group,
+                _ => axis.labels.iter().position(|l| l == "3").unwrap(),
+            })
+            .collect();
+        let flat = measured.flat_index(&index);
+        let interval = measured.intervals.as_ref().unwrap()[flat].unwrap();
+        let value = format!(
+            "{} ({} to {})",
+            short_number(measured.values[flat]),
+            short_number(interval.low),
+            short_number(interval.high)
+        );
+        window.says(&format!("{label}, layer 3")) && window.says(&value)
+    });
+    assert!(is_told, "a point at layer 3 is told");
+}
+
+#[test]
+fn distances_have_a_scale_of_their_own() {
+    let mut window = window(ThemeChoice::Light);
+    let choice = DisciplinesChoice {
+        tab: DisciplinesTab::Distances,
+        ..DisciplinesChoice::default()
+    };
+    window.send(Command::ChooseDisciplines(Box::new(choice)));
+    for (role, label) in [(Role::ComboBox, "Scale"), (Role::Button, "logarithmic")] {
+        let node = window.harness.get_by_role_and_label(role, label);
+        node.click_accesskit();
+        window.settle();
+    }
+    let chosen = &window.app().state().choices.disciplines;
+    assert_eq!(chosen.distance_scale, ColorScale::Log);
+    assert_eq!(chosen.scale, ColorScale::Auto);
+    // The figure has it as well.
+    let folder = tempfile::tempdir().unwrap();
+    let stem = folder.path().join("distances");
+    window.send(Command::ExportView("disciplines", stem.clone()));
+    let spec = fs::read_to_string(stem.with_extension("toml")).unwrap();
+    assert!(spec.contains("scale = \"log\""), "{spec}");
 }
 
 #[test]
@@ -382,6 +458,24 @@ fn figures_are_written_with_numbers_and_specification() {
     }
     let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
     assert_eq!(svg, drawn_again(folder.path(), "share"));
+}
+
+#[test]
+fn the_labels_of_an_expert_are_a_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = window(ThemeChoice::Light);
+    window.send(Command::ChooseCell(Some(Cell {
+        layer: LayerId(3),
+        expert: 5,
+    })));
+    window.send(Command::OpenView("expert"));
+    assert!(window.says("Layer 3, expert 5 of 8"));
+    let stem = folder.path().join("expert");
+    window.send(Command::ExportView("expert", stem.clone()));
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    assert!(svg.contains("expert 5 of layer 3"), "{svg}");
+    assert!(svg.contains("law · expert 5"), "{svg}");
+    assert!(stem.with_extension("csv").is_file());
 }
 
 #[test]

@@ -37,7 +37,9 @@ pub use discipline::{Discipline, STANDARD_DISCIPLINES};
 pub use error::CoreError;
 pub use ids::{ExpertId, LayerId, Position, SampleId, TokenId};
 pub use label_list::LabelList;
-pub use measurement::{Axis, AxisKind, Interval, LongRow, Measurement, NullComparison, Protocol};
+pub use measurement::{
+    Axis, AxisKind, Interval, LabelSize, LongRow, Measurement, NullComparison, Protocol,
+};
 pub use model_spec::{
     ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,
 };

@@ -161,8 +161,24 @@ pub struct Protocol {
     pub n_documents: u64,
     /// Groups counted.
     pub n_groups: u64,
+    /// How much of each label was counted; empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label_sizes: Vec<LabelSize>,
     /// Warnings and limits a reader must know, e.g. what is not identifiable, and the power note.
     pub notes: Vec<String>,
+}
+
+/// How much of one label was counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSize {
+    /// The label.
+    pub label: String,
+    /// Its tokens (per layer).
+    pub n_tokens: u64,
+    /// Its documents.
+    pub n_documents: u64,
+    /// The groups that hold its documents.
+    pub n_groups: u64,
 }
 
 /// One value of a measurement in long form: the row of `--format csv|parquet|json`.
@@ -385,6 +401,22 @@ mod tests {
         assert_eq!(rows[2].value, Some(0.5));
         assert_eq!(rows[3].value, None);
         assert!((two_by_two().value(&[0, 1]) - 0.75).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_protocol_without_sizes_of_labels_is_written_and_read_as_before() {
+        let mut protocol = Protocol::default();
+        let json = serde_json::to_string(&protocol).unwrap();
+        assert!(!json.contains("label_sizes"), "{json}");
+        assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), protocol);
+        protocol.label_sizes.push(LabelSize {
+            label: "law".into(),
+            n_tokens: 30,
+            n_documents: 2,
+            n_groups: 1,
+        });
+        let json = serde_json::to_string(&protocol).unwrap();
+        assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), protocol);
     }
 
     #[test]

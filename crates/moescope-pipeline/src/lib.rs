@@ -75,7 +75,7 @@ pub use model::{
     memory_need, memory_reports, resident_memory,
 };
 pub use moescope_core::{Problem, Problems};
-pub use prompt::{ChatConfig, PromptConfig};
+pub use prompt::{ChatConfig, PromptConfig, prompt_id};
 pub use stored_weights::StoredWeights;
 pub use text_effect::{LayerEffect, TextEffect, TokenEffect, text_effect};
 pub use trace_names::{NamedTrace, name_traces, place_of_reference};

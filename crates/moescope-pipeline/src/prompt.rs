@@ -10,7 +10,27 @@ use moescope_engine::{
 };
 use serde_json::{Value, json};
 
-use crate::{capture::PlannedToken, clock, error::PipelineError, model::ModelFiles};
+use crate::{
+    capture::PlannedToken, checksum::sha256_of_bytes, clock, error::PipelineError,
+    model::ModelFiles,
+};
+
+/// So many hexadecimal digits of a prompt's checksum are in its id.
+const ID_DIGITS: usize = 8;
+
+/// The id of a prompt's sample in a trace, by its text: traces of one prompt are compared as one document, and traces of
+/// different prompts are not.
+///
+/// ```
+/// # use moescope_pipeline::prompt_id;
+/// assert_eq!(prompt_id("The enzyme"), prompt_id("The enzyme"));
+/// assert_ne!(prompt_id("The enzyme"), prompt_id("The catalyst"));
+/// ```
+#[must_use]
+pub fn prompt_id(text: &str) -> String {
+    let checksum = sha256_of_bytes(text.as_bytes());
+    format!("prompt-{}", &checksum[..ID_DIGITS])
+}
 
 /// How a text becomes what the model reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -44,6 +44,21 @@ pub struct LayerEffect {
     pub changed_assignments: f64,
 }
 
+impl TextEffect {
+    /// Positions of the tokens, the largest change of surprisal first, whichever its sign; the first token, whose change
+    /// is not defined, comes last.
+    #[must_use]
+    pub fn by_change(&self) -> Vec<usize> {
+        let size = |position: &usize| {
+            let change = self.tokens[*position].surprisal_change;
+            change.map_or(f64::NEG_INFINITY, f64::abs)
+        };
+        let mut positions: Vec<usize> = (0..self.tokens.len()).collect();
+        positions.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        positions
+    }
+}
+
 /// Runs a text's tokens without and with interventions.
 ///
 /// There is no interval: one text is one group. `ablate` measures many, beside other experts.

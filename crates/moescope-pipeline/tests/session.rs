@@ -8,10 +8,10 @@ use moescope_analytics::{MeasureRequest, TraceData, find};
 use moescope_core::{NoProgress, Phase, PhaseSelection, Scope};
 use moescope_engine::SamplingConfig;
 use moescope_pipeline::{
-    FinishReason, GenerateConfig, generate,
+    FinishReason, GenerateConfig, generate, prompt_id,
     session::{
         Branch, BranchId, BranchState, Given, LiveScope, SessionCommand, SessionConfig,
-        SessionEvent, StartConfig, picture,
+        SessionEvent, StartConfig, picture, picture_difference,
     },
     text_effect,
 };
@@ -98,6 +98,57 @@ fn a_fork_repeats_with_the_same_seed_and_the_first_branch_goes_on() {
 }
 
 #[test]
+fn a_branch_within_the_prompt_knows_what_could_come_next() {
+    let loaded = loaded();
+    let mut listening = Listening::to(&loaded, SessionConfig::default());
+    listening.drawn(vec![start(&[]), run(FIRST, 4)], FIRST, 4);
+    let first = listening.branch(FIRST).clone();
+    let prompt = first.columns.num_prompt_tokens();
+    let keep = 3;
+    assert!(keep < prompt && first.columns.tokens()[keep - 1].next.is_empty());
+    let fork = |keep| SessionCommand::Fork {
+        branch: FIRST,
+        keep,
+    };
+    listening.until(vec![fork(keep)], SECOND, &|branch| {
+        branch.columns.len() == keep
+    });
+    let within = listening.branch(SECOND);
+    assert_eq!(ids(within), ids(&first)[..keep]);
+    assert_eq!(experts(within), experts(&first)[..keep * 6]);
+    let last = within.columns.tokens()[keep - 1].clone();
+    assert_eq!(last.surprisal, first.columns.tokens()[keep - 1].surprisal);
+    assert_eq!(last.next.len(), 8);
+    // Put after it, the likeliest is as surprising as that.
+    let best = &last.next[0];
+    let third = BranchId(2);
+    let give = SessionCommand::Give {
+        branch: SECOND,
+        keep,
+        given: Given::Token(best.id),
+    };
+    listening.until(vec![give], third, &|branch| {
+        branch.columns.len() == keep + 1
+    });
+    let surprisal = listening.branch(third).columns.tokens()[keep].surprisal;
+    assert!((surprisal.unwrap() + best.probability.ln()).abs() < 1e-4);
+    // In the reply nothing changes, and a token that is told again counts for no pace.
+    let fourth = BranchId(3);
+    listening.until(vec![fork(prompt + 2)], fourth, &|branch| {
+        branch.columns.len() == prompt + 2
+    });
+    let within = listening.branch(fourth);
+    let kept = &first.columns.tokens()[..prompt + 2];
+    assert_eq!(within.columns.tokens(), kept);
+    assert_eq!(within.pace, (0, 0.0));
+    listening.until(vec![fork(1)], BranchId(4), &|branch| {
+        branch.columns.len() == 1
+    });
+    assert_eq!(ids(listening.branch(BranchId(4))), ids(&first)[..1]);
+    assert!(listening.failures.is_empty(), "{:?}", listening.failures);
+}
+
+#[test]
 fn regenerated_under_a_mask_the_expert_is_gone_and_the_trace_says_so() {
     let loaded = loaded();
     let folder = tempfile::tempdir().unwrap();
@@ -129,7 +180,7 @@ fn regenerated_under_a_mask_the_expert_is_gone_and_the_trace_says_so() {
     let masked = transcript.branch(SECOND).unwrap();
     let trace = RoutingTrace::open(&path).unwrap();
     assert_eq!(trace.manifest().interventions, ["mask:all:2"]);
-    let document = trace.document("prompt").unwrap();
+    let document = trace.document(&prompt_id(PROMPT)).unwrap();
     let kept: Vec<u32> = document
         .tokens
         .iter()
@@ -185,7 +236,8 @@ fn an_intervention_on_the_way_is_kept_with_its_first_token() {
         format!("mask:all:2,5 from token {at}"),
     ];
     assert_eq!(*interventions, wanted);
-    assert_eq!(trace.document("prompt").unwrap().tokens.len(), at + 8);
+    let document = trace.document(&prompt_id(PROMPT)).unwrap();
+    assert_eq!(document.tokens.len(), at + 8);
 }
 
 #[test]
@@ -348,6 +400,10 @@ fn pictures_are_what_measure_says_of_the_saved_trace() {
         &prompt.values,
         &measured(PhaseSelection::Prefill).values
     ));
+    assert!(same(
+        &shown(&LiveScope::Text).values,
+        &measured(PhaseSelection::All).values
+    ));
     let difference = shown(&LiveScope::ReplyMinusPrompt);
     let wanted: Vec<f64> = reply
         .values
@@ -364,6 +420,50 @@ fn pictures_are_what_measure_says_of_the_saved_trace() {
     let label = LiveScope::ReplyMinusLabel("law".into());
     let error = picture(columns, &label, None).unwrap_err();
     assert!(error.to_string().contains("open a trace"), "{error}");
+}
+
+#[test]
+fn two_prompts_differ_by_the_shares_of_each() {
+    let loaded = loaded();
+    let folder = tempfile::tempdir().unwrap();
+    let mut listening = Listening::to(&loaded, SessionConfig::default());
+    listening.drawn(vec![start(&[]), run(FIRST, 2)], FIRST, 2);
+    let other = "The court held that the contract was void";
+    let edit = SessionCommand::Edit {
+        branch: FIRST,
+        prompt: other.to_owned(),
+    };
+    listening.drawn(vec![edit, run(SECOND, 2)], SECOND, 2);
+    let both = [FIRST, SECOND].map(|id| &listening.branch(id).columns);
+    let scope = LiveScope::Prompt;
+    let [first, second] = both.map(|columns| picture(columns, &scope, None).unwrap());
+    let difference = picture_difference(both, &scope).unwrap();
+    difference.check().unwrap();
+    assert_eq!(difference.axes, first.axes);
+    let wanted: Vec<f64> = first
+        .values
+        .iter()
+        .zip(&second.values)
+        .map(|(a, b)| a - b)
+        .collect();
+    assert_eq!(difference.values, wanted);
+    assert!(wanted.iter().any(|value| value.abs() > 0.01));
+    let sizes = [&first, &second].map(|shown| shown.protocol.n_tokens);
+    assert_eq!(difference.protocol.n_tokens, sizes[0] + sizes[1]);
+    // Kept, they are two documents: nothing pairs them by mistake.
+    for branch in [FIRST, SECOND] {
+        let path = folder.path().join(branch.to_string());
+        listening
+            .session
+            .send(SessionCommand::Save { branch, path });
+    }
+    let (_, failures, _) = listening.close();
+    assert!(failures.is_empty(), "{failures:?}");
+    for (branch, prompt) in [(FIRST, PROMPT), (SECOND, other)] {
+        let trace = RoutingTrace::open(&folder.path().join(branch.to_string())).unwrap();
+        let samples = trace.samples().unwrap();
+        assert_eq!(samples[0].meta.id, prompt_id(prompt));
+    }
 }
 
 #[test]

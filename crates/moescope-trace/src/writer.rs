@@ -58,10 +58,12 @@ pub struct CaptureSummary {
     pub finished_at: Option<String>,
 }
 
-/// Writes a trace so that a kill at any moment loses at most the samples in flight.
+/// Writes a trace so that a kill at any moment loses at most the samples since the last cut.
 ///
 /// Records go in by [`Self::append`] in sample order; [`Self::end_batch`] says where a capture batch ends.
 /// Shards are cut only there, so a resumed capture plans the same batches as an uninterrupted one.
+/// A shard that is long enough is cut by itself. A writer knows no clock: who would lose too much time before that
+/// cuts by [`Self::flush_shard`], and so does who stops; a writer that is dropped discards what is in no shard.
 /// A writer that returned an I/O error takes no more rows; what its manifest lists is intact.
 pub struct TraceWriter {
     path: PathBuf,
@@ -285,7 +287,7 @@ impl TraceWriter {
         if is_long { self.cut() } else { Ok(()) }
     }
 
-    /// Cuts the shard now, so that a capture can stop without losing rows; only between batches.
+    /// Cuts the shard now, so that a capture can stop or be killed without losing rows; only between batches.
     ///
     /// # Errors
     /// Inside a batch, and when the disk refuses.

@@ -221,7 +221,13 @@ fn a_traced_generation_is_a_valid_trace() {
     let ran = succeed(&all);
     succeed(&["validate", trace.to_str().unwrap()]);
     let trace = RoutingTrace::open(&trace).unwrap();
-    let document = trace.document("prompt").unwrap();
+    let id = trace.samples().unwrap()[0].meta.id.clone();
+    assert!(
+        ran.stderr.contains(&format!("--sample {id}")),
+        "{}",
+        ran.stderr
+    );
+    let document = trace.document(&id).unwrap();
     let prompt_tokens = document.sample.num_prompt_tokens.unwrap() as usize;
     let pieces: String = document.tokens[prompt_tokens..]
         .iter()

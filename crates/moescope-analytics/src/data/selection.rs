@@ -6,7 +6,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use moescope_core::{Axis, AxisKind, Progress, Protocol};
+use moescope_core::{Axis, AxisKind, LabelSize, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
 use crate::{AnalyticsError, MeasureRequest, calibration};
@@ -207,14 +207,27 @@ impl Selection {
         count
     }
 
+    /// How much of each label is counted.
+    fn label_sizes(&self) -> Vec<LabelSize> {
+        let mut tokens = vec![0.0; self.labels.len()];
+        let mut documents = vec![0; self.labels.len()];
+        let mut groups = vec![BTreeSet::new(); self.labels.len()];
+        for (place, label) in self.label.iter().enumerate() {
+            tokens[*label] += self.tokens[place];
+            documents[*label] += 1;
+            groups[*label].insert(self.group[place]);
+        }
+        let size = |(label, name): (usize, &String)| LabelSize {
+            label: name.clone(),
+            n_tokens: whole(tokens[label]),
+            n_documents: documents[label],
+            n_groups: groups[label].len() as u64,
+        };
+        self.labels.iter().enumerate().map(size).collect()
+    }
+
     /// The protocol of this request so far: scope, sizes and notes.
     pub(crate) fn protocol(&self, request: &MeasureRequest) -> Protocol {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a sum of u32 counts"
-        )]
-        let n_tokens = self.tokens.iter().sum::<f64>() as u64;
         Protocol {
             scope: request.scope.describe(),
             phase: match request.scope.phase {
@@ -227,13 +240,25 @@ impl Selection {
             resample_by: request.resample_by.clone(),
             resamples: request.resamples,
             seed: request.seed,
-            n_tokens,
+            n_tokens: whole(self.tokens.iter().sum()),
             n_documents: self.documents.len() as u64,
             n_groups: self.groups as u64,
+            label_sizes: self.label_sizes(),
             notes: self.notes.clone(),
             ..Protocol::default()
         }
     }
+}
+
+/// A sum of counts of tokens.
+fn whole(tokens: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sum of u32 counts"
+    )]
+    let whole = tokens as u64;
+    whole
 }
 
 /// A document that is in.

@@ -6,7 +6,7 @@ mod positions;
 mod shares;
 mod tokens;
 
-use moescope_core::{Interval, LayerId, LayerSelection, Progress};
+use moescope_core::{Interval, LayerId, LayerSelection, Measurement, Progress};
 use serde::Serialize;
 
 use crate::{AnalyticsError, MeasureRequest, TraceData, data::Selection};
@@ -51,6 +51,9 @@ pub struct ExpertProfile {
     pub share: f64,
     /// The same of each label, as `domain_specialization` measures it at this layer.
     pub labels: Vec<LabelShare>,
+    /// The shares of `labels` as a table, layer × group × variant with this expert alone.
+    #[serde(skip)]
+    pub label_shares: Measurement,
     /// The experts that are chosen with it, most over chance first; as `co_activation` and `co_activation_lift`.
     pub companions: Vec<Companion>,
     /// Its tokens by their own ids, by what the model predicts after them, and by what follows.
@@ -245,6 +248,7 @@ pub fn expert_profile(
         interval_method: shares.interval_method,
         share: shares.all,
         labels: shares.labels,
+        label_shares: shares.table,
         companions,
         tokens: tokens.lists,
         vocabulary,

@@ -1,6 +1,6 @@
 //! How much of each label's text chooses the expert.
 
-use moescope_core::Progress;
+use moescope_core::{Axis, AxisKind, Measurement, Progress};
 
 use super::LabelShare;
 use crate::{
@@ -20,6 +20,8 @@ pub(super) struct Shares {
     /// Share of all tokens in scope.
     pub(super) all: f64,
     pub(super) labels: Vec<LabelShare>,
+    /// The same as a table.
+    pub(super) table: Measurement,
     pub(super) level: Option<f64>,
     pub(super) interval_method: String,
 }
@@ -67,6 +69,7 @@ pub(super) fn shares(
     let resampled = bootstrap(&table, &statistic, config, progress)?;
     let sums = table.sums(0);
     let lifts = statistic.values(&sums);
+    let shares = of_expert(&measured, &selection.labels, [experts, expert]);
     let labels = selection
         .labels
         .iter()
@@ -88,7 +91,42 @@ pub(super) fn shares(
     Ok(Shares {
         all: pooled(&sums),
         labels,
+        table: shares,
         level: measured.protocol.level,
         interval_method: measured.protocol.interval_method,
     })
+}
+
+/// The part of a table of labels and experts that is of one of so many experts, as group × variant of one layer.
+fn of_expert(
+    measured: &Measurement,
+    labels: &[String],
+    [experts, expert]: [usize; 2],
+) -> Measurement {
+    let places = || (0..labels.len()).map(move |label| label * experts + expert);
+    let layer = measured
+        .axes
+        .iter()
+        .find(|axis| axis.kind == AxisKind::Layer);
+    let of_labels = [
+        Axis::new(AxisKind::Group, labels.to_vec()),
+        Axis::new(AxisKind::Variant, vec![format!("expert {expert}")]),
+    ];
+    Measurement {
+        axes: layer.cloned().into_iter().chain(of_labels).collect(),
+        values: places().map(|place| measured.values[place]).collect(),
+        intervals: measured
+            .intervals
+            .as_ref()
+            .map(|all| places().map(|place| all[place]).collect()),
+        nulls: measured
+            .nulls
+            .as_ref()
+            .map(|all| places().map(|place| all[place]).collect()),
+        metric: measured.metric.clone(),
+        title: measured.title.clone(),
+        unit: measured.unit.clone(),
+        reference: measured.reference,
+        protocol: measured.protocol.clone(),
+    }
 }

@@ -240,6 +240,8 @@ impl<'a> Pair<'a> {
             .retain(|axis| !matches!(axis.kind, AxisKind::Group | AxisKind::GroupB));
         let protocol = &mut found.protocol;
         protocol.scope = request.scope.describe();
+        // Those of the traces, which stand for labels here.
+        protocol.label_sizes.clear();
         for note in &mut protocol.notes {
             *note = note.replace("between two labels", "between two traces");
         }

@@ -116,6 +116,8 @@ fn complete_protocol(stacked: &mut Measurement, cells: &[Cell], labels: usize, t
     protocol.n_tokens = sizes(|own| own.n_tokens);
     protocol.n_documents = sizes(|own| own.n_documents);
     protocol.n_groups = sizes(|own| own.n_groups);
+    // Those of one trace only.
+    protocol.label_sizes.clear();
     protocol.notes = Vec::new();
     let mut has_power = false;
     for (name, own) in protocols(cells) {

@@ -1,14 +1,17 @@
 //! What jobs, generations and captures told since the last frame.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use egui::Context;
-use moescope_analytics::MeasureRequest;
-use moescope_pipeline::session::{Branch, Recovery};
+use moescope_pipeline::session::{Branch, Recovery, Transcript};
 
 use super::App;
 use crate::{
     captures::{self, CaptureEnd, CaptureEvent},
+    error::AppError,
     lives::LiveEvent,
     notices::Notice,
 };
@@ -24,7 +27,6 @@ impl App {
                 self.state.recent.note_trace(path);
             }
             self.follow_opened();
-            self.fit_labels(now);
         }
         for told in failed {
             self.notify(Notice::failed(told), now);
@@ -37,6 +39,14 @@ impl App {
         for event in self.state.lives.advance(choice, &self.state.traces, ctx) {
             match event {
                 LiveEvent::Loaded { device } => self.state.device = Some(device),
+                LiveEvent::Replaced {
+                    model,
+                    lines,
+                    kept_in,
+                } => {
+                    let told = told_replaced(&model, lines, kept_in.as_deref());
+                    self.notify(Notice::found(told, None), now);
+                }
                 LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
                 LiveEvent::Saved(path) => {
                     let told = format!("Kept as a trace: {}", path.display());
@@ -50,10 +60,13 @@ impl App {
                     if self.state.choices.live.next_message == message {
                         self.choose("sent", now, |choices| choices.live.next_message.clear());
                     }
+                    self.load_message();
                 }
                 LiveEvent::Recovered(recovery) => self.tell_recovered(recovery, now),
             }
         }
+        let choice = &self.state.choices.compare;
+        self.state.lives.compare_lines(choice, ctx);
         if let Some(pace) = self.state.lives.branch().and_then(Branch::tokens_per_sec) {
             self.shell.tokens_per_sec = Some(pace);
         }
@@ -64,6 +77,18 @@ impl App {
                 self.notify(Notice::done(format!("Wrote {}", names.join(", "))), now);
             }
             Some(Err(told)) => self.notify(Notice::failed(told), now),
+        }
+    }
+
+    /// Puts the message of the line that is shown where it can be edited. What was typed there and is no line's stays.
+    pub(super) fn load_message(&mut self) {
+        let lives = &self.state.lives;
+        let prompt = &mut self.state.choices.live.prompt;
+        let mut known = lives.transcript.iter().flat_map(Transcript::branches);
+        if let Some(shown) = lives.branch()
+            && known.any(|line| line.info.prompt == *prompt)
+        {
+            prompt.clone_from(&shown.info.prompt);
         }
     }
 
@@ -88,23 +113,6 @@ impl App {
         for problem in problems {
             self.notify(Notice::failed(problem), now);
         }
-    }
-
-    /// Labels by a column that the trace has, where it lacks the chosen one.
-    pub(super) fn fit_labels(&mut self, now: Instant) {
-        let Some(trace) = self.state.traces.active() else {
-            return;
-        };
-        let has = |column: &str| trace.label_columns().any(|known| known == column);
-        if has(&self.state.choices.request.by) {
-            return;
-        }
-        let usual = MeasureRequest::default().by;
-        let by = if has(&usual) { usual } else { "all".to_owned() };
-        self.choose("request", now, |choices| {
-            choices.request.by = by;
-            choices.request.scope.labels.clear();
-        });
     }
 
     /// Fills what a comparison lacks with traces that are open.
@@ -139,9 +147,7 @@ impl App {
                     now,
                 );
                 self.shell.tokens_per_sec = Some(pace);
-                self.state.choices.capture.resumes = false;
-                self.state.choices.capture.out =
-                    captures::suggested_out(&self.state.choices.capture.model);
+                self.forget_captured();
                 self.state.traces.open(captured.path, ctx);
                 self.layout.show("disciplines");
             }
@@ -150,7 +156,48 @@ impl App {
                 self.state.choices.capture.resumes = true;
                 self.notify(Notice::done(told), now);
             }
+            CaptureEvent::Ended(CaptureEnd::NotBegun) => {
+                let told = "The capture was stopped before it had begun";
+                self.notify(Notice::done(told), now);
+            }
             CaptureEvent::Failed(told) => self.notify(Notice::failed(told), now),
         }
     }
+
+    /// Stops the capture that runs, in good order; the next start offers to continue it.
+    pub(super) fn close_capture(&mut self) {
+        match self.state.captures.close() {
+            None
+            | Some(CaptureEvent::Planned { .. } | CaptureEvent::Ended(CaptureEnd::NotBegun)) => {}
+            Some(CaptureEvent::Ended(CaptureEnd::Complete(captured))) => {
+                self.state.recent.note_trace(&captured.path);
+                self.forget_captured();
+            }
+            Some(CaptureEvent::Ended(CaptureEnd::Stopped { .. })) => {
+                self.state.choices.capture.resumes = true;
+            }
+            Some(CaptureEvent::Failed(told)) => {
+                self.state.choices.capture.resumes = true;
+                self.report
+                    .borrow_mut()
+                    .get_or_insert(AppError::Capture(told));
+            }
+        }
+    }
+
+    /// The next capture has a trace of its own.
+    fn forget_captured(&mut self) {
+        let capture = &mut self.state.choices.capture;
+        capture.resumes = false;
+        capture.out = captures::suggested_out(&capture.model);
+    }
+}
+
+/// What became of the lines of a model that another has taken the place of.
+fn told_replaced(model: &str, lines: usize, kept_in: Option<&Path>) -> String {
+    let others = match kept_in {
+        Some(folder) => format!("are written as traces into {}", folder.display()),
+        None => "are gone, for nothing is kept in this run".to_owned(),
+    };
+    format!("Lines of {model}: {lines}. Those that nobody kept {others}")
 }

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use egui::Key;
 use moescope_core::LayerId;
 use moescope_engine::{Intervention, SamplingConfig};
 use moescope_figures::ColorScale;
 use moescope_pipeline::{ChatConfig, PromptConfig, session::StartConfig};
 use serde::{Deserialize, Serialize};
+
+/// Keys that choose the layer of the tokens' colours, and how many layers down they go.
+pub(crate) const LAYER_KEYS: [(Key, isize); 2] = [(Key::OpenBracket, -1), (Key::CloseBracket, 1)];
 
 /// What the Live, Token and Intervene views use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -261,6 +265,16 @@ impl LiveChoice {
         chosen.unwrap_or(layers.len().saturating_sub(1))
     }
 
+    /// The same with a layer that lies further down, or up where `down` is negative.
+    pub(crate) fn moved(&self, layers: &[LayerId], down: isize) -> Self {
+        let last = layers.len().saturating_sub(1);
+        let place = self.layer_place(layers).saturating_add_signed(down);
+        Self {
+            layer: layers.get(place.min(last)).copied(),
+            ..self.clone()
+        }
+    }
+
     /// The interventions that are chosen.
     ///
     /// # Errors
@@ -273,9 +287,9 @@ impl LiveChoice {
         self.interventions.iter().map(parse).collect()
     }
 
-    /// The intervention that a click on a cell stands for, as the command line writes it.
-    pub(crate) fn spec(&self, layer: LayerId, expert: u16) -> String {
-        match self.action {
+    /// What an action on an expert is, as the command line writes it.
+    pub(crate) fn spec(&self, action: CellAction, layer: LayerId, expert: u16) -> String {
+        match action {
             CellAction::Mask => format!("mask:{layer}:{expert}"),
             CellAction::Zero => format!("zero:{layer}:{expert}"),
             CellAction::Force => format!("force:{layer}:{expert}"),
@@ -284,9 +298,20 @@ impl LiveChoice {
         }
     }
 
-    /// Chooses a cell's intervention, or takes it back where it was chosen.
+    /// Whether an action on an expert is chosen.
+    pub(crate) fn has(&self, action: CellAction, layer: LayerId, expert: u16) -> bool {
+        self.interventions
+            .contains(&self.spec(action, layer, expert))
+    }
+
+    /// Chooses what a click on a cell does, or takes it back where it was chosen.
     pub(crate) fn toggle(&mut self, layer: LayerId, expert: u16) {
-        let spec = self.spec(layer, expert);
+        self.toggle_as(self.action, layer, expert);
+    }
+
+    /// The same with an action that a click need not have.
+    pub(crate) fn toggle_as(&mut self, action: CellAction, layer: LayerId, expert: u16) {
+        let spec = self.spec(action, layer, expert);
         match self.interventions.iter().position(|known| *known == spec) {
             Some(place) => {
                 self.interventions.remove(place);
@@ -301,6 +326,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_layer_moves_from_the_last_one_and_stays_among_the_models() {
+        let layers = [LayerId(1), LayerId(3), LayerId(5)];
+        let choice = LiveChoice::default();
+        assert_eq!(choice.moved(&layers, 1).layer, Some(LayerId(5)));
+        let above = choice.moved(&layers, -1);
+        assert_eq!(above.layer, Some(LayerId(3)));
+        assert_eq!(above.moved(&layers, -2).layer, Some(LayerId(1)));
+    }
+
+    #[test]
     fn a_cell_is_chosen_once_and_taken_back() {
         let mut choice = LiveChoice::default();
         choice.toggle(LayerId(3), 5);
@@ -311,6 +346,10 @@ mod tests {
         choice.action = CellAction::Mask;
         choice.toggle(LayerId(3), 5);
         assert_eq!(choice.interventions, ["boost=2:3:5"]);
+        choice.toggle_as(CellAction::Zero, LayerId(3), 5);
+        assert!(choice.has(CellAction::Zero, LayerId(3), 5));
+        assert!(!choice.has(CellAction::Mask, LayerId(3), 5));
+        assert_eq!(choice.action, CellAction::Mask, "clicks do what they did");
         choice.interventions.push("nonsense".into());
         assert!(choice.start().is_err());
     }

@@ -47,7 +47,8 @@ pub enum LiveCommand {
     ChooseBeside(Option<BranchId>),
     /// Looks at a token, or at whichever is the last.
     ChooseToken(Option<usize>),
-    /// Measures the interventions that are chosen now on the text that is shown.
+    /// Measures the interventions that are chosen now on the text that is shown, or on the one before it that no
+    /// intervention wrote.
     MeasureEffect,
     /// Reads the labels of the trace that is shown once more, after that failed.
     ReadLabels,

@@ -4,13 +4,16 @@ use std::{sync::Arc, time::Instant};
 
 use moescope_analytics::{LabelReference, MeasureRequest};
 use moescope_core::{LayerSelection, PhaseSelection, Progress as _};
-use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions};
+use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, Tokenizer};
 use moescope_pipeline::{
     AblateConfig, AblationAction, CaptureConfig, CapturePlan, DataConfig, ExpertSet, ModelFiles,
     ModelFolder, PassSize, PipelineError, ablate, ablation_pass, check_memory, text_effect,
 };
 
-use super::{Ablated, BETWEEN_PICTURES, CellAction, LiveChoice, LiveModel, Lives, MeasuredEffect};
+use super::{
+    Ablated, BETWEEN_PICTURES, CellAction, LiveChoice, LiveModel, Lives, MeasuredEffect,
+    effect_text::text_to_measure,
+};
 use crate::{
     choices::{CaptureChoice, Cell},
     job::{Job, JobProgress},
@@ -44,7 +47,7 @@ pub(super) fn load(
 }
 
 impl Lives {
-    /// Measures the chosen interventions on the text of the branch that is shown.
+    /// Measures the chosen interventions on the text of the branch that is shown, or on one that they did not write.
     pub(super) fn measure_effect(
         &mut self,
         choice: &LiveChoice,
@@ -54,22 +57,29 @@ impl Lives {
         if interventions.is_empty() {
             return Err("choose an intervention first: click a cell of the heat map".to_owned());
         }
-        let branch = self.need_branch()?;
-        let model = self.model.value().map(|model| Arc::clone(&model.loaded));
-        let (Some(loaded), Some(shown)) = (model, self.branch()) else {
+        self.need_branch()?;
+        let live = (self.model.value(), &self.transcript, self.branch());
+        let (Some(model), Some(transcript), Some(shown)) = live else {
             return Err("the model is not loaded".to_owned());
         };
-        let tokens: Vec<u32> = shown
-            .columns
-            .tokens()
-            .iter()
-            .map(|token| token.id)
-            .collect();
+        let (branch, origin) = text_to_measure(transcript, shown, self.other());
+        let tokens = branch.columns.tokens().iter();
+        let ids: Vec<u32> = tokens.map(|token| token.id).collect();
+        let loaded = Arc::clone(&model.loaded);
+        let (branch, model) = (branch.info.id, model.name.clone());
         self.effect
             .start("measuring the effect", ctx, move |progress| {
-                text_effect(&loaded, &tokens, &interventions, progress.as_ref())
-                    .map(|effect| MeasuredEffect { branch, effect })
-                    .map_err(|error| error.to_string())
+                let effect = text_effect(&loaded, &ids, &interventions, progress.as_ref())
+                    .map_err(|error| error.to_string())?;
+                Ok(MeasuredEffect {
+                    branch,
+                    origin,
+                    model,
+                    text: text_of(&loaded.files.tokenizer, &ids),
+                    ids,
+                    by_change: effect.by_change(),
+                    effect,
+                })
             });
         Ok(())
     }
@@ -83,6 +93,7 @@ impl Lives {
         device: DeviceChoice,
         ctx: &egui::Context,
     ) -> Result<(), String> {
+        let capture = self.ablated_with(capture);
         let held_out = capture.held_out();
         if capture.files.is_empty() && held_out.is_none() {
             return Err("choose texts first that were not used to find this expert".to_owned());
@@ -110,7 +121,7 @@ impl Lives {
             .filter(|model| model.name == capture.model);
         let known = known.map(|model| Arc::clone(&model.loaded));
         let name = capture.model.clone();
-        let (live, capture) = (choice.clone(), capture.clone());
+        let live = choice.clone();
         self.ablation
             .start("does it matter?", ctx, move |progress| {
                 let work = || -> Result<Ablated, PipelineError> {
@@ -213,6 +224,15 @@ impl Lives {
                 Ok(look)
             });
     }
+}
+
+/// The text of some tokens, if the tokenizer makes the same tokens of it: a text as the command line takes it.
+fn text_of(tokenizer: &Tokenizer, ids: &[u32]) -> Option<String> {
+    let text = tokenizer.decode(ids).ok()?;
+    let tokens = tokenizer.encode(&text).ok()?;
+    let is_same = tokens.iter().map(|token| token.id).eq(ids.iter().copied());
+    // No shell passes a zero byte on.
+    (is_same && !text.is_empty() && !text.contains('\0')).then_some(text)
 }
 
 /// What an ablation does, by what a click does.

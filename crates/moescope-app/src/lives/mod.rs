@@ -2,6 +2,8 @@
 
 mod choice;
 mod command;
+mod comparing;
+mod effect_text;
 mod keeping;
 mod measuring;
 
@@ -24,8 +26,11 @@ use moescope_pipeline::{
 };
 use moescope_trace::TokenizerIdentity;
 
+pub(crate) use choice::LAYER_KEYS;
 pub use choice::{CellAction, ChipColor, LiveChoice, NumbersChoice, PictureChoice};
 pub use command::LiveCommand;
+pub use comparing::{ComparedLines, LinePart};
+pub use effect_text::TextOrigin;
 pub(crate) use keeping::Keeping;
 
 use crate::{
@@ -70,14 +75,25 @@ pub struct Ablated {
 pub struct MeasuredEffect {
     /// The branch whose text it is.
     pub branch: BranchId,
+    /// Why it is that one.
+    pub origin: TextOrigin,
+    /// The model, as it was asked for.
+    pub model: String,
+    /// The text's tokens.
+    pub ids: Vec<u32>,
+    /// The text, where the tokenizer makes the same tokens of it.
+    pub text: Option<String>,
     /// What they do.
     pub effect: TextEffect,
+    /// Places of the tokens, the largest change of surprisal first.
+    pub by_change: Vec<usize>,
 }
 
 /// Everything that is live.
 #[derive(Debug, Default)]
 pub struct Lives {
-    /// The model; loaded when something is to be generated.
+    /// The model; loaded when something is to be generated. While another is loaded, and where it cannot be, its value
+    /// is the one that wrote the lines.
     pub model: Job<LiveModel>,
     /// What the session told.
     pub transcript: Option<Transcript>,
@@ -91,6 +107,8 @@ pub struct Lives {
     pub picture: Option<Measured>,
     /// Why there is no picture.
     pub picture_error: Option<String>,
+    /// The two lines that are chosen to be compared, where there are two.
+    pub compared: Option<ComparedLines>,
     /// Which label the last window of tokens looks like.
     pub look: Option<LabelLook>,
     /// The labels' profiles of a trace.
@@ -105,11 +123,17 @@ pub struct Lives {
     /// The other checkpoint that the labels' trace is of, if it is of another.
     pub reference_is_of: Option<String>,
     looking: Job<Option<LabelLook>>,
-    /// The model that is loaded, or is being.
+    /// The model that is being loaded, or was last.
     asked: Option<String>,
     session: Option<Session>,
-    /// What the session will be told when the model is there.
+    /// How many sessions there were: the branches of each are numbered anew.
+    pub(crate) sessions: u32,
+    /// What the session's model was asked for as.
+    session_of: String,
+    /// What the next session will be told when its model is there.
     waiting: Vec<SessionCommand>,
+    /// How many tokens the first branch of that session draws.
+    run_when_loaded: Option<usize>,
     /// How many tokens a branch draws as soon as it is there.
     run_when_opened: Option<usize>,
     /// Where branches are kept that nobody saves.
@@ -117,6 +141,8 @@ pub struct Lives {
     pictured: Option<(PictureKey, Instant)>,
     /// Whether the picture is older than the tokens, for a moment.
     is_picture_late: bool,
+    /// Whether the comparison is, for a moment.
+    is_comparison_late: bool,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
 }
@@ -135,6 +161,12 @@ struct PictureKey {
 pub(crate) enum LiveEvent {
     /// A model is on its device.
     Loaded { device: String },
+    /// Another model's lines were taken away; those that nobody saved are written into a folder, if there is one.
+    Replaced {
+        model: String,
+        lines: usize,
+        kept_in: Option<PathBuf>,
+    },
     /// Something could not be done.
     Failed(String),
     /// A branch was written.
@@ -160,6 +192,22 @@ impl Lives {
     #[must_use]
     pub fn branch(&self) -> Option<&Branch> {
         self.transcript.as_ref()?.branch(self.shown?)
+    }
+
+    /// The model that wrote the branch that is shown, where it is one of this process.
+    #[must_use]
+    pub fn line_model(&self) -> Option<&LiveModel> {
+        self.branch().and_then(|_| self.model.value())
+    }
+
+    /// What an ablation reads and runs on: the model of the branch that is shown, or the chosen one where there is none.
+    #[must_use]
+    pub fn ablated_with(&self, capture: &CaptureChoice) -> CaptureChoice {
+        let mut with = capture.clone();
+        if let Some(model) = self.line_model() {
+            with.model.clone_from(&model.name);
+        }
+        with
     }
 
     /// The branch that is shown beside it.
@@ -194,6 +242,7 @@ impl Lives {
             && !self.ablation.is_running()
             && !self.recovery.is_running()
             && !self.is_picture_late
+            && !self.is_comparison_late
             && self.waiting.is_empty()
             && self.run_when_opened.is_none()
             && self.session.as_ref().is_none_or(Session::is_idle)
@@ -383,7 +432,8 @@ impl Lives {
         shown.ok_or_else(|| "nothing was generated yet; start a generation first".to_owned())
     }
 
-    /// Tells a session of a model something, and loads the model before if that is needed.
+    /// Tells a session of a model something, and loads the model before if that is needed. The lines of another model stay
+    /// until it is there.
     fn tell(
         &mut self,
         command: SessionCommand,
@@ -391,17 +441,16 @@ impl Lives {
         device: DeviceChoice,
         ctx: &egui::Context,
     ) {
-        if self.asked.as_deref() == Some(model) {
-            if self.session.is_some() {
-                self.send(command);
-                return;
-            }
-            if self.model.is_running() {
-                self.waiting.push(command);
-                return;
-            }
+        if self.session.is_some() && self.session_of == model {
+            self.give_up_loading();
+            self.send(command);
+            return;
         }
-        self.forget_session();
+        self.run_when_loaded = self.run_when_opened.take();
+        if self.model.is_running() && self.asked.as_deref() == Some(model) {
+            self.waiting.push(command);
+            return;
+        }
         self.waiting = vec![command];
         self.asked = Some(model.to_owned());
         let name = model.to_owned();
@@ -410,56 +459,100 @@ impl Lives {
         });
     }
 
-    /// Leaves a session to end by itself: it may be in the middle of a long prompt.
-    fn forget_session(&mut self) {
-        if let Some(session) = self.session.take() {
-            thread::spawn(move || drop(session));
+    /// Goes on with the model of the lines while another was being loaded.
+    fn give_up_loading(&mut self) {
+        let Job::Running(running) = &mut self.model else {
+            return;
+        };
+        running.progress.cancel();
+        if let Some(model) = running.previous.take() {
+            self.model = Job::Ready(model);
         }
+        self.waiting.clear();
+        self.run_when_loaded = None;
+    }
+
+    /// Leaves a session to end by itself: it may be in the middle of a long prompt. Says what becomes of its lines.
+    fn forget_session(&mut self) -> Option<LiveEvent> {
+        let lines = self.transcript.iter().flat_map(Transcript::branches);
+        let lines = lines.count();
+        let replaced = self.session.take().map(|session| {
+            thread::spawn(move || drop(session));
+            LiveEvent::Replaced {
+                model: std::mem::take(&mut self.session_of),
+                lines,
+                kept_in: self.keeping.as_ref().map(|keeping| keeping.traces.clone()),
+            }
+        });
         (self.transcript, self.shown, self.beside, self.token) = (None, None, None, None);
         (self.picture, self.pictured) = (None, None);
         (self.look, self.looked) = (None, None);
+        self.compared = None;
         self.effect = Job::Idle;
+        // Whether the labels' trace is of another checkpoint depends on the model.
+        self.reference_of = None;
+        replaced.filter(|_| lines > 0)
     }
 
     fn take_model(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
-        let opened = match &self.model {
+        match &self.model {
             Job::Ready(model) => {
-                events.push(LiveEvent::Loaded {
-                    device: model.device.clone(),
-                });
-                let keeping = self.keeping.as_ref();
-                let config = SessionConfig {
-                    keep_in: keeping.map(|keeping| keeping.traces.clone()),
-                    journal_in: keeping.map(|keeping| keeping.unfinished.clone()),
-                    ..SessionConfig::default()
-                };
-                let wake = ctx.clone();
-                let transcript = Transcript::new(model.loaded.model.spec());
-                Session::open(Arc::clone(&model.loaded), config, move || {
-                    wake.request_repaint();
-                })
-                .map(|session| (session, transcript))
-                .map_err(|error| error.to_string())
+                let model = model.clone();
+                events.extend(self.forget_session());
+                self.open_session(&model, ctx, events);
             }
-            Job::Failed { error, .. } => Err(error.clone()),
-            Job::Idle | Job::Running(_) => return,
+            Job::Failed { error, .. } => {
+                let error = error.clone();
+                self.fail_to_load(&error, events);
+            }
+            Job::Idle | Job::Running(_) => {}
+        }
+    }
+
+    fn open_session(
+        &mut self,
+        model: &LiveModel,
+        ctx: &egui::Context,
+        events: &mut Vec<LiveEvent>,
+    ) {
+        events.push(LiveEvent::Loaded {
+            device: model.device.clone(),
+        });
+        let keeping = self.keeping.as_ref();
+        let config = SessionConfig {
+            keep_in: keeping.map(|keeping| keeping.traces.clone()),
+            journal_in: keeping.map(|keeping| keeping.unfinished.clone()),
+            ..SessionConfig::default()
         };
+        let wake = ctx.clone();
+        let opened = Session::open(Arc::clone(&model.loaded), config, move || {
+            wake.request_repaint();
+        });
         match opened {
-            Ok((session, transcript)) => {
+            Ok(session) => {
                 for command in self.waiting.drain(..) {
                     session.send(command);
                 }
-                (self.session, self.transcript) = (Some(session), Some(transcript));
+                self.run_when_opened = self.run_when_loaded.take();
+                self.transcript = Some(Transcript::new(model.loaded.model.spec()));
+                self.session = Some(session);
+                self.sessions += 1;
+                self.session_of.clone_from(&model.name);
             }
-            Err(error) => {
-                self.waiting.clear();
-                self.run_when_opened = None;
-                self.asked = None;
-                events.push(LiveEvent::Failed(format!(
-                    "the model could not be loaded: {error}"
-                )));
-            }
+            Err(error) => self.fail_to_load(&error.to_string(), events),
         }
+    }
+
+    fn fail_to_load(&mut self, error: &str, events: &mut Vec<LiveEvent>) {
+        self.waiting.clear();
+        self.run_when_loaded = None;
+        let stays = match &self.session {
+            Some(_) => format!("; the lines of {} stay", self.session_of),
+            None => String::new(),
+        };
+        events.push(LiveEvent::Failed(format!(
+            "the model could not be loaded: {error}{stays}"
+        )));
     }
 
     fn hear(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {

@@ -31,6 +31,8 @@ pub(crate) struct SavedLayout {
 #[derive(Debug)]
 pub(crate) struct Layout {
     tree: Tree<Pane>,
+    /// The view that was used last.
+    last: Option<String>,
 }
 
 /// Share of the width that the main views have at first.
@@ -60,6 +62,7 @@ impl Default for Layout {
         let root = tiles.insert_container(Container::Linear(row));
         Self {
             tree: Tree::new(egui::Id::unique("views"), root, tiles),
+            last: None,
         }
     }
 }
@@ -76,7 +79,7 @@ impl Layout {
             Tile::Container(_) => true,
         });
         if are_known && !tree.is_empty() {
-            Self { tree }
+            Self { tree, last: None }
         } else {
             Self::default()
         }
@@ -89,8 +92,13 @@ impl Layout {
         }
     }
 
-    /// Brings a view to the front, or back if it was closed.
+    /// Brings a view to the front, or back if it was closed; it is the one that is used then.
     pub(crate) fn show(&mut self, name: &str) {
+        self.bring_to_front(name);
+        self.last = Some(name.to_owned());
+    }
+
+    fn bring_to_front(&mut self, name: &str) {
         let pane = Pane(name.to_owned());
         if let Some(id) = self.tree.tiles.find_pane(&pane) {
             self.tree.set_visible(id, true);
@@ -100,6 +108,42 @@ impl Layout {
         }
         self.tree
             .make_active(|_, tile| matches!(tile, Tile::Pane(found) if *found == pane));
+    }
+
+    /// Brings a view to the front, unless that would cover another, `seen`; a view that was closed stays so.
+    pub(crate) fn show_beside(&mut self, name: &str, seen: &str) {
+        let find = |name: &str| self.tree.tiles.find_pane(&Pane(name.to_owned()));
+        if let (Some(id), Some(seen)) = (find(name), find(seen))
+            && !self.share_tabs(id, seen)
+        {
+            self.bring_to_front(name);
+        }
+    }
+
+    /// Whether only one of two tiles can be in front: the innermost container that holds both has tabs.
+    fn share_tabs(&self, a: TileId, b: TileId) -> bool {
+        let tiles = &self.tree.tiles;
+        let around = |tile: TileId| {
+            std::iter::successors(tiles.parent_of(tile), move |above| tiles.parent_of(*above))
+        };
+        let of_b: Vec<TileId> = around(b).collect();
+        around(a)
+            .find(|tile| of_b.contains(tile))
+            .and_then(|tile| tiles.get_container(tile))
+            .is_some_and(|container| matches!(container, Container::Tabs(_)))
+    }
+
+    /// The view that was used last, where it can be seen; else the first that can.
+    pub(crate) fn current(&self) -> Option<&'static str> {
+        let seen: Vec<&'static str> = VIEWS
+            .iter()
+            .map(|make| make().about().name)
+            .filter(|name| self.is_in_front(name))
+            .collect();
+        let last = seen
+            .iter()
+            .find(|name| self.last.as_deref() == Some(**name));
+        last.or(seen.first()).copied()
     }
 
     /// Takes a view away.
@@ -112,6 +156,15 @@ impl Layout {
     /// Whether a view is somewhere in the window.
     pub(crate) fn holds(&self, name: &str) -> bool {
         self.tree.tiles.find_pane(&Pane(name.to_owned())).is_some()
+    }
+
+    /// Whether a view can be seen.
+    pub(crate) fn is_in_front(&self, name: &str) -> bool {
+        let mut seen = self.tree.active_tiles().into_iter();
+        seen.any(|id| {
+            let pane = self.tree.tiles.get_pane(&id);
+            pane.is_some_and(|pane| pane.0 == name)
+        })
     }
 
     /// The views that are in front.
@@ -131,8 +184,15 @@ impl Layout {
         context: &ViewContext<'_>,
         views: &mut BTreeMap<&'static str, Box<dyn View>>,
     ) {
-        let mut painter = Painter { context, views };
+        let mut painter = Painter {
+            context,
+            views,
+            used: None,
+        };
         self.tree.ui(&mut painter, ui);
+        if let Some(used) = painter.used {
+            self.last = Some(used);
+        }
     }
 
     /// Puts a tile among the first tabs there are.
@@ -159,14 +219,24 @@ impl Layout {
 struct Painter<'a, 'c> {
     context: &'a ViewContext<'c>,
     views: &'a mut BTreeMap<&'static str, Box<dyn View>>,
+    /// The view in which something was pressed, by pointer or key.
+    used: Option<String>,
 }
 
 impl Behavior<Pane> for Painter<'_, '_> {
     fn pane_ui(&mut self, ui: &mut Ui, _tile_id: TileId, pane: &mut Pane) -> UiResponse {
+        // Before the view takes the keys that it knows.
+        if is_used(ui) {
+            self.used = Some(pane.0.clone());
+        }
         if let Some(view) = self.views.get_mut(pane.0.as_str()) {
+            let context = ViewContext {
+                view: Some(view.about().name),
+                ..*self.context
+            };
             egui::Frame::new().inner_margin(10).show(ui, |ui| {
-                view_bar::ui(ui, self.context, view.as_ref());
-                view.ui(ui, self.context);
+                view_bar::ui(ui, &context, view.as_ref());
+                view.ui(ui, &context);
             });
         }
         UiResponse::None
@@ -177,6 +247,20 @@ impl Behavior<Pane> for Painter<'_, '_> {
             .get(pane.0.as_str())
             .map_or(pane.0.as_str(), |view| view.about().title)
             .into()
+    }
+
+    fn on_tab_button(
+        &mut self,
+        tiles: &mut Tiles<Pane>,
+        tile_id: TileId,
+        button: egui::Response,
+    ) -> egui::Response {
+        if button.clicked()
+            && let Some(pane) = tiles.get_pane(&tile_id)
+        {
+            self.used = Some(pane.0.clone());
+        }
+        button
     }
 
     fn is_tab_closable(&self, _tiles: &Tiles<Pane>, _tile_id: TileId) -> bool {
@@ -259,6 +343,23 @@ impl Behavior<Pane> for Painter<'_, '_> {
     }
 }
 
+/// Whether something within a pane was pressed in this frame: by the pointer, or by a key while it has the focus.
+fn is_used(ui: &Ui) -> bool {
+    let rect = ui.max_rect();
+    let (is_pointer, is_key) = ui.input(|input| {
+        let is_key = |event: &egui::Event| matches!(event, egui::Event::Key { pressed: true, .. });
+        (input.pointer.any_pressed(), input.events.iter().any(is_key))
+    });
+    let has_focus = || {
+        let focused = ui.memory(egui::Memory::focused);
+        let widget = focused.and_then(|id| ui.ctx().read_response(id));
+        widget.is_some_and(|widget| {
+            widget.layer_id == ui.layer_id() && rect.contains(widget.rect.center())
+        })
+    };
+    is_pointer && ui.rect_contains_pointer(rect) || is_key && has_focus()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +382,38 @@ mod tests {
         }
         layout.show("expert");
         assert_eq!(layout.visible(), ["expert"]);
+    }
+
+    #[test]
+    fn a_view_comes_forward_where_it_covers_nothing_that_is_looked_at() {
+        let mut layout = Layout::default();
+        layout.show("live");
+        layout.show("expert");
+        layout.show_beside("token", "live");
+        assert!(layout.is_in_front("token") && layout.is_in_front("live"));
+        // Both stand in the same tabs.
+        layout.show_beside("expert", "token");
+        assert!(layout.is_in_front("token") && !layout.is_in_front("expert"));
+        layout.hide("expert");
+        layout.show_beside("expert", "live");
+        assert!(!layout.holds("expert"), "what was closed stays so");
+    }
+
+    #[test]
+    fn the_current_view_is_the_one_that_was_used_last_and_can_be_seen() {
+        let mut layout = Layout::default();
+        layout.show("compare");
+        layout.show("token");
+        assert_eq!(layout.current(), Some("token"));
+        layout.hide("token");
+        assert!(["compare", "expert"].contains(&layout.current().unwrap()));
+        layout.show("compare");
+        layout.show_beside("expert", "compare");
+        assert_eq!(layout.current(), Some("compare"));
+        for make in VIEWS {
+            layout.hide(make().about().name);
+        }
+        assert_eq!(layout.current(), None);
     }
 
     #[test]

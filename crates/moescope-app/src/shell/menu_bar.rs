@@ -11,18 +11,23 @@ use crate::{
     widgets::text::soft,
 };
 
+/// Entries of each kind that was opened lately, so that the menu fits into a small window; the palette finds all.
+const MOST_RECENT: usize = 3;
+
 /// Paints the bar.
 pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>, layout: &Layout) {
     MenuBar::new().ui(ui, |ui| {
         ui.label(RichText::new("moescope").family(fonts::bold()).size(15.0));
         ui.add_space(8.0);
         ui.menu_button("File", |ui| {
-            entries(ui, context, actions::file_actions());
-            let recent = actions::recent_actions(context.state);
-            if !recent.is_empty() {
-                ui.separator();
-                ui.label(soft("Opened lately", context.theme));
-                entries(ui, context, recent);
+            entries(ui, context, actions::file_actions(context.state));
+            for (heading, mut recent) in actions::recent_actions(context.state) {
+                if !recent.is_empty() {
+                    ui.separator();
+                    ui.label(soft(heading, context.theme));
+                    recent.truncate(MOST_RECENT);
+                    entries(ui, context, recent);
+                }
             }
         });
         ui.menu_button("Edit", |ui| entries(ui, context, actions::edit_actions()));

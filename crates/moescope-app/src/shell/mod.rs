@@ -9,7 +9,7 @@ pub(crate) mod pick;
 mod scope_panel;
 mod sheet;
 mod status_bar;
-mod view_bar;
+pub(crate) mod view_bar;
 
 use std::collections::BTreeMap;
 

@@ -51,6 +51,6 @@ fn buttons(ui: &mut Ui, context: &ViewContext<'_>, notice: &Notice) {
     }
     let stays = notice.kind != NoticeKind::Done;
     if stays && ui.small_button("Dismiss").clicked() {
-        context.send(Command::DismissNotices);
+        context.send(Command::Dismiss(notice.clone()));
     }
 }

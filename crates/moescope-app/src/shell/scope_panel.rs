@@ -31,10 +31,22 @@ pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>) {
             ui.add_space(10.0);
             care(ui, context, trace, &mut request);
             if request != *context.request() {
+                let request = with_chosen_labels(context, request);
                 context.send(Command::ChooseRequest(Box::new(request)));
             }
         }
     });
+}
+
+/// A request that was changed, by the labels that are chosen where it was not these that were changed: a trace without
+/// them is measured by others, and does not change what is chosen.
+fn with_chosen_labels(context: &ViewContext<'_>, mut request: MeasureRequest) -> MeasureRequest {
+    let (shown, chosen) = (context.request(), &context.state.choices.request);
+    if request.by == shown.by && request.scope.labels == shown.scope.labels {
+        request.by.clone_from(&chosen.by);
+        request.scope.labels.clone_from(&chosen.scope.labels);
+    }
+    request
 }
 
 fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
@@ -76,6 +88,12 @@ fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mu
             }
         }
     });
+    let chosen = &context.state.choices.request.by;
+    if *chosen != context.request().by {
+        let told =
+            format!("This trace has no labels by {chosen}; they stay chosen for traces that have");
+        ui.add(egui::Label::new(soft(told, context.theme)).wrap());
+    }
     label_choice(ui, trace.labels(&request.by), request);
     layers(ui, context, trace, request);
     combo(ui, "Tokens", phase_title(request.scope.phase), |ui| {
@@ -239,7 +257,8 @@ fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut
         }
     });
     ui.add_space(6.0);
-    if *request != MeasureRequest::default() && ui.button("Usual scope").clicked() {
+    let is_usual = context.state.choices.request == MeasureRequest::default();
+    if !is_usual && ui.button("Usual scope").clicked() {
         *request = MeasureRequest::default();
     }
 }

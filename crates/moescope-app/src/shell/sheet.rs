@@ -11,7 +11,7 @@ pub(crate) struct Sheet {
 }
 
 /// What works within widgets, besides the list of actions.
-const WITHIN: [(&str, &str); 11] = [
+const WITHIN: [(&str, &str); 14] = [
     ("Tab", "go to the next control; Shift+Tab to the one before"),
     (
         "Arrow keys",
@@ -21,8 +21,20 @@ const WITHIN: [(&str, &str); 11] = [
         "Enter or click",
         "choose the cell; the Expert view tells of it",
     ),
+    (
+        "Right click, Menu, Shift+F10",
+        "what can be done with a cell's expert: mask, swap, look at it",
+    ),
     ("Ctrl+C", "copy the cell with its interval"),
-    ("[ and ]", "one layer down or up"),
+    (
+        "Arrow keys, Home, End",
+        "move over the tokens of a text that has the focus",
+    ),
+    ("Up, Down, Enter", "choose in the palette; Escape closes it"),
+    (
+        "[ and ]",
+        "one layer up or down: of a heat map that has the focus, else of the tokens' colours",
+    ),
     ("Scroll", "zoom a heat map or a map around the pointer"),
     ("Drag", "move within what is zoomed"),
     (

@@ -26,12 +26,7 @@ pub(crate) fn ui(ui: &mut Ui, context: &ViewContext<'_>, view: &dyn View) {
                 .button("Copy as command")
                 .on_hover_text("Copy the moescope line that gives the same numbers");
             if copy.clicked() {
-                context.send(match view.command_line(context) {
-                    Ok(line) => Command::Copy(line),
-                    Err(missing) => Command::Notify(Notice::failed(format!(
-                        "There is no command for this yet: {missing}"
-                    ))),
-                });
+                context.send(copy_command(view, context));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(soft(about.summary, context.theme)).truncate());
@@ -39,4 +34,14 @@ pub(crate) fn ui(ui: &mut Ui, context: &ViewContext<'_>, view: &dyn View) {
         });
     });
     ui.add_space(4.0);
+}
+
+/// What copies the command line of a view, or tells what it lacks.
+pub(crate) fn copy_command(view: &dyn View, context: &ViewContext<'_>) -> Command {
+    match view.command_line(context) {
+        Ok(line) => Command::Copy(line),
+        Err(missing) => Command::Notify(Notice::failed(format!(
+            "There is no command for this yet: {missing}"
+        ))),
+    }
 }

@@ -2,14 +2,19 @@
 
 mod parts;
 
+use std::sync::Arc;
+
 use egui::{ScrollArea, Ui};
 use moescope_core::LayerId;
+use moescope_figures::FigureOptions;
 
 use crate::{
     answers::{EXPERT_CONTEXTS, EXPERT_TOP, EXPERT_WINDOW, Question},
     choices::Cell,
     command::Command,
     command_line,
+    export::FigureOffer,
+    job::Job,
     lives::{LiveChoice, NumbersChoice},
     traces::OpenTrace,
     view::{View, ViewAbout, ViewContext},
@@ -69,6 +74,32 @@ impl View for Expert {
                     });
             },
         );
+    }
+
+    /// What its table of labels shows.
+    fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+        let trace = ctx.trace()?;
+        let cell = ctx.state.choices.cell.filter(|cell| holds(trace, *cell))?;
+        let (_, job) = ctx.expert(trace, cell, ctx.request());
+        let profile = job.and_then(Job::value)?;
+        let measured = Arc::new(vec![profile.label_shares.clone()]);
+        let options = FigureOptions {
+            title: Some(format!(
+                "Share of tokens that choose expert {} of layer {}",
+                cell.expert, cell.layer
+            )),
+            ..FigureOptions::default()
+        };
+        Some(FigureOffer::new("group_effects", &measured, options))
+    }
+
+    fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
+        let shown = ctx.trace().zip(ctx.state.choices.cell);
+        let shown = shown.filter(|(trace, cell)| holds(trace, *cell));
+        shown.is_some_and(|(trace, cell)| {
+            let (_, job) = ctx.expert(trace, cell, ctx.request());
+            job.is_some_and(|job| job.value().is_some())
+        })
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-const EFFECT: &str = "Effect on this text";
+const EFFECT: &str = "Effect on the text";
 const ABLATION: &str = "Does it matter?";
 
 /// The Intervene view.
@@ -61,6 +61,12 @@ impl View for Intervene {
                         ablation::ui(ui, ctx, &mut choice);
                     });
                 });
+            if !choice.interventions.is_empty() {
+                heading(ui, "Chosen interventions");
+                chosen(ui, ctx, &mut choice);
+                let told = "They are in force from the first token on of what is generated next";
+                ui.label(soft(told, ctx.theme));
+            }
             nothing_yet(ui, ctx);
             return keep(ctx, choice);
         }
@@ -130,6 +136,10 @@ impl View for Intervene {
             );
         }
         lives.branch().ok_or("generate something first")?;
+        let is_effect = ctx.state.choices.live.numbers == NumbersChoice::Effect;
+        if let Some(measured) = lives.effect.value().filter(|_| is_effect) {
+            return command_line::effect(measured, ctx.state.device_choice);
+        }
         command_line::generate(&Generation::shown(ctx.state)?)
     }
 
@@ -192,9 +202,9 @@ fn actions(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
             send(LiveCommand::Intervene);
         }
         let has_any = !choice.interventions.is_empty();
-        let measure = ui.add_enabled(has_any, egui::Button::new("Measure on this text"));
+        let measure = ui.add_enabled(has_any, egui::Button::new("Measure the effect"));
         if measure
-            .on_hover_text("Teacher-forced: surprisal and divergence of predictions at every token of the text as it stands")
+            .on_hover_text("Teacher-forced: surprisal and divergence of predictions at every token of a text as it stands, one that no intervention wrote where there is one")
             .clicked()
         {
             send(LiveCommand::MeasureEffect);

@@ -1,6 +1,8 @@
 //! A generation as it runs: its text in chips, its routing as a heat map, and which label it looks like.
 
 mod chips;
+mod color_legend;
+mod colors;
 mod controls;
 mod looks;
 
@@ -32,6 +34,8 @@ pub(in crate::views) mod shared {
 pub(crate) struct Live {
     chips: chips::Chips,
     heat: HeatmapState,
+    /// Other words for a token and what follows it, as far as they are typed.
+    words: String,
 }
 
 impl View for Live {
@@ -60,6 +64,8 @@ impl View for Live {
                     Some(branch) => {
                         controls::next_message(ui, ctx, &mut choice);
                         controls::color_row(ui, ctx, &mut choice);
+                        color_legend::ui(ui, ctx, branch, &choice);
+                        controls::other_words(ui, ctx, &mut self.words);
                         self.chips.ui(ui, ctx, branch, &choice, "Reply");
                     }
                     None => nothing_yet(ui, ctx),
@@ -117,10 +123,14 @@ impl Live {
         Panel::bottom("live labels")
             .resizable(true)
             .default_size(height)
-            .show(ui, |ui| looks::ui(ui, ctx));
+            .show(ui, |ui| {
+                // A panel shrinks to what it holds, and the labels come later.
+                ui.take_available_height();
+                looks::ui(ui, ctx);
+            });
         let chosen = heat_ui(ui, ctx, &mut self.heat, choice, "Routing of the generation");
-        if chosen.is_some() {
-            ctx.send(Command::ChooseCell(chosen));
+        if let Some(cell) = chosen {
+            ctx.choose_cell(cell);
         }
     }
 }
@@ -187,9 +197,10 @@ fn cell_at(ctx: &ViewContext<'_>, [row, column]: [usize; 2]) -> Option<Cell> {
     })
 }
 
-/// Shows that the model is being loaded, if it is.
+/// Shows that the model is being loaded, if it is and there is nothing else to show.
 pub(in crate::views) fn running(ui: &mut Ui, ctx: &ViewContext<'_>) -> bool {
-    let loading = ctx.state.lives.model.progress();
+    let lives = &ctx.state.lives;
+    let loading = lives.model.progress().filter(|_| lives.branch().is_none());
     if let Some(progress) = loading {
         crate::widgets::job_panel::running(ui, ctx, progress);
     }

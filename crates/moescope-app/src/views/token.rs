@@ -224,7 +224,7 @@ fn path_grid(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &LiveColumns, token: u
                             .on_hover_text(told)
                             .clicked()
                         {
-                            ctx.send(Command::ChooseCell(Some(cell)));
+                            ctx.choose_cell(cell);
                         }
                     }
                 });
@@ -245,7 +245,7 @@ fn next(ui: &mut Ui, ctx: &ViewContext<'_>, branch: &Branch, token: usize) {
     let candidates = &all[token].next;
     if candidates.is_empty() {
         ui.label(soft(
-            "Not kept within a prompt: read a prompt that ends here to see it",
+            "Not kept within a prompt: press Branch after this token to see it",
             ctx.theme,
         ));
         return;

@@ -2,6 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod empty;
+pub(crate) mod expert_menu;
 pub(crate) mod heatmap;
 pub(crate) mod job_panel;
 pub(crate) mod legend;

@@ -1,14 +1,15 @@
 //! Starting, stepping, branching, and what colours the tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use egui::{Key, Modifiers};
+use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use moescope_app::{
-    ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, Theme, ThemeChoice,
+    Cell, ChipColor, Command, LiveChoice, LiveCommand, PictureChoice, Theme, ThemeChoice,
 };
+use moescope_core::LayerId;
 use moescope_figures::short_number;
-use moescope_pipeline::session::BranchId;
+use moescope_pipeline::session::{BranchId, LiveToken};
 use moescope_testkit::TinyModel;
 
 use crate::common::{SIZE, Window, can_paint, config};
@@ -27,8 +28,8 @@ fn a_started_generation_is_read_token_by_token() {
     window.harness.get_by_label_contains(&label).click();
     window.settle();
     assert_eq!(window.app().state().lives.token, Some(place));
-    window.send(Command::OpenView("token"));
-    assert!(window.says("Path through the layers"));
+    assert!(window.says("Path through the layers"), "Token is in front");
+    assert!(window.says("Colour of tokens"), "and Live still");
     // The path that is shown is the one that was recorded.
     for layer in 0..columns.layers().len() {
         let expert = columns.experts(place, layer)[0];
@@ -46,6 +47,21 @@ fn a_started_generation_is_read_token_by_token() {
     assert_eq!(window.app().state().lives.token, Some(place + 1));
     window.click("Follow the last");
     assert_eq!(window.app().state().lives.token, None);
+}
+
+#[test]
+fn a_branch_within_the_prompt_shows_what_could_come_next() {
+    let mut window = generated(ThemeChoice::Light);
+    window.send(Command::Live(Box::new(LiveCommand::ChooseToken(Some(2)))));
+    window.send(Command::OpenView("token"));
+    assert!(window.says("Not kept within a prompt"));
+    window.click("Branch after this token");
+    let lives = &window.app().state().lives;
+    assert_eq!((lives.shown, lives.token()), (Some(BranchId(1)), Some(2)));
+    let next = &lives.branch().unwrap().columns.tokens()[2].next;
+    assert_eq!(next.len(), 8);
+    let told = format!("{:.1} %", 100.0 * next[0].probability);
+    assert!(window.says(&told) && !window.says("Not kept within a prompt"));
 }
 
 #[test]
@@ -76,6 +92,33 @@ fn keys_step_pause_and_continue() {
 }
 
 #[test]
+fn space_in_a_heat_map_continues_the_generation_and_enter_chooses() {
+    let mut window = generated(ThemeChoice::Dark);
+    let len = |window: &Window| window.app().state().lives.branch().unwrap().columns.len();
+    let expert = |expert: u16| {
+        Some(Cell {
+            layer: LayerId(0),
+            expert,
+        })
+    };
+    let before = len(&window);
+    // Six layers of eight experts: the first of layer 0.
+    let (cells, _) = window.find("Routing of the generation");
+    window.click_at(cells.min + cells.size() * vec2(0.5 / 8.0, 0.5 / 6.0));
+    assert_eq!(window.app().state().choices.cell, expert(0));
+    for key in [Key::ArrowRight, Key::Space] {
+        window.harness.key_press(key);
+        window.settle();
+    }
+    assert_eq!(len(&window), before + TOKENS);
+    assert_eq!(window.app().state().choices.cell, expert(0));
+    window.harness.key_press(Key::Enter);
+    window.settle();
+    assert_eq!(window.app().state().choices.cell, expert(1));
+    assert_eq!(len(&window), before + TOKENS);
+}
+
+#[test]
 fn pictures_and_colours_follow_what_is_chosen() {
     let mut window = generated(ThemeChoice::Light);
     for picture in PictureChoice::ALL {
@@ -86,6 +129,15 @@ fn pictures_and_colours_follow_what_is_chosen() {
                 ..choice()
             };
             window.send(Command::ChooseLive(Box::new(choice)));
+            let meant = match color {
+                ChipColor::TopExpert => "Colour of expert 7".to_owned(),
+                ChipColor::Entropy => format!("{} nats", short_number(8_f64.ln())),
+                ChipColor::Margin => "1 or more, on a logarithmic scale".to_owned(),
+                ChipColor::Surprisal => "10 nats or more".to_owned(),
+                ChipColor::Agreement => "+2 bits or more".to_owned(),
+            };
+            assert!(window.says(&meant), "{color:?} lacks {meant}");
+            assert!(window.says("underlined: given, not generated"));
             let lives = &window.app().state().lives;
             assert_eq!(lives.picture_error, None, "{picture:?}");
             let shown = &lives.picture.as_ref().unwrap()[0];
@@ -141,24 +193,130 @@ fn a_line_branches_is_kept_and_comes_back() {
     window.send(Command::Live(Box::new(LiveCommand::Save(path.clone()))));
     assert!(window.says("Kept as a trace"));
     window.send(Command::OpenTrace(path));
-    let trace = window.app().state().traces.active().unwrap();
+    let state = window.app().state();
+    let trace = state.traces.active().unwrap();
     assert_eq!(trace.about.counts.samples, 1);
+    // It has no disciplines; those that are chosen stay so for the other trace.
+    assert!(!trace.label_columns().any(|column| column == "discipline"));
+    assert_eq!(state.request().by, "all");
+    assert_eq!(state.choices.request.by, "discipline");
+    assert!(window.says("This trace has no labels by discipline"));
+    let first = window.app().state().traces.all()[0].id;
+    window.send(Command::ChooseTrace(first));
+    assert_eq!(window.app().state().request().by, "discipline");
+    assert!(!window.says("This trace has no labels"));
 }
 
 #[test]
-fn a_conversation_goes_on_with_the_next_message() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model");
+fn the_token_that_arrows_come_to_is_told_and_brackets_change_the_layer() {
+    let mut window = generated(ThemeChoice::Dark);
+    let columns = window.app().state().lives.branch().unwrap().columns.clone();
+    let (tokens, layers) = (columns.len(), columns.layers());
+    let unchosen = format!("Reply: {tokens} tokens");
+    window.harness.get_by_label(&unchosen).focus();
+    window.harness.run_steps(2);
+    window.harness.key_press(Key::ArrowLeft);
+    window.settle();
+    let place = tokens - 2;
+    assert_eq!(window.app().state().lives.token, Some(place));
+    let told = |window: &Window| window.find("Reply: “").1;
+    let words = format!("”, token {place} of {tokens}, generated, top expert at layer ");
+    assert!(told(&window).contains(&words), "{}", told(&window));
+    // The last layer is the one at first; with the focus in the text, and then nowhere.
+    window.harness.key_press(Key::OpenBracket);
+    window.settle();
+    let layer = layers[layers.len() - 2];
+    assert_eq!(window.app().state().choices.live.layer, Some(layer));
+    let expert = columns.experts(place, layers.len() - 2)[0];
+    assert!(told(&window).ends_with(&format!("at layer {layer} {expert}")));
+    let ctx = window.harness.ctx.clone();
+    ctx.memory_mut(|memory| {
+        if let Some(id) = memory.focused() {
+            memory.surrender_focus(id);
+        }
+    });
+    window.harness.key_press(Key::OpenBracket);
+    window.settle();
+    let layer = Some(layers[layers.len() - 3]);
+    assert_eq!(window.app().state().choices.live.layer, layer);
+}
+
+#[test]
+fn other_words_within_a_reply_begin_a_line() {
+    let mut window = generated(ThemeChoice::Light);
+    let before = window.app().state().lives.branch().unwrap().columns.clone();
+    let keep = before.num_prompt_tokens() + 2;
+    let choose = LiveCommand::ChooseToken(Some(keep));
+    window.send(Command::Live(Box::new(choose)));
+    let field = format!("From token {keep} “");
+    window.harness.get_by_label_contains(&field).focus();
+    window.harness.run_steps(2);
+    window
+        .harness
+        .get_by_label_contains(&field)
+        .type_text(" of the cell");
+    window.settle();
+    window.harness.key_press(Key::Enter);
+    window.settle();
+    let lives = &window.app().state().lives;
+    assert_eq!(lives.shown, Some(BranchId(1)));
+    let after = lives.branch().unwrap().columns.tokens();
+    let ids = |tokens: &[LiveToken]| -> Vec<u32> { tokens.iter().map(|token| token.id).collect() };
+    assert_eq!(ids(&after[..keep]), ids(&before.tokens()[..keep]));
+    let text: String = after.iter().map(|token| token.text.as_ref()).collect();
+    assert!(text.ends_with(" of the cell"), "{text}");
+}
+
+/// A model of a few words beside others that a test makes.
+fn tiny_model(folder: &Path) -> String {
+    let model = folder.join("model");
     let tiny = TinyModel {
         context: 256,
         ..TinyModel::default()
     };
     tiny.write(&model).unwrap();
+    model.display().to_string()
+}
+
+#[test]
+fn lines_stay_until_another_model_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = tiny_model(folder.path());
+    let mut window = generated(ThemeChoice::Dark);
+    let len = |window: &Window| window.app().state().lives.branch().unwrap().columns.len();
+    let before = len(&window);
+    let missing = folder.path().join("missing").display().to_string();
+    window.send(Command::ChooseModel(missing));
+    assert!(window.says("The lines below are of demo; Start takes the model that is chosen"));
+    window.click("Start");
+    assert!(window.says("the model could not be loaded"));
+    assert!(window.says("the lines of demo stay"));
+    window.click("One token");
+    assert_eq!(len(&window), before + 1);
+    window.send(Command::ChooseModel(tiny.clone()));
+    let prompt = LiveChoice {
+        prompt: "the enzyme lowers energy of".into(),
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(prompt)));
+    window.click("Start");
+    assert!(window.says("Lines of demo: 1. Those that nobody kept are gone"));
+    let lives = &window.app().state().lives;
+    assert_eq!(lives.shown, Some(BranchId(0)));
+    assert_eq!(lives.line_model().unwrap().name, tiny);
+    assert!(!window.says("The lines below are of"));
+}
+
+#[test]
+fn a_conversation_goes_on_with_the_next_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny_model(folder.path());
     let template =
         "{% for m in messages %} {{ m.role }} {{ m.content }} </s>{% endfor %} assistant";
-    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let beside = Path::new(&model).join("chat_template.jinja");
+    std::fs::write(beside, template).unwrap();
     let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
-    window.send(Command::ChooseModel(model.display().to_string()));
+    window.send(Command::ChooseModel(model));
     let chat = LiveChoice {
         prompt: "the enzyme lowers energy of".into(),
         is_chat: true,
@@ -188,8 +346,36 @@ fn a_conversation_goes_on_with_the_next_message() {
     let said: Vec<&str> = info.messages.iter().map(|m| m.content.as_str()).collect();
     assert_eq!((said.len(), said[2]), (3, "a proof of law"));
     assert!(drawn(&window) > 0);
-    // The field is empty for the next one, and the first message is edited in its own line.
-    assert!(window.app().state().choices.live.next_message.is_empty());
+    // The field is empty for the next one, and the message is where it can be edited.
+    let choice_now = |window: &Window| window.app().state().choices.live.clone();
+    assert!(choice_now(&window).next_message.is_empty());
+    assert_eq!(choice_now(&window).prompt, "a proof of law");
+    let edited = LiveChoice {
+        prompt: "a proof of energy".into(),
+        ..choice_now(&window)
+    };
+    window.send(Command::ChooseLive(Box::new(edited)));
+    window.click("Use the edited message");
+    let lives = &window.app().state().lives;
+    let messages = &lives.branch().unwrap().info.messages;
+    assert_eq!((lives.shown, messages.len()), (Some(BranchId(2)), 3));
+    assert_eq!(messages[2].content, "a proof of energy");
+    // Every line brings its own message, but for what is typed and in no line yet.
+    let show = |window: &mut Window, line: u32| {
+        let command = LiveCommand::ChooseBranch(BranchId(line));
+        window.send(Command::Live(Box::new(command)));
+    };
+    show(&mut window, 0);
+    assert_eq!(choice_now(&window).prompt, "the enzyme lowers energy of");
+    let typed = LiveChoice {
+        prompt: "a proof of the enzyme".into(),
+        ..choice_now(&window)
+    };
+    window.send(Command::ChooseLive(Box::new(typed)));
+    show(&mut window, 1);
+    assert_eq!(choice_now(&window).prompt, "a proof of the enzyme");
+    window.click("Load its message");
+    assert_eq!(choice_now(&window).prompt, "a proof of law");
     assert!(window.says("Line 2"));
     let copy = window.harness.get_all_by_label("Copy as command").next();
     copy.expect("the button of the view in front").click();

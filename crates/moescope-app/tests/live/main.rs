@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod comparing;
+mod expert_menu;
 mod generation;
 mod intervening;
 mod keeping;

@@ -62,6 +62,7 @@ pub(crate) fn protocol() -> Protocol {
         n_tokens: 61_440,
         n_documents: 240,
         n_groups: 240,
+        label_sizes: vec![],
         notes: vec![],
     }
 }

@@ -15,7 +15,7 @@ mod planner;
 mod record;
 mod run;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use moescope_core::LayerSelection;
 use moescope_engine::{Intervention, SamplingConfig};
@@ -34,6 +34,10 @@ pub(crate) use identity::describe_model;
 pub(crate) use record::{sample_record, token_row, token_text};
 
 use crate::{data::DataConfig, prompt::PromptConfig};
+
+/// How much time of a capture is lost when its process is killed. Each cut syncs some ten files and folders and adds a
+/// kilobyte to the manifest, which is nothing in ten seconds.
+const CUT_AFTER: Duration = Duration::from_secs(10);
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
@@ -70,6 +74,9 @@ pub struct CaptureConfig {
     pub batch_tokens: Option<usize>,
     /// A shard is cut after the batch that gives it this many decisions.
     pub shard_decisions: Option<u64>,
+    /// A shard is cut, too, after the batch at whose end the last cut is this long ago: what is in no shard is lost with
+    /// the process.
+    pub cut_after: Duration,
     /// Whether to continue what is there.
     pub resumes: bool,
 }
@@ -91,6 +98,7 @@ impl Default for CaptureConfig {
             interventions: Vec::new(),
             batch_tokens: None,
             shard_decisions: None,
+            cut_after: CUT_AFTER,
             resumes: false,
         }
     }

@@ -27,7 +27,8 @@ pub struct CaptureOutcome {
 impl CapturePlan {
     /// Runs all samples that the trace does not hold yet, and completes it.
     ///
-    /// When `progress` cancels, or the model fails, the batches that are done are put on the disk first.
+    /// When `progress` cancels, or the model fails, the batches that are done are put on the disk first. A process that is
+    /// killed loses the batch in flight and those that ended since the last cut, which is `cut_after` ago at most.
     ///
     /// # Errors
     /// [`PipelineError::Interrupted`] after a cancel; when the trace's folder is in use or cannot be continued; when
@@ -82,6 +83,7 @@ impl CapturePlan {
         progress: &dyn Progress,
     ) -> Result<(), PipelineError> {
         let completed = writer.completed_samples() as usize;
+        let mut last_cut = Instant::now();
         for batch in &self.batches {
             if batch.end <= completed {
                 continue;
@@ -103,6 +105,12 @@ impl CapturePlan {
                 ))?;
             }
             writer.end_batch()?;
+            if last_cut.elapsed() >= self.config.cut_after {
+                writer.flush_shard()?;
+            }
+            if writer.completed_samples() as usize == batch.end {
+                last_cut = Instant::now();
+            }
             pace.end_batch(batch);
         }
         pace.report(progress).map_err(PipelineError::from)

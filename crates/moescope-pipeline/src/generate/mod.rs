@@ -16,7 +16,7 @@ use crate::{
     clock,
     error::PipelineError,
     model::{LoadedModel, ModelFiles, PassSize},
-    prompt::{PromptConfig, Prompter},
+    prompt::{PromptConfig, Prompter, prompt_id},
 };
 use text_stream::TextStream;
 
@@ -200,7 +200,7 @@ fn plan(
     }
     Ok(PlannedSample {
         sample: Sample {
-            id: "prompt".to_owned(),
+            id: prompt_id(&config.prompt),
             text: config.prompt.clone(),
             ..Sample::default()
         },

@@ -17,7 +17,8 @@ pub struct LiveToken {
     pub is_content: bool,
     /// Nats, of this token given those before it; `None` for the first.
     pub surprisal: Option<f32>,
-    /// The most likely tokens after it, best first; empty where they were not asked for: within a prompt.
+    /// The most likely tokens after it, best first; empty where they were not asked for: within a prompt, until a branch
+    /// is made there.
     pub next: Vec<Candidate>,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     error::PipelineError,
     generate::text_stream::TextStream,
     model::LoadedModel,
-    prompt::{Conversation, PromptConfig, PromptDescription, Prompter},
+    prompt::{Conversation, PromptConfig, PromptDescription, Prompter, prompt_id},
 };
 
 /// So many tokens that may come next are told.
@@ -102,7 +102,7 @@ impl<'m> Growing<'m> {
         Ok(growing)
     }
 
-    /// The first `keep` tokens as a branch of their own.
+    /// The first `keep` tokens as a branch of their own; the last of them is told anew, with what could come next.
     pub(super) fn fork(
         &self,
         id: BranchId,
@@ -114,7 +114,7 @@ impl<'m> Growing<'m> {
         fork.planned.tokens.truncate(keep);
         fork.note_cut(keep);
         fork.become_branch(id, (self.info.id, keep));
-        fork.told = keep;
+        fork.told = keep - 1;
         fork.read_again(tokenizer)?;
         Ok(fork)
     }
@@ -473,7 +473,7 @@ impl Prompt {
             messages,
             planned: PlannedSample {
                 sample: Sample {
-                    id: "prompt".to_owned(),
+                    id: prompt_id(&text),
                     text,
                     ..Sample::default()
                 },

@@ -58,7 +58,8 @@ pub enum SessionCommand {
     Pause,
     /// Ends the reply that grows, or that was paused.
     Stop(BranchId),
-    /// Copies a branch up to a token, as it was then: the same sampler, the same interventions.
+    /// Copies a branch up to a token, as it was then: the same sampler, the same interventions. The last token that is
+    /// kept is told again, with the tokens that may come after it, which are not known within a prompt.
     Fork {
         /// What is copied.
         branch: BranchId,

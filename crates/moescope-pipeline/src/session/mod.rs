@@ -30,7 +30,7 @@ pub use journal::JOURNAL_LAG;
 pub use message::{
     BranchId, BranchInfo, BranchState, Given, SessionCommand, SessionEvent, StartConfig,
 };
-pub use picture::{LiveScope, picture};
+pub use picture::{LiveScope, picture, picture_difference};
 pub use recovery::{RecoveredBranch, Recovery, recover};
 pub use transcript::{Branch, Transcript};
 

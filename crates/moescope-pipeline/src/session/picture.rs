@@ -13,6 +13,8 @@ pub enum LiveScope {
     Token(usize),
     /// The last content tokens, at most so many.
     Last(usize),
+    /// All content tokens, given and drawn.
+    Text,
     /// The drawn content tokens.
     Reply,
     /// The given content tokens.
@@ -52,6 +54,12 @@ pub fn picture(
             let counts = columns.counts_of(last);
             let shares = shares(columns, &counts, number, "the last tokens")?;
             (shares, number, format!("the last {number} content tokens"))
+        }
+        LiveScope::Text => {
+            let both = columns.prompt_counts().iter().zip(columns.reply_counts());
+            let counts: Vec<u32> = both.map(|(given, drawn)| given + drawn).collect();
+            let shares = shares(columns, &counts, given + drawn, "the text")?;
+            (shares, given + drawn, "prompt and reply".to_owned())
         }
         LiveScope::Reply => (reply()?, drawn, "the reply".to_owned()),
         LiveScope::Prompt => {
@@ -100,6 +108,41 @@ pub fn picture(
             n_groups: 1,
             ..Protocol::default()
         },
+    })
+}
+
+/// The picture of one line minus that of another: whose experts the tokens of two prompts or replies choose more often.
+///
+/// There is no interval: each line is one text, and two texts have no documents to pair.
+///
+/// # Errors
+/// As [`picture`] of either without a reference, and when the lines are of models with other layers or experts.
+pub fn picture_difference(
+    [first, second]: [&LiveColumns; 2],
+    scope: &LiveScope,
+) -> Result<Measurement, PipelineError> {
+    let of_first = picture(first, scope, None)?;
+    let of_second = picture(second, scope, None)?;
+    if of_first.axes != of_second.axes {
+        return Err(PipelineError::Settings(
+            "the two lines are of models with other layers or experts; compare lines of one model"
+                .to_owned(),
+        ));
+    }
+    let protocol = Protocol {
+        scope: format!("{} of two lines", of_first.protocol.scope),
+        interval_method: "no interval: each line is one text".to_owned(),
+        n_tokens: of_first.protocol.n_tokens + of_second.protocol.n_tokens,
+        n_documents: 2,
+        n_groups: 2,
+        ..of_first.protocol
+    };
+    Ok(Measurement {
+        title: format!("{}, one line minus the other", of_first.title),
+        values: difference(&of_first.values, &of_second.values),
+        reference: Some(0.0),
+        protocol,
+        ..of_first
     })
 }
 

@@ -73,7 +73,8 @@ impl Transcript {
                 if let Some(branch) = self.branches.get_mut(branch) {
                     branch.columns.append(columns);
                     branch.reply.push_str(text);
-                    if columns.num_prompt_tokens() == 0 {
+                    // What a fork tells again was drawn before.
+                    if columns.num_prompt_tokens() == 0 && *secs > 0.0 {
                         branch.pace.0 += columns.len();
                         branch.pace.1 += secs;
                     }

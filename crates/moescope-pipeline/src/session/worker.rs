@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use moescope_engine::Interventions;
+use moescope_engine::{Intervention, Interventions};
 
 use super::{
     BranchId, BranchState, SessionCommand, SessionConfig, SessionEvent, Work,
@@ -124,7 +124,8 @@ impl<'m> Worker<'m> {
                 self.pause();
                 let id = BranchId(self.next_id);
                 let new = self.branch(*branch)?.fork(id, *keep, tokenizer)?;
-                self.open(new, *keep);
+                // The parent was not told what could follow its tokens within the prompt.
+                self.open(new, keep - 1);
             }
             SessionCommand::Give {
                 branch,
@@ -151,22 +152,7 @@ impl<'m> Worker<'m> {
             SessionCommand::Regenerate {
                 branch,
                 interventions,
-            } => {
-                self.pause();
-                let spec = self.loaded.model.spec();
-                let interventions = Interventions::new(interventions.clone(), spec)?;
-                let old = self.branch(*branch)?;
-                let record = old.growth.record();
-                let drawn = record.tokens.len() - record.num_prompt_tokens;
-                let id = BranchId(self.next_id);
-                let keeps_logits = self.config.keeps_logits;
-                let new = old.again(self.loaded, id, interventions, keeps_logits)?;
-                self.open(new, 0);
-                if drawn > 0 {
-                    self.running = Some((id, Some(drawn)));
-                    self.set_state(id, BranchState::Running);
-                }
-            }
+            } => self.again(*branch, interventions)?,
             SessionCommand::Intervene {
                 branch,
                 interventions,
@@ -187,6 +173,29 @@ impl<'m> Worker<'m> {
                 (self.tell)(SessionEvent::Changed(info));
             }
             SessionCommand::Save { branch, path } => self.save(*branch, path)?,
+        }
+        Ok(())
+    }
+
+    /// Draws as many tokens as a branch has drawn once more, under these interventions.
+    fn again(
+        &mut self,
+        branch: BranchId,
+        interventions: &[Intervention],
+    ) -> Result<(), PipelineError> {
+        self.pause();
+        let spec = self.loaded.model.spec();
+        let interventions = Interventions::new(interventions.to_vec(), spec)?;
+        let old = self.branch(branch)?;
+        let record = old.growth.record();
+        let drawn = record.tokens.len() - record.num_prompt_tokens;
+        let id = BranchId(self.next_id);
+        let keeps_logits = self.config.keeps_logits;
+        let new = old.again(self.loaded, id, interventions, keeps_logits)?;
+        self.open(new, 0);
+        if drawn > 0 {
+            self.running = Some((id, Some(drawn)));
+            self.set_state(id, BranchState::Running);
         }
         Ok(())
     }

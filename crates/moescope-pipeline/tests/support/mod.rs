@@ -64,7 +64,8 @@ pub(crate) struct Listening {
 pub(crate) fn document(trace: &Path) -> Document {
     let trace = RoutingTrace::open(trace).unwrap();
     assert!(trace.manifest().complete);
-    trace.document("prompt").unwrap()
+    let samples = trace.samples().unwrap();
+    trace.document(&samples[0].meta.id).unwrap()
 }
 
 impl Listening {

@@ -85,7 +85,8 @@ struct RecordingArgs {
     /// many tokens hold, and where one ends, the next begins. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_tokens: Option<u32>,
-    /// Cut a file of the trace after the batch that gives it this many decisions [default: 2000000]
+    /// Cut a file of the trace after the batch that gives it this many decisions, or ten seconds after the last cut
+    /// [default: 2000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     shard_decisions: Option<u64>,
 }

@@ -4,7 +4,7 @@ use std::{fs, io::Read as _, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use moescope_pipeline::{FinishReason, GenerateConfig, generate, pass_size};
+use moescope_pipeline::{FinishReason, GenerateConfig, generate, pass_size, prompt_id};
 
 use crate::{
     cli::GlobalArgs,
@@ -127,8 +127,9 @@ pub(crate) fn run(
     ));
     if let Some(path) = &done.trace {
         console.note(&format!(
-            "routing kept; look at it with `moescope show {} --sample prompt`",
-            path.display()
+            "routing kept; look at it with `moescope show {} --sample {}`",
+            path.display(),
+            prompt_id(&config.prompt)
         ));
     }
     Ok(match done.finish_reason {

@@ -8,6 +8,7 @@ mod compare;
 mod compare_weights;
 mod completions;
 mod demo;
+mod effect;
 mod expert;
 mod figure;
 mod findings;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     CompareWeights(compare_weights::CompareWeightsArgs),
     Ablate(ablate::AblateArgs),
+    Effect(effect::EffectArgs),
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
     Findings(findings::FindingsArgs),
@@ -77,6 +79,7 @@ impl Command {
             Self::Compare(args) => compare::run(&args, console),
             Self::CompareWeights(args) => compare_weights::run(&args, global, console),
             Self::Ablate(args) => ablate::run(&args, global, console),
+            Self::Effect(args) => effect::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Expert(args) => expert::run(&args, console),
             Self::Findings(args) => findings::run(&args, console),

@@ -5,7 +5,10 @@ use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{CellOrder, ColorScale, FigureOptions};
 use moescope_pipeline::TraceSource;
 
-use super::choice_row::{first_with, metric_combo, named_combo};
+use super::{
+    choice_row::{first_with, metric_combo, named_combo},
+    heat::scale_combo,
+};
 use crate::{
     answers::{Measured, Question},
     choices::DisciplinesChoice,
@@ -50,6 +53,7 @@ impl DistancesPage {
                     }
                 }
             });
+            scale_combo(ui, &mut choice.distance_scale);
         });
         let (question, job) = ctx.measured(trace, &choice.distance, ctx.request());
         job_panel(
@@ -65,7 +69,7 @@ impl DistancesPage {
                 let title = &measured[index].title;
                 let place = layer.map_or_else(String::new, |l| format!(", layer {l}"));
                 heading(ui, &format!("{title}{place}"));
-                let source = source(measured, index, layer);
+                let source = source(measured, index, layer, choice.distance_scale);
                 self.heatmap.prepare(ui.ctx(), source);
                 self.heatmap
                     .ui(ui, ctx, "Labels by labels", Overlay::default());
@@ -78,7 +82,12 @@ impl DistancesPage {
     }
 }
 
-fn source(measured: &Measured, index: usize, layer: Option<LayerId>) -> TableSource {
+fn source(
+    measured: &Measured,
+    index: usize,
+    layer: Option<LayerId>,
+    scale: ColorScale,
+) -> TableSource {
     let layer = layer.filter(|_| measured[index].axis(AxisKind::Layer).is_some());
     TableSource {
         measured: measured.clone(),
@@ -89,7 +98,7 @@ fn source(measured: &Measured, index: usize, layer: Option<LayerId>) -> TableSou
             .map(|layer| (AxisKind::Layer, layer.to_string()))
             .into_iter()
             .collect(),
-        scale: ColorScale::Auto,
+        scale,
         limits: None,
         has_marks: true,
     }
@@ -126,6 +135,7 @@ pub(super) fn figure(
     let measured = job.and_then(Job::value)?;
     let options = FigureOptions {
         layer: layer(ctx, trace, choice).map(|layer| layer.0),
+        scale: choice.distance_scale,
         // The order of the screen.
         order: CellOrder::Given,
         ..FigureOptions::default()

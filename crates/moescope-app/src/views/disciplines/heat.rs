@@ -8,7 +8,6 @@ use moescope_pipeline::TraceSource;
 use super::choice_row::{Pair, first_with, metric_combo, named_combo};
 use crate::{
     choices::{Cell, DisciplinesChoice},
-    command::Command,
     export::FigureOffer,
     traces::OpenTrace,
     view::ViewContext,
@@ -129,8 +128,8 @@ pub(in crate::views) fn choose(
             expert: table.columns.get(column)?.parse().ok()?,
         })
     });
-    if cell.is_some() {
-        ctx.send(Command::ChooseCell(cell));
+    if let Some(cell) = cell {
+        ctx.choose_cell(cell);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A quantity along the layers, with intervals.
 
 use egui::Ui;
-use egui_plot::{FilledArea, Line, Plot, Points};
-use moescope_core::{AxisKind, Measurement};
+use egui_plot::{FilledArea, HoverPosition, Line, Plot, Points};
+use moescope_core::{AxisKind, Interval, Measurement};
 use moescope_figures::{FigureOptions, palette, short_number};
 use moescope_pipeline::TraceSource;
 
@@ -17,9 +17,12 @@ use crate::{
     widgets::{
         job_panel::job_panel,
         legend::{legend, plot_shape},
-        text::{heading, soft},
+        text::{heading, soft, with_interval},
     },
 };
+
+/// Bands of more lines cover each other; then the lines alone are shown, and the intervals under the pointer.
+const MOST_BANDS: usize = 4;
 
 pub(super) fn ui(
     ui: &mut Ui,
@@ -40,19 +43,10 @@ pub(super) fn ui(
                 return;
             };
             let measurement = &measured[index];
+            let lines = series(measurement);
             heading(ui, &measurement.title);
-            ui.label(soft(
-                match measurement.protocol.level {
-                    Some(level) if measurement.intervals.is_some() => format!(
-                        "{}; bands are {}% intervals",
-                        measurement.unit,
-                        short_number(100.0 * level)
-                    ),
-                    _ => measurement.unit.clone(),
-                },
-                ctx.theme,
-            ));
-            plot(ui, ctx, measurement);
+            ui.label(soft(caption(measurement, &lines), ctx.theme));
+            plot(ui, ctx, measurement, &lines);
         },
     );
 }
@@ -71,8 +65,58 @@ struct Series {
     name: String,
     layers: Vec<f64>,
     values: Vec<f64>,
-    low: Vec<f64>,
-    high: Vec<f64>,
+    intervals: Vec<Option<Interval>>,
+}
+
+impl Series {
+    fn has_interval(&self) -> bool {
+        self.intervals.iter().any(Option::is_some)
+    }
+
+    /// The lower or upper edge of the band, which is the line itself where there is no interval.
+    fn edge(&self, end: impl Fn(Interval) -> f64) -> Vec<f64> {
+        let points = self.values.iter().zip(&self.intervals);
+        points
+            .map(|(value, interval)| interval.map_or(*value, &end))
+            .collect()
+    }
+
+    /// All of a point in words.
+    fn describe(&self, point: usize, measurement: &Measurement) -> Option<String> {
+        let (layer, value) = (self.layers.get(point)?, self.values.get(point)?);
+        let interval = self.intervals.get(point).copied().flatten();
+        let sure = match (interval, measurement.protocol.level) {
+            (Some(_), Some(level)) => format!("{}% interval", short_number(100.0 * level)),
+            _ => "no interval".to_owned(),
+        };
+        Some(format!(
+            "{}, layer {layer}\n{} {}\n{sure}",
+            self.name,
+            with_interval(*value, interval),
+            measurement.unit
+        ))
+    }
+}
+
+fn has_bands(lines: &[Series]) -> bool {
+    lines.len() <= MOST_BANDS && lines.iter().any(Series::has_interval)
+}
+
+/// What is drawn: the unit, and what shows the intervals.
+fn caption(measurement: &Measurement, lines: &[Series]) -> String {
+    let unit = &measurement.unit;
+    match measurement
+        .protocol
+        .level
+        .map(|level| short_number(100.0 * level))
+    {
+        Some(level) if has_bands(lines) => format!("{unit}; bands are {level}% intervals"),
+        Some(level) if lines.iter().any(Series::has_interval) => format!(
+            "{unit}; no bands, since {} would hide each other: point at a marker to read its {level}% interval",
+            lines.len()
+        ),
+        _ => unit.clone(),
+    }
 }
 
 fn series(measurement: &Measurement) -> Vec<Series> {
@@ -102,8 +146,7 @@ fn series(measurement: &Measurement) -> Vec<Series> {
                 },
                 layers: Vec::new(),
                 values: Vec::new(),
-                low: Vec::new(),
-                high: Vec::new(),
+                intervals: Vec::new(),
             };
             for (layer, label) in layers.labels.iter().enumerate() {
                 index[layer_axis] = layer;
@@ -115,21 +158,17 @@ fn series(measurement: &Measurement) -> Vec<Series> {
                 let interval = measurement.intervals.as_ref().and_then(|all| all[flat]);
                 series.layers.push(at);
                 series.values.push(value);
-                series.low.push(interval.map_or(value, |i| i.low));
-                series.high.push(interval.map_or(value, |i| i.high));
+                series.intervals.push(interval);
             }
             series
         })
         .collect()
 }
 
-fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
-    let all = series(measurement);
+fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement, all: &[Series]) {
     let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
     let looks = palette::categories(&names);
-    let has_intervals = measurement.intervals.is_some();
-    // Bands of many lines cover each other; then the lines alone are shown, and the numbers under the pointer.
-    let has_bands = has_intervals && all.len() <= 4;
+    let has_bands = has_bands(all);
     legend(
         ui,
         ctx.theme,
@@ -141,20 +180,26 @@ fn plot(ui: &mut Ui, ctx: &ViewContext<'_>, measurement: &Measurement) {
         .cursor_color(ctx.theme.strong_line)
         .x_axis_label("Layer")
         .y_axis_label(measurement.unit.clone())
+        .label_formatter(|pointed| match pointed {
+            HoverPosition::NearDataPoint {
+                plot_name, index, ..
+            } => {
+                let line = all.iter().find(|line| line.name == *plot_name)?;
+                line.describe(*index, measurement)
+            }
+            HoverPosition::Elsewhere { .. } => None,
+        })
         .show(ui, |plot| {
             for (series, look) in all.iter().zip(&looks) {
                 let color = ctx.theme.on_ground(look.color);
                 let (shape, is_filled) = plot_shape(look.marker);
                 if has_bands && !series.layers.is_empty() {
+                    let low = series.edge(|interval| interval.low);
+                    let high = series.edge(|interval| interval.high);
                     plot.add(
-                        FilledArea::new(
-                            series.name.clone(),
-                            &series.layers,
-                            &series.low,
-                            &series.high,
-                        )
-                        .fill_color(color.gamma_multiply(0.18))
-                        .allow_hover(false),
+                        FilledArea::new(series.name.clone(), &series.layers, &low, &high)
+                            .fill_color(color.gamma_multiply(0.18))
+                            .allow_hover(false),
                     );
                 }
                 let points: Vec<[f64; 2]> = series
@@ -236,5 +281,53 @@ mod tests {
             (found[1].layers.as_slice(), found[1].values.as_slice()),
             ([1.0].as_slice(), [0.2].as_slice())
         );
+    }
+
+    #[test]
+    fn the_caption_says_what_is_drawn_and_a_point_says_all_of_itself() {
+        let of = |count: usize, interval: Option<Interval>| {
+            let names = (0..count).map(|label| format!("label_{label}")).collect();
+            Measurement {
+                metric: "load_entropy".into(),
+                title: "Load entropy".into(),
+                unit: "nats".into(),
+                axes: vec![
+                    Axis::new(AxisKind::Layer, vec!["3".into()]),
+                    Axis::new(AxisKind::Group, names),
+                ],
+                values: vec![0.2; count],
+                intervals: Some(vec![interval; count]),
+                nulls: None,
+                reference: None,
+                protocol: Protocol {
+                    level: Some(0.95),
+                    ..Protocol::default()
+                },
+            }
+        };
+        let interval = Some(Interval {
+            low: 0.1,
+            high: 0.3,
+        });
+        let told = |measurement: &Measurement| caption(measurement, &series(measurement));
+        assert_eq!(told(&of(4, interval)), "nats; bands are 95% intervals");
+        let many = of(5, interval);
+        assert!(!has_bands(&series(&many)));
+        assert!(
+            told(&many).starts_with("nats; no bands, since 5 "),
+            "{}",
+            told(&many)
+        );
+        assert_eq!(told(&of(4, None)), "nats");
+        let point = |measurement: &Measurement| series(measurement)[1].describe(0, measurement);
+        assert_eq!(
+            point(&many).as_deref(),
+            Some("label 1, layer 3\n0.2 (0.1 to 0.3) nats\n95% interval")
+        );
+        assert_eq!(
+            point(&of(4, None)).as_deref(),
+            Some("label 1, layer 3\n0.2 nats\nno interval")
+        );
+        assert_eq!(series(&many)[1].describe(1, &many), None);
     }
 }

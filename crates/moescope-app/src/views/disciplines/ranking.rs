@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
-use moescope_figures::{FigureOptions, Significance, palette};
+use moescope_figures::{FigureOptions, Significance, palette, short_number};
 use moescope_pipeline::TraceSource;
 
 use super::{
@@ -14,7 +14,6 @@ use super::{
 use crate::{
     answers::Measured,
     choices::{Cell, DisciplinesChoice},
-    command::Command,
     export::FigureOffer,
     fonts,
     traces::OpenTrace,
@@ -65,6 +64,14 @@ impl RankingPage {
             };
             let measurement = &measured[index];
             heading(ui, &pair.heading(&measurement.title));
+            let center = measurement.reference.map_or_else(
+                || "zero".to_owned(),
+                |reference| format!("the reference {}", short_number(reference)),
+            );
+            ui.label(soft(
+                format!("By distance to {center}, the furthest first"),
+                ctx.theme,
+            ));
             let significance = Significance::of(measurement);
             header(ui, ctx, measurement, significance);
             let order = self.order(measured, index, &pair);
@@ -103,7 +110,7 @@ struct Ranked {
     null: Option<NullComparison>,
 }
 
-/// All experts of all layers, the largest value first; differences by their size, whatever their sign.
+/// All experts of all layers in the order of the figure `lollipop`: the furthest from the reference first, on either side.
 fn ranked(measurement: &Measurement, pair: &Pair) -> Vec<Ranked> {
     let group = measurement.axis(AxisKind::Group).map(|(place, axis)| {
         let wanted = pair.group.as_ref().filter(|_| pair.minus.is_none());
@@ -141,15 +148,10 @@ fn ranked(measurement: &Measurement, pair: &Pair) -> Vec<Ranked> {
         }
     }
     rows.retain(|row| row.value.is_finite());
-    let is_difference = pair.minus.is_some();
-    let size = |row: &Ranked| {
-        if is_difference {
-            row.value.abs()
-        } else {
-            row.value
-        }
-    };
-    rows.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    let center = measurement.reference.unwrap_or(0.0);
+    // Halved as in the figure: the same rounding gives the same order.
+    let distance = |row: &Ranked| (row.value / 2.0 - center / 2.0).abs();
+    rows.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
     rows
 }
 
@@ -280,7 +282,7 @@ fn row(
         )
     });
     if response.clicked() {
-        ctx.send(Command::ChooseCell(Some(ranked.cell)));
+        ctx.choose_cell(ranked.cell);
     }
 }
 
@@ -327,34 +329,81 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn experts_come_by_value_and_differences_by_size() {
+    fn measurement(reference: Option<f64>, values: Vec<f64>) -> Measurement {
         let labels = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-        let measurement = Measurement {
+        Measurement {
             metric: "x".into(),
             title: "x".into(),
             unit: "1".into(),
             axes: vec![
-                Axis::new(AxisKind::Group, labels(&["math"])),
-                Axis::new(AxisKind::Layer, labels(&["2"])),
+                Axis::new(AxisKind::Group, labels(&["math", "law"])),
+                Axis::new(AxisKind::Layer, labels(&["2", "5"])),
                 Axis::new(AxisKind::Expert, labels(&["0", "1", "2", "3"])),
             ],
-            values: vec![0.1, -0.9, f64::NAN, 0.4],
+            values,
             intervals: None,
             nulls: None,
-            reference: None,
+            reference,
             protocol: Protocol::default(),
+        }
+    }
+
+    fn rows(measurement: &Measurement, group: &str) -> Vec<String> {
+        let pair = Pair {
+            labels: vec!["math".into(), "law".into()],
+            group: Some(group.into()),
+            minus: None,
         };
-        let experts = |minus: Option<&str>| -> Vec<u16> {
-            let pair = Pair {
-                labels: vec!["math".into(), "law".into()],
-                group: Some("math".into()),
-                minus: minus.map(str::to_owned),
-            };
-            let rows = ranked(&measurement, &pair);
-            rows.iter().map(|row| row.cell.expert).collect()
+        let rows = ranked(measurement, &pair);
+        rows.iter()
+            .map(|row| format!("L{} E{} · {group}", row.cell.layer, row.cell.expert))
+            .collect()
+    }
+
+    /// The rows of the figure that is exported.
+    fn drawn(measurement: &Measurement, group: &str) -> Vec<String> {
+        let options = FigureOptions {
+            group: Some(group.into()),
+            ..FigureOptions::default()
         };
-        assert_eq!(experts(None), [3, 0, 1]);
-        assert_eq!(experts(Some("law")), [1, 3, 0]);
+        let figure = moescope_figures::find("lollipop").unwrap();
+        let svg = figure.draw_svg(measurement, &options).unwrap();
+        svg.split("<text")
+            .filter_map(|text| text.split('>').nth(1)?.split('<').next())
+            .map(str::trim)
+            .filter(|text| text.starts_with('L') && text.contains(" · "))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn the_furthest_from_the_reference_come_first_as_in_the_figure() {
+        let math = [0.1, 0.9, f64::NAN, 0.4, 0.25, 0.0, 0.5, 0.6];
+        let law = [0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 1.0];
+        let shares = measurement(Some(0.25), [math, law].concat());
+        let found = rows(&shares, "math");
+        // Distances 0.65, 0.35, and twice 0.25 in the order of the cells.
+        assert_eq!(
+            found[..4],
+            [
+                "L2 E1 · math",
+                "L5 E3 · math",
+                "L5 E1 · math",
+                "L5 E2 · math"
+            ]
+        );
+        assert_eq!(found.len(), 7);
+        assert_eq!(found, drawn(&shares, "math"));
+        assert_eq!(rows(&shares, "law"), drawn(&shares, "law"));
+    }
+
+    #[test]
+    fn without_a_reference_the_furthest_from_zero_come_first() {
+        let mut values = vec![0.0; 16];
+        values[..3].copy_from_slice(&[0.1, -0.9, 0.4]);
+        let differences = measurement(None, values);
+        let found = rows(&differences, "math");
+        assert_eq!(found[..3], ["L2 E1 · math", "L2 E2 · math", "L2 E0 · math"]);
+        assert_eq!(found, drawn(&differences, "math"));
     }
 }

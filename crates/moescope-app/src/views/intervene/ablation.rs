@@ -1,11 +1,12 @@
 //! Does an expert matter? Its worth on texts, beside experts of the same layer and load.
 
-use egui::{DragValue, Grid, Ui};
-use moescope_core::{AxisKind, Interval, Measurement};
+use egui::{DragValue, Grid, RichText, ScrollArea, Ui};
+use moescope_core::{AxisKind, Measurement};
 use moescope_pipeline::demo::HELD_OUT_TOLD;
 
 use crate::{
     command::Command,
+    fonts,
     lives::{LiveChoice, LiveCommand},
     traces::folder_name,
     view::ViewContext,
@@ -14,6 +15,13 @@ use crate::{
         text::{probability, soft, with_interval},
     },
 };
+
+/// From this width on the values of a label stand side by side.
+const TABLE_WIDTH: f32 = 720.0;
+/// What is measured.
+const CHANGE: &str = "ΔNLL, nats per token";
+/// What it is measured of, in the order of the table's last axis.
+const VARIANTS: [&str; 3] = ["Target", "Controls", "Difference"];
 
 /// Paints the question, and the answer where there is one.
 pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
@@ -52,7 +60,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
 
 /// Which expert, on which texts, beside how many; the question first, so that a low panel shows it.
 fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
-    let capture = &ctx.state.choices.capture;
+    let capture = ctx.state.lives.ablated_with(&ctx.state.choices.capture);
     let files = &capture.files;
     let has_held_out = capture.held_out().is_some();
     ui.horizontal_wrapped(|ui| {
@@ -102,31 +110,81 @@ fn effects(ui: &mut Ui, ctx: &ViewContext<'_>, table: &Measurement) {
         [groups, _] => groups.labels.clone(),
         _ => vec!["all texts".to_owned()],
     };
+    let is_wide = ui.available_width() >= TABLE_WIDTH;
     let id = format!("effects by {}", table.axes.len());
+    ScrollArea::horizontal().id_salt(&id).show(ui, |ui| {
+        if is_wide {
+            side_by_side(ui, ctx, &id, table, &labels);
+        } else {
+            stacked(ui, ctx, &id, table, &labels);
+        }
+    });
+}
+
+/// A row per label.
+fn side_by_side(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    id: &str,
+    table: &Measurement,
+    labels: &[String],
+) {
     Grid::new(id).num_columns(6).striped(true).show(ui, |ui| {
-        for title in [
-            "ΔNLL, nats per token",
-            "Target",
-            "Controls",
-            "Difference",
-            "p",
-            "q",
-        ] {
+        ui.label(soft(CHANGE, ctx.theme));
+        for title in VARIANTS.into_iter().chain(["p", "q"]) {
             ui.label(soft(title, ctx.theme));
         }
         ui.end_row();
         for (row, label) in labels.iter().enumerate() {
             ui.label(label);
-            for variant in 0..3 {
-                let flat = 3 * row + variant;
-                let interval: Option<Interval> = table.intervals.as_ref().and_then(|i| i[flat]);
-                ui.label(with_interval(table.values[flat], interval));
+            for variant in 0..VARIANTS.len() {
+                ui.label(value(table, row, variant));
             }
-            let null = table.nulls.as_ref().and_then(|nulls| nulls[3 * row]);
-            ui.label(null.map_or("—".to_owned(), |null| probability(null.p)));
-            let q = null.and_then(|null| null.p_corrected);
-            ui.label(q.map_or("—".to_owned(), probability));
+            for place in place_among_controls(table, row) {
+                ui.label(place);
+            }
             ui.end_row();
         }
     });
+}
+
+/// The values of a label under each other, for a column as narrow as a small window leaves.
+fn stacked(ui: &mut Ui, ctx: &ViewContext<'_>, id: &str, table: &Measurement, labels: &[String]) {
+    ui.label(soft(CHANGE, ctx.theme));
+    let lines = VARIANTS.len() + 1;
+    let grid = Grid::new(id)
+        .num_columns(2)
+        .with_row_color(move |line, style| {
+            (line / lines)
+                .is_multiple_of(2)
+                .then_some(style.visuals.faint_bg_color)
+        });
+    grid.show(ui, |ui| {
+        for (row, label) in labels.iter().enumerate() {
+            ui.label(RichText::new(label).family(fonts::bold()));
+            let [p, q] = place_among_controls(table, row);
+            ui.label(format!("p {p}, q {q}"));
+            ui.end_row();
+            for (variant, title) in VARIANTS.into_iter().enumerate() {
+                ui.label(soft(title, ctx.theme));
+                ui.label(value(table, row, variant));
+                ui.end_row();
+            }
+        }
+    });
+}
+
+/// A value of a label with its interval.
+fn value(table: &Measurement, row: usize, variant: usize) -> String {
+    let flat = VARIANTS.len() * row + variant;
+    let interval = table.intervals.as_ref().and_then(|all| all[flat]);
+    with_interval(table.values[flat], interval)
+}
+
+/// The target's p and q of a label.
+fn place_among_controls(table: &Measurement, row: usize) -> [String; 2] {
+    let nulls = table.nulls.as_ref();
+    let null = nulls.and_then(|nulls| nulls[VARIANTS.len() * row]);
+    let q = null.and_then(|null| null.p_corrected);
+    [null.map(|null| null.p), q].map(|p| p.map_or("—".to_owned(), probability))
 }

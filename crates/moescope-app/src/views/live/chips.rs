@@ -6,14 +6,14 @@ use egui::{
     Align2, CornerRadius, EventFilter, FontId, Key, Modifiers, Pos2, Rect, Response, Role,
     ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
-use moescope_analytics::LabelReference;
 use moescope_core::Phase;
-use moescope_figures::{palette, short_number};
-use moescope_pipeline::session::{Branch, BranchId, LiveColumns};
+use moescope_figures::short_number;
+use moescope_pipeline::session::{Branch, BranchId};
 
+use super::colors::Colors;
 use crate::{
     command::Command,
-    lives::{ChipColor, LiveChoice, LiveCommand},
+    lives::{LAYER_KEYS, LiveChoice, LiveCommand},
     theme::paint,
     view::ViewContext,
 };
@@ -28,8 +28,8 @@ const GAP: f32 = 3.0;
 /// Where the chips of one line stand.
 #[derive(Debug, Default)]
 pub(in crate::views) struct Chips {
-    /// The line and the width that the rows were made for.
-    made_for: Option<(BranchId, f32)>,
+    /// The session, the line and the width that the rows were made for.
+    made_for: Option<(u32, BranchId, f32)>,
     /// The first token of each row.
     rows: Vec<usize>,
     /// Width of each token's chip; as many as were laid out.
@@ -54,7 +54,7 @@ impl Chips {
     ) {
         let colors = Colors::new(ctx, &branch.columns, choice);
         let width = ui.available_width() - 12.0;
-        self.lay_out(ui, branch, width);
+        self.lay_out(ui, ctx.state.lives.sessions, branch, width);
         let chosen = ctx
             .state
             .lives
@@ -71,7 +71,7 @@ impl Chips {
             let (rect, response) =
                 ui.allocate_exact_size(vec2(width.max(40.0), height.max(ROW)), Sense::click());
             response.widget_info(|| {
-                let label = format!("{name}: {} tokens", branch.columns.len());
+                let label = told(name, branch, &colors, chosen);
                 WidgetInfo::labeled(Role::Group, true, label)
             });
             if response.clicked() {
@@ -108,8 +108,8 @@ impl Chips {
     }
 
     /// Puts tokens that are new into rows; all of them where the width is another.
-    fn lay_out(&mut self, ui: &Ui, branch: &Branch, width: f32) {
-        let key = (branch.info.id, width);
+    fn lay_out(&mut self, ui: &Ui, session: u32, branch: &Branch, width: f32) {
+        let key = (session, branch.info.id, width);
         if self.made_for != Some(key) || self.widths.len() > branch.columns.len() {
             (self.rows, self.widths, self.end) = (Vec::new(), Vec::new(), 0.0);
             self.made_for = Some(key);
@@ -205,6 +205,12 @@ impl Chips {
             (Key::Home, 0),
             (Key::End, last),
         ];
+        for (key, down) in LAYER_KEYS {
+            if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+                let moved = ctx.state.choices.live.moved(branch.columns.layers(), down);
+                ctx.send(Command::ChooseLive(Box::new(moved)));
+            }
+        }
         // Space would be a click on the text.
         if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
             ctx.send(Command::Live(Box::new(LiveCommand::Toggle)));
@@ -215,6 +221,26 @@ impl Chips {
             }
         }
     }
+}
+
+/// What a screen reader says of a line: the token that the keys have come to, or how many there are.
+fn told(name: &str, branch: &Branch, colors: &Colors<'_>, chosen: Option<usize>) -> String {
+    let tokens = branch.columns.tokens();
+    let all = tokens.len();
+    let known = chosen.and_then(|place| Some((place, tokens.get(place)?)));
+    let Some((place, token)) = known else {
+        return format!("{name}: {all} tokens");
+    };
+    let text = shown(&token.text);
+    let (_, value) = colors.of(place);
+    let origin = match token.phase {
+        Phase::Prefill => "given",
+        Phase::Decode => "generated",
+    };
+    format!(
+        "{name}: “{text}”, token {place} of {all}, {origin}, {} {value}",
+        colors.words()
+    )
 }
 
 /// A line as it is painted in one frame.
@@ -288,6 +314,7 @@ impl Painting<'_> {
             ] {
                 self.ctx.send(Command::Live(Box::new(command)));
             }
+            self.ctx.bring_forward("token");
         }
         if response.hovered() {
             response.on_hover_ui_at_pointer(|ui| {
@@ -306,7 +333,7 @@ impl Painting<'_> {
 }
 
 /// Control characters as they are written in code; spaces that keep their width.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }
@@ -319,114 +346,6 @@ fn shown(text: &str) -> String {
         }
     }
     shown
-}
-
-/// What colours tokens, and the number that is written under each.
-struct Colors<'a> {
-    columns: &'a LiveColumns,
-    color: ChipColor,
-    /// The layer's place.
-    layer: usize,
-    layer_words: String,
-    agreement: Option<Agreement>,
-    label: String,
-}
-
-/// How much more than an indifferent router a label's documents use each expert, in bits, `[layers × experts]`.
-struct Agreement(Vec<f32>);
-
-impl<'a> Colors<'a> {
-    fn new(ctx: &ViewContext<'a>, columns: &'a LiveColumns, choice: &LiveChoice) -> Self {
-        let layers = columns.layers();
-        let layer = choice.layer_place(layers);
-        let label = ctx.state.lives.label(choice).unwrap_or_default().to_owned();
-        let reference = ctx.state.lives.reference.value();
-        let agreement = reference
-            .filter(|_| choice.color == ChipColor::Agreement)
-            .and_then(|reference| Agreement::new(reference, columns, &label));
-        Self {
-            layer_words: layers
-                .get(layer)
-                .map_or_else(String::new, |l| format!("at layer {l}")),
-            columns,
-            color: choice.color,
-            layer,
-            agreement,
-            label,
-        }
-    }
-
-    /// What the number under a token is.
-    fn words(&self) -> String {
-        match self.color {
-            ChipColor::TopExpert => format!("top expert {}", self.layer_words),
-            ChipColor::Entropy => format!("routing entropy in nats {}", self.layer_words),
-            ChipColor::Margin => format!("margin {}", self.layer_words),
-            ChipColor::Surprisal => "surprisal in nats".to_owned(),
-            ChipColor::Agreement => format!("agreement with {} in bits", self.label),
-        }
-    }
-
-    /// A token's colour, where its quantity is known, and its number.
-    fn of(&self, token: usize) -> (Option<palette::Rgb>, String) {
-        let number = |value: f32, share: f64| {
-            let color = palette::sequential(share.clamp(0.0, 1.0));
-            (Some(color), short_number(f64::from(value)))
-        };
-        let none = (None, "—".to_owned());
-        match self.color {
-            ChipColor::TopExpert => {
-                let expert = self.columns.experts(token, self.layer)[0];
-                let color = palette::category(usize::from(expert)).color;
-                (Some(color), expert.to_string())
-            }
-            ChipColor::Entropy => {
-                let entropy = self.columns.entropy(token, self.layer);
-                #[expect(clippy::cast_precision_loss, reason = "a count of experts")]
-                let most = (self.columns.num_experts() as f64).ln().max(1e-9);
-                number(entropy, f64::from(entropy) / most)
-            }
-            ChipColor::Margin => self
-                .columns
-                .margin(token, self.layer)
-                .map_or(none, |margin| {
-                    // Three decades, so that near ties are told apart.
-                    let share = (f64::from(margin.max(1e-3)).log10() + 3.0) / 3.0;
-                    number(margin, share)
-                }),
-            ChipColor::Surprisal => self.columns.tokens()[token]
-                .surprisal
-                .map_or(none, |nats| number(nats, f64::from(nats) / 10.0)),
-            ChipColor::Agreement => self.agreement.as_ref().map_or(none, |agreement| {
-                let bits = agreement.of(self.columns, token);
-                let color = palette::diverging((f64::from(bits) / 4.0 + 0.5).clamp(0.0, 1.0));
-                (Some(color), format!("{bits:+.1}"))
-            }),
-        }
-    }
-}
-
-impl Agreement {
-    fn new(reference: &LabelReference, columns: &LiveColumns, label: &str) -> Option<Self> {
-        let is_alike =
-            reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
-        let bits = reference.preference_bits(label).filter(|_| is_alike)?;
-        #[expect(clippy::cast_possible_truncation, reason = "a number to be shown")]
-        let narrow = |bits: f64| bits as f32;
-        Some(Self(bits.into_iter().map(narrow).collect()))
-    }
-
-    /// The mean over a token's assignments.
-    fn of(&self, columns: &LiveColumns, token: usize) -> f32 {
-        let (mut sum, mut number) = (0.0, 0.0);
-        for layer in 0..columns.layers().len() {
-            for expert in columns.experts(token, layer) {
-                sum += self.0[layer * columns.num_experts() + usize::from(*expert)];
-                number += 1.0;
-            }
-        }
-        if number > 0.0 { sum / number } else { 0.0 }
-    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,31 @@
 //! The prompt, how tokens are drawn, and the buttons of a generation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use egui::{CollapsingHeader, DragValue, Panel, TextEdit, Ui};
+use egui::{CollapsingHeader, DragValue, Key, Panel, TextEdit, Ui};
 use moescope_core::LayerId;
-use moescope_pipeline::{FinishReason, session::BranchState};
+use moescope_pipeline::{
+    FinishReason,
+    session::{BranchState, Given},
+};
 
+use super::chips::shown;
 use crate::{
     command::Command,
     lives::{ChipColor, LiveChoice, LiveCommand, free_path, kept_folder},
     shell::pick,
+    traces::folder_name,
     view::ViewContext,
     views::disciplines::shared::named_combo,
     widgets::text::soft,
 };
 
+/// The model that comes with the program.
+const EMBEDDED: &str = "demo";
+
 /// Paints everything above the reply.
 pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
+    model(ui, ctx);
     let label = ui.label("Prompt");
     let edit = TextEdit::multiline(&mut choice.prompt)
         .desired_rows(3)
@@ -30,6 +39,51 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     place(ui, ctx, choice);
     state_line(ui, ctx);
     branches(ui, ctx);
+}
+
+/// The model that the next line is written with, and which one wrote the lines that there are.
+fn model(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let chosen = ctx.state.choices.capture.model.as_str();
+    ui.horizontal_wrapped(|ui| {
+        named_combo(ui, "Model", &folder_name(Path::new(chosen)), 180.0, |ui| {
+            for name in models(ctx, chosen) {
+                if ui.selectable_label(name == chosen, name).clicked() {
+                    ctx.send(Command::ChooseModel(name.to_owned()));
+                }
+            }
+            ui.separator();
+            let pick = ui.selectable_label(false, "Open model…");
+            if pick
+                .on_hover_text("A folder with config.json; the name of one in the local Hugging Face cache is typed in Capture")
+                .clicked()
+            {
+                ctx.send(Command::PickModel);
+            }
+        });
+        let lives = &ctx.state.lives;
+        let of_lines = lives.line_model().map(|model| model.name.as_str());
+        let Some(other) = of_lines.filter(|name| *name != chosen) else {
+            return;
+        };
+        let told = if lives.model.is_running() {
+            format!("The lines below are of {other}, until the model is loaded")
+        } else {
+            format!("The lines below are of {other}; Start takes the model that is chosen")
+        };
+        ui.label(soft(told, ctx.theme));
+    });
+}
+
+/// The embedded model, the chosen one, and those that were used lately.
+fn models<'a>(ctx: &ViewContext<'a>, chosen: &'a str) -> Vec<&'a str> {
+    let mut models = vec![EMBEDDED];
+    let recent = ctx.state.recent.models.iter().map(String::as_str);
+    for name in std::iter::once(chosen).chain(recent) {
+        if !models.contains(&name) {
+            models.push(name);
+        }
+    }
+    models
 }
 
 fn sampling(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
@@ -70,7 +124,7 @@ fn sampling(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     }
 }
 
-fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
+fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     let lives = &ctx.state.lives;
     let branch = lives.branch();
     let send = |command| ctx.send(Command::Live(Box::new(command)));
@@ -101,19 +155,28 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         let Some(branch) = branch else {
             return;
         };
-        let is_first = branch.info.messages.len() <= 1;
-        let is_edited = is_first && branch.info.prompt != choice.prompt;
-        let edit = ui.add_enabled(is_edited, egui::Button::new("Use the edited prompt"));
+        let (what, told) = if branch.info.messages.len() <= 1 {
+            ("prompt", "A new line with this prompt, sampled and routed as this one; what both begin with is kept")
+        } else {
+            ("message", "A new line in which this text takes the place of the conversation's last message")
+        };
+        let is_edited = branch.info.prompt != choice.prompt;
+        let edit = ui.add_enabled(is_edited, egui::Button::new(format!("Use the edited {what}")));
         if edit
-            .on_hover_text("A new line with this prompt, sampled and routed as this one; what both begin with is kept")
-            .on_disabled_hover_text(if is_first {
-                "Edit the prompt first"
-            } else {
-                "The prompt above is that of the conversation's first line; show that line to edit it"
-            })
+            .on_hover_text(told)
+            .on_disabled_hover_text(format!("Edit the {what} of this line above first"))
             .clicked()
         {
             send(LiveCommand::Edit);
+        }
+        if is_edited {
+            let load = ui.button(format!("Load its {what}"));
+            if load
+                .on_hover_text(format!("Put the {what} of the line that is shown into the field above, to edit it"))
+                .clicked()
+            {
+                choice.prompt.clone_from(&branch.info.prompt);
+            }
         }
         let is_resampled = branch.info.sampling != choice.sampling();
         let sample = ui.add_enabled(is_resampled, egui::Button::new("Use this sampling"));
@@ -127,6 +190,37 @@ fn buttons(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &LiveChoice) {
         if save.on_hover_text("Write this line with all its routing").clicked() {
             let folder = kept_folder(choice, &ctx.state.choices.capture);
             send(LiveCommand::Save(free_path(&folder, branch.info.id)));
+        }
+    });
+}
+
+/// Other words in place of the chosen token and what follows it.
+pub(super) fn other_words(ui: &mut Ui, ctx: &ViewContext<'_>, words: &mut String) {
+    let lives = &ctx.state.lives;
+    let (Some(branch), Some(token)) = (lives.branch(), lives.token) else {
+        return;
+    };
+    let Some(replaced) = branch.columns.tokens().get(token) else {
+        return;
+    };
+    ui.horizontal(|ui| {
+        let text = shown(&replaced.text);
+        let label = ui.label(soft(format!("From token {token} “{text}” on"), ctx.theme));
+        let edit = TextEdit::singleline(words)
+            .hint_text("Put other words from here…")
+            .desired_width(f32::INFINITY);
+        let field = ui
+            .add_enabled(token > 0, edit)
+            .labelled_by(label.id)
+            .on_hover_text("Enter makes a new line: what stands before this token, then these words, as they stand. Begin with a space where a word begins")
+            .on_disabled_hover_text("The first token stays; edit the prompt, or choose a later one");
+        let is_entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        if is_entered && !words.is_empty() {
+            let command = LiveCommand::Give {
+                keep: token,
+                given: Given::Text(std::mem::take(words)),
+            };
+            ctx.send(Command::Live(Box::new(command)));
         }
     });
 }

@@ -18,8 +18,8 @@ const AROUND: usize = 5;
 /// What was found of a token, which takes a walk over the whole line.
 #[derive(Debug, Default)]
 pub(super) struct InLine {
-    /// The branch, its number of tokens, the token and the layer's place.
-    key: Option<(BranchId, usize, usize, usize)>,
+    /// The session, the branch, its number of tokens, the token and the layer's place.
+    key: Option<(u32, BranchId, [usize; 3])>,
     places: Vec<usize>,
     /// Places with the same heaviest expert at the layer.
     at_layer: usize,
@@ -28,9 +28,9 @@ pub(super) struct InLine {
 }
 
 impl InLine {
-    fn update(&mut self, branch: &Branch, token: usize, layer: usize) {
+    fn update(&mut self, session: u32, branch: &Branch, token: usize, layer: usize) {
         let columns = &branch.columns;
-        let key = Some((branch.info.id, columns.len(), token, layer));
+        let key = Some((session, branch.info.id, [columns.len(), token, layer]));
         if self.key == key {
             return;
         }
@@ -57,7 +57,7 @@ pub(super) fn ui(
 ) {
     let columns = &branch.columns;
     let layer = ctx.state.choices.live.layer_place(columns.layers());
-    found.update(branch, token, layer);
+    found.update(ctx.state.lives.sessions, branch, token, layer);
     let InLine {
         places,
         at_layer,

@@ -1,12 +1,14 @@
 //! What the colours mean: a bar with ticks, the unit, the reference, and signs for what has no value.
 
+use std::sync::Arc;
+
 use egui::{
-    Align2, Color32, CornerRadius, FontId, Mesh, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, pos2,
-    vec2,
+    Align2, Color32, CornerRadius, FontId, Galley, Mesh, Pos2, Rect, Shape, Stroke, StrokeKind, Ui,
+    pos2, vec2,
 };
 use moescope_figures::{palette, short_number};
 
-use super::painted::Painted;
+use super::{Grid, painted::Painted};
 use crate::{theme::paint, view::ViewContext};
 
 /// Width that the bar takes with its words.
@@ -14,13 +16,24 @@ pub(super) const WIDTH: f32 = 104.0;
 const BAR: f32 = 14.0;
 const STEPS: u16 = 64;
 const FONT: f32 = 11.0;
+/// Width of a sign, and least height of a sign with its words.
+const SIGN: f32 = 14.0;
+const ROW: f32 = 17.0;
 
 /// Paints the bar with all that explains it.
-pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Painted) {
+pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Painted, grid: &Grid) {
     let table = &painted.table;
-    let signs = signs(painted);
-    #[expect(clippy::cast_precision_loss, reason = "a handful of signs")]
-    let below = 17.0 * signs.len() as f32;
+    let font = FontId::proportional(FONT);
+    let width = room.width() - SIGN;
+    let lay_out = |words: String| {
+        ui.painter()
+            .layout(words, font.clone(), context.theme.soft_text, width)
+    };
+    let signs: Vec<(Sign, Arc<Galley>)> = signs(painted, grid, ui.pixels_per_point())
+        .into_iter()
+        .map(|(sign, words)| (sign, lay_out(words)))
+        .collect();
+    let below: f32 = signs.iter().map(|(_, words)| height(words)).sum();
     let bar = Rect::from_min_max(
         room.min + vec2(0.0, 2.0),
         pos2(
@@ -72,15 +85,16 @@ pub(super) fn ui(ui: &Ui, context: &ViewContext<'_>, room: Rect, painted: &Paint
     let mut at = bar.left_bottom() + vec2(0.0, 12.0);
     for (sign, words) in signs {
         paint_sign(ui, context, at, &sign);
-        brush.text(
-            at + vec2(14.0, 0.0),
-            Align2::LEFT_CENTER,
-            words,
-            FontId::proportional(FONT),
-            context.theme.soft_text,
-        );
-        at.y += 17.0;
+        let line = words.rows.first().map_or(FONT, |row| row.size.y);
+        let next = at.y + height(&words);
+        brush.galley(at + vec2(SIGN, -line / 2.0), words, context.theme.soft_text);
+        at.y = next;
     }
+}
+
+/// Height that a sign takes with its words.
+fn height(words: &Galley) -> f32 {
+    (words.size().y + 4.0).max(ROW)
 }
 
 /// The unit beside the bar, upwards, as long as there is room.
@@ -106,17 +120,27 @@ enum Sign {
     Fill(palette::Rgb),
     Reference,
     Mark,
+    Merged,
 }
 
-fn signs(painted: &Painted) -> Vec<(Sign, String)> {
+fn signs(painted: &Painted, grid: &Grid, pixels_per_point: f32) -> Vec<(Sign, String)> {
     let table = &painted.table;
     let mut signs = Vec::new();
+    if grid.cells_a_pixel(pixels_per_point) != [1, 1] {
+        let words = "several cells a pixel: the most extreme is shown; zoom in for all";
+        signs.push((Sign::Merged, words.to_owned()));
+    }
     if let Some(reference) = table.reference {
         let words = format!("reference {}", short_number(reference));
         signs.push((Sign::Reference, words));
     }
     if let Some(words) = table.mark_words.as_ref().filter(|_| painted.has_marks) {
-        signs.push((Sign::Mark, words.clone()));
+        let words = if grid.has_room_for_marks() {
+            words.clone()
+        } else {
+            format!("{words}: zoom in to see the marks")
+        };
+        signs.push((Sign::Mark, words));
     }
     if painted.has_undefined {
         signs.push((Sign::Fill(palette::UNDEFINED), "not defined".to_owned()));
@@ -136,6 +160,14 @@ fn paint_sign(ui: &Ui, context: &ViewContext<'_>, at: Pos2, sign: &Sign) {
             brush.rect_filled(rect, CornerRadius::ZERO, paint(*color));
             let edge = Stroke::new(1.0, context.theme.strong_line);
             brush.rect_stroke(rect, CornerRadius::ZERO, edge, StrokeKind::Outside);
+        }
+        Sign::Merged => {
+            // Four cells in the place of one.
+            let edge = Stroke::new(1.0, context.theme.strong_line);
+            for (x, y) in [(-2.5, -2.5), (2.5, -2.5), (-2.5, 2.5), (2.5, 2.5)] {
+                let cell = Rect::from_center_size(middle + vec2(x, y), vec2(5.0, 5.0));
+                brush.rect_stroke(cell, CornerRadius::ZERO, edge, StrokeKind::Middle);
+            }
         }
         Sign::Reference => {
             let points = vec![
@@ -180,4 +212,34 @@ fn gradient(painted: &Painted, bar: Rect) -> Shape {
         }
     }
     Shape::mesh(mesh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::table::tests::source, *};
+
+    #[test]
+    fn the_key_says_what_is_too_small_to_be_seen() {
+        let table = source().table().unwrap();
+        let painted = Painted::new(&egui::Context::default(), table).unwrap();
+        // Two cells along each side.
+        let words = |side: f32| -> Vec<String> {
+            let grid = Grid {
+                rect: Rect::from_min_size(Pos2::ZERO, vec2(side, side)),
+                shown: Rect::from_min_size(Pos2::ZERO, vec2(2.0, 2.0)),
+            };
+            let signs = signs(&painted, &grid, 1.0);
+            signs.into_iter().map(|(_, words)| words).collect()
+        };
+        let has = |words: &[String], wanted: &str| words.iter().any(|w| w.contains(wanted));
+        let large = words(40.0);
+        assert!(has(&large, "q ≤ "), "{large:?}");
+        assert!(!has(&large, "zoom in"), "{large:?}");
+        let small = words(4.0);
+        assert!(has(&small, "zoom in to see the marks"), "{small:?}");
+        assert!(!has(&small, "several cells a pixel"), "{small:?}");
+        let tiny = words(1.0);
+        assert!(has(&tiny, "several cells a pixel"), "{tiny:?}");
+        assert!(has(&tiny, "zoom in to see the marks"), "{tiny:?}");
+    }
 }

@@ -4,18 +4,24 @@
 //! [`HeatmapState::ui`] paints.
 
 mod axis_labels;
+mod cell_menu;
 mod color_bar;
+mod merged;
 mod painted;
 mod table;
 mod zoom;
 
+use std::sync::Arc;
+
 use egui::{
-    Color32, CornerRadius, Event, EventFilter, FontId, Key, Mesh, Modifiers, PointerButton, Pos2,
-    Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Color32, CornerRadius, Event, EventFilter, FontId, Id, Key, Mesh, Modifiers, PointerButton,
+    Pos2, Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use crate::{job::Job, theme::paint, view::ViewContext};
+use crate::{command::Command, job::Job, lives::LiveCommand, theme::paint, view::ViewContext};
 
+use cell_menu::CellMenu;
+use merged::Merging;
 use painted::Painted;
 pub(crate) use table::{Table, TableSource, shared_limits};
 use zoom::Zoom;
@@ -31,11 +37,13 @@ const CELL_WITH_MARK: f32 = 4.0;
 #[derive(Debug, Default)]
 pub(crate) struct HeatmapState {
     source: Option<TableSource>,
-    painted: Job<Painted>,
+    painted: Job<Arc<Painted>>,
+    merging: Merging,
     zoom: Zoom,
     cursor: Option<[usize; 2]>,
     /// Whether the keyboard moved last, so that a resting pointer does not count.
     is_by_keys: bool,
+    menu: CellMenu,
 }
 
 /// What happened in a heat map.
@@ -74,7 +82,7 @@ impl HeatmapState {
         self.source = Some(source.clone());
         let textures = ctx.clone();
         self.painted.start("painting", ctx, move |_| {
-            Painted::new(&textures, source.table()?)
+            Painted::new(&textures, source.table()?).map(Arc::new)
         });
     }
 
@@ -85,7 +93,7 @@ impl HeatmapState {
 
     /// Whether a texture is being made.
     pub(crate) fn is_busy(&self) -> bool {
-        self.painted.is_running()
+        self.painted.is_running() || self.merging.is_busy()
     }
 
     /// Paints the table into all the room there is.
@@ -108,13 +116,20 @@ impl HeatmapState {
         let table = &painted.table;
         let frame = Layout::new(ui, table);
         let id = ui.scope_id().with(name);
+        take_space(ui, context, id);
         let response = ui.interact(frame.cells, id, Sense::click_and_drag());
         self.zoom.take_input(ui, &response, table.shape());
         let grid = Grid {
             rect: frame.cells,
             shown: self.zoom.shown(table.shape()),
         };
-        let hovered = response.hover_pos().and_then(|pos| grid.cell_at(pos));
+        let block = grid.cells_a_pixel(ui.pixels_per_point());
+        self.merging.prepare(ui.ctx(), painted, block);
+        let merged = self.merging.merged();
+        let hovered = response
+            .hover_pos()
+            .and_then(|pos| grid.cell_at(pos))
+            .map(|cell| merged.map_or(cell, |merged| merged.seen_at(cell)));
         let cursor = take_keys(ui, &response, self.cursor.or(overlay.chosen), table);
         if cursor.moved {
             self.cursor = cursor.cell;
@@ -125,6 +140,8 @@ impl HeatmapState {
         }
         // A pointer that rests on the map counts again when it moves.
         self.is_by_keys &= ui.input(|input| input.pointer.delta() == Vec2::ZERO);
+        let asked_of = [hovered, cursor.cell];
+        self.menu.ui(context, &response, &grid, table, asked_of);
         let hovered = hovered.filter(|_| !self.is_by_keys);
         output.hovered = hovered;
         if response.clicked_by(PointerButton::Primary) {
@@ -132,16 +149,19 @@ impl HeatmapState {
             self.cursor = hovered;
             output.chosen = hovered;
         } else if response.clicked() {
-            // Enter, Space, or a screen reader.
+            // Enter, or a screen reader.
             output.chosen = cursor.cell;
         }
         copy_cell(ui, &response, hovered.or(self.cursor), table);
 
-        painted.paint(ui, &grid);
+        match merged {
+            Some(merged) => merged.paint(ui, &grid),
+            None => painted.paint(ui, &grid),
+        }
         paint_marks(ui, &grid, painted);
         paint_values(ui, &grid, painted);
         axis_labels::ui(ui, context, &grid, table, &frame.labels);
-        color_bar::ui(ui, context, frame.bar, painted);
+        color_bar::ui(ui, context, frame.bar, painted, &grid);
         let pen = Pen { ui, context, grid };
         if let Some(cell) = overlay.linked {
             pen.outline(cell, 1.5);
@@ -223,6 +243,24 @@ impl Grid {
         self.rect.size() / self.shown.size()
     }
 
+    /// How many cells share a pixel, down and across; one where cells are larger.
+    fn cells_a_pixel(&self, pixels_per_point: f32) -> [usize; 2] {
+        let pixels = self.cell_size() * pixels_per_point;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "tables have at most 65536 cells a side"
+        )]
+        // What is less than a pixel by rounding alone is a pixel.
+        let count = |pixels: f32| (1.0 / pixels - 1e-5).ceil().max(1.0) as usize;
+        [count(pixels.y), count(pixels.x)]
+    }
+
+    /// Whether marks can be told from one another.
+    fn has_room_for_marks(&self) -> bool {
+        self.cell_size().min_elem() >= CELL_WITH_MARK
+    }
+
     /// Where a cell is, row first; it may lie outside.
     fn cell_rect(&self, [row, column]: [usize; 2]) -> Rect {
         let size = self.cell_size();
@@ -301,6 +339,15 @@ impl Pen<'_, '_> {
     }
 }
 
+/// Space starts and pauses a generation here as elsewhere. What has the focus would take it for a click, so it is taken
+/// before.
+fn take_space(ui: &Ui, context: &ViewContext<'_>, id: Id) {
+    let has_focus = ui.memory(|memory| memory.has_focus(id));
+    if has_focus && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
+        context.send(Command::Live(Box::new(LiveCommand::Toggle)));
+    }
+}
+
 /// Where the keyboard is.
 struct KeyboardCursor {
     cell: Option<[usize; 2]>,
@@ -371,7 +418,7 @@ fn copy_cell(ui: &Ui, response: &Response, cell: Option<[usize; 2]>, table: &Tab
 fn paint_marks(ui: &Ui, grid: &Grid, painted: &Painted) {
     let size = grid.cell_size();
     let table = &painted.table;
-    if table.marks.is_empty() || size.min_elem() < CELL_WITH_MARK {
+    if table.marks.is_empty() || !grid.has_room_for_marks() {
         return;
     }
     let radius = (size.min_elem() * 0.18).clamp(1.2, 3.6);
@@ -438,5 +485,26 @@ fn paint_values(ui: &Ui, grid: &Grid, painted: &Painted) {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_share_a_pixel_where_they_are_smaller() {
+        let check = |width: f32, pixels_per_point: f32, expected: [usize; 2]| {
+            let grid = Grid {
+                rect: Rect::from_min_size(pos2(80.0, 4.0), vec2(width, 320.0)),
+                shown: Rect::from_min_size(pos2(0.0, 0.0), vec2(512.0, 64.0)),
+            };
+            assert_eq!(grid.cells_a_pixel(pixels_per_point), expected, "{width}");
+        };
+        check(400.0, 1.0, [1, 2]);
+        check(100.0, 1.0, [1, 6]);
+        check(512.0, 1.0, [1, 1]);
+        // Two pixels a point: 800 of them.
+        check(400.0, 2.0, [1, 1]);
     }
 }

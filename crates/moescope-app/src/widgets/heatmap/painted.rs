@@ -1,19 +1,10 @@
 //! A table with its texture, one texel a cell.
 
-use egui::{
-    Color32, ColorImage, Context, Rect, TextureFilter, TextureHandle, TextureOptions, Ui, pos2,
-};
+use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureOptions, Ui};
 use moescope_figures::palette::Rgb;
 
-use super::{Grid, Table};
+use super::{Grid, Table, zoom::size_of};
 use crate::theme::paint;
-
-/// Exact cells when they are larger than pixels, and means of neighbours when they are smaller.
-const OPTIONS: TextureOptions = TextureOptions {
-    magnification: TextureFilter::Nearest,
-    minification: TextureFilter::Linear,
-    ..TextureOptions::NEAREST
-};
 
 /// A table with its texture.
 pub(super) struct Painted {
@@ -49,7 +40,7 @@ impl Painted {
             .collect();
         let image = ColorImage::new([columns.max(1), rows.max(1)], pixels);
         Ok(Self {
-            texture: ctx.load_texture("heat map", image, OPTIONS),
+            texture: ctx.load_texture("heat map", image, TextureOptions::NEAREST),
             has_marks: table.marks.contains(&true),
             has_undefined: table.values.iter().any(|value| !value.is_finite()),
             table,
@@ -64,18 +55,17 @@ impl Painted {
 
     /// Paints the cells.
     pub(super) fn paint(&self, ui: &Ui, grid: &Grid) {
-        let [rows, columns] = self.table.shape();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "tables have at most 65536 cells a side"
-        )]
-        let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
-        let shown = grid.shown;
-        let part = Rect::from_min_max(
-            pos2(shown.left() / columns, shown.top() / rows),
-            pos2(shown.right() / columns, shown.bottom() / rows),
-        );
+        let part = part_of(grid.shown, self.table.shape());
         ui.painter()
             .image(self.texture.id(), grid.rect, part, Color32::WHITE);
     }
+}
+
+/// The part of a texture that shows some cells, of one that has so many rows and columns of cells.
+pub(super) fn part_of(shown: Rect, cells: [usize; 2]) -> Rect {
+    let size = size_of(cells);
+    Rect::from_min_max(
+        (shown.min.to_vec2() / size).to_pos2(),
+        (shown.max.to_vec2() / size).to_pos2(),
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moescope_core::{AxisKind, Interval, Measurement, NullComparison};
+use moescope_core::{AxisKind, Interval, LabelSize, Measurement, NullComparison};
 use moescope_figures::{ColorScale, FigureOptions, Significance, ValueScale, short_number};
 use moescope_pipeline::sizes::scaled;
 
@@ -60,9 +60,81 @@ pub(crate) struct Table {
     pub(crate) unit: String,
     pub(crate) reference: Option<f64>,
     pub(crate) scale: ValueScale,
-    /// How much was counted.
-    counted: String,
+    counted: Counted,
     level: Option<f64>,
+}
+
+/// How much was counted, of each label as far as that is known.
+#[derive(Clone, Debug)]
+struct Counted {
+    /// Everything, in words.
+    all: String,
+    sizes: Vec<LabelSize>,
+    /// The labels that all cells are of.
+    fixed: Vec<String>,
+    /// Whether rows are labels, and whether columns are.
+    are_labels: [bool; 2],
+}
+
+impl Counted {
+    fn new(source: &TableSource, measurement: &Measurement, places: &[usize]) -> Self {
+        let protocol = &measurement.protocol;
+        let mut all = counts(protocol.n_tokens, protocol.n_documents, protocol.n_groups);
+        if measurement.axes.iter().any(|axis| is_of_labels(axis.kind)) {
+            all.push_str(", all labels together");
+        }
+        let axes = measurement.axes.iter().zip(places);
+        let fixed = axes
+            .filter(|(axis, _)| {
+                is_of_labels(axis.kind) && ![source.rows, source.columns].contains(&axis.kind)
+            })
+            .filter_map(|(axis, place)| axis.labels.get(*place).cloned())
+            .collect();
+        Self {
+            all,
+            sizes: protocol.label_sizes.clone(),
+            fixed,
+            are_labels: [source.rows, source.columns].map(is_of_labels),
+        }
+    }
+
+    /// What was counted of the labels of a cell, or of all where that is not known.
+    fn of(&self, sides: [&String; 2]) -> String {
+        let mut labels: Vec<&String> = self.fixed.iter().collect();
+        for (side, is_label) in sides.into_iter().zip(self.are_labels) {
+            if is_label && !labels.contains(&side) {
+                labels.push(side);
+            }
+        }
+        let size_of = |label: &String| self.sizes.iter().find(|size| size.label == *label);
+        let counted: Option<Vec<&LabelSize>> = labels.into_iter().map(size_of).collect();
+        let words: Vec<String> = counted
+            .unwrap_or_default()
+            .into_iter()
+            .map(|size| {
+                let words = counts(size.n_tokens, size.n_documents, size.n_groups);
+                format!("{words} of {}", size.label)
+            })
+            .collect();
+        if words.is_empty() {
+            self.all.clone()
+        } else {
+            words.join("; ")
+        }
+    }
+}
+
+fn is_of_labels(kind: AxisKind) -> bool {
+    matches!(kind, AxisKind::Group | AxisKind::GroupB)
+}
+
+fn counts(tokens: u64, documents: u64, groups: u64) -> String {
+    format!(
+        "{}, {}, {}",
+        counted(tokens, thousands(tokens), "token"),
+        counted(documents, thousands(documents), "document"),
+        counted(groups, thousands(groups), "group")
+    )
 }
 
 impl TableSource {
@@ -107,7 +179,6 @@ impl TableSource {
             limits: self.limits,
             ..FigureOptions::default()
         };
-        let protocol = &measurement.protocol;
         Ok(Table {
             row_title: axis_title(self.rows).to_owned(),
             column_title: axis_title(self.columns).to_owned(),
@@ -123,22 +194,8 @@ impl TableSource {
             unit: measurement.unit.clone(),
             scale: ValueScale::new(&values, &options, reference.unwrap_or(0.0), is_centred),
             reference,
-            counted: format!(
-                "{}, {}, {}{}",
-                counted(protocol.n_tokens, thousands(protocol.n_tokens), "token"),
-                counted(
-                    protocol.n_documents,
-                    thousands(protocol.n_documents),
-                    "document"
-                ),
-                counted(protocol.n_groups, thousands(protocol.n_groups), "group"),
-                if measurement.axis(AxisKind::Group).is_some() {
-                    ", all labels together"
-                } else {
-                    ""
-                }
-            ),
-            level: protocol.level,
+            counted: Counted::new(self, measurement, &places),
+            level: measurement.protocol.level,
             values,
         })
     }
@@ -237,6 +294,9 @@ impl Table {
             return Vec::new();
         };
         let interval = self.intervals.get(flat).copied().flatten();
+        let counted = self
+            .counted
+            .of([&self.rows[cell[0]], &self.columns[cell[1]]]);
         let mut lines = vec![
             format!(
                 "{} {}, {} {}",
@@ -254,12 +314,11 @@ impl Table {
         match (interval, self.level) {
             (Some(_), Some(level)) => {
                 lines.push(format!(
-                    "{}% interval; measured in {}",
-                    short_number(100.0 * level),
-                    self.counted
+                    "{}% interval; measured in {counted}",
+                    short_number(100.0 * level)
                 ));
             }
-            _ => lines.push(format!("no interval; {}", self.counted)),
+            _ => lines.push(format!("no interval; {counted}")),
         }
         if let Some(null) = self.nulls.get(flat).copied().flatten() {
             let corrected = null
@@ -337,12 +396,21 @@ fn thousands(number: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use moescope_core::{Axis, Protocol};
 
     use super::*;
 
-    fn source() -> TableSource {
+    fn size(label: &str, n_tokens: u64) -> LabelSize {
+        LabelSize {
+            label: label.into(),
+            n_tokens,
+            n_documents: 7,
+            n_groups: 1,
+        }
+    }
+
+    pub(in super::super) fn source() -> TableSource {
         let labels = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let interval = Some(Interval {
             low: 0.1,
@@ -378,6 +446,7 @@ mod tests {
                 n_tokens: 1200,
                 n_documents: 12,
                 n_groups: 6,
+                label_sizes: vec![size("math", 700), size("law", 500)],
                 ..Protocol::default()
             },
         };
@@ -404,11 +473,50 @@ mod tests {
             [
                 "layer 3, expert 0",
                 "0.2 (0.1 to 0.3) share of assignments",
-                "95% interval; measured in 1200 tokens, 12 documents, 6 groups, all labels together",
+                "95% interval; measured in 700 tokens, 7 documents, 1 group of math",
                 "null 0.25, p 0.010, q 0.040",
             ]
         );
         assert!(table.describe([2, 0]).is_empty());
+    }
+
+    #[test]
+    fn a_cell_counts_its_own_labels_or_says_that_it_counts_all() {
+        let counted =
+            |source: &TableSource, cell| source.table().unwrap().describe(cell)[2].clone();
+        // Labels along the rows: each row counts its own.
+        let mut source = source();
+        source.rows = AxisKind::Group;
+        source.fixed = vec![(AxisKind::Layer, "3".into())];
+        let of_law = "95% interval; measured in 500 tokens, 7 documents, 1 group of law";
+        assert_eq!(counted(&source, [1, 0]), of_law);
+
+        // Two labels at a cell, but one on the diagonal.
+        let mut pairs = source.measured[0].clone();
+        pairs.axes.truncate(1);
+        let second = pairs.axes[0].labels.clone();
+        pairs.axes.push(Axis::new(AxisKind::GroupB, second));
+        pairs.values.truncate(4);
+        (pairs.intervals, pairs.nulls) = (None, None);
+        source.columns = AxisKind::GroupB;
+        source.fixed.clear();
+        source.measured = Arc::new(vec![pairs.clone()]);
+        assert_eq!(
+            counted(&source, [1, 0]),
+            "no interval; 500 tokens, 7 documents, 1 group of law; \
+             700 tokens, 7 documents, 1 group of math"
+        );
+        assert_eq!(
+            counted(&source, [0, 0]),
+            "no interval; 700 tokens, 7 documents, 1 group of math"
+        );
+
+        pairs.protocol.label_sizes.clear();
+        source.measured = Arc::new(vec![pairs]);
+        assert_eq!(
+            counted(&source, [0, 0]),
+            "no interval; 1200 tokens, 12 documents, 6 groups, all labels together"
+        );
     }
 
     #[test]

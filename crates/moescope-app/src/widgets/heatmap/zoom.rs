@@ -87,7 +87,8 @@ impl Zoom {
     }
 }
 
-fn size_of([rows, columns]: [usize; 2]) -> Vec2 {
+/// Columns along x, rows along y; at least one.
+pub(super) fn size_of([rows, columns]: [usize; 2]) -> Vec2 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "tables have at most 65536 cells a side"
