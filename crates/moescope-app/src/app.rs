@@ -14,7 +14,7 @@ use std::{
 };
 
 use egui::{Context, Ui};
-use moescope_analytics::TraceData;
+use moescope_analytics::{MeasureRequest, TraceData};
 use moescope_figures::Format;
 use moescope_pipeline::session::{SessionEvent, Transcript};
 
@@ -372,7 +372,7 @@ impl App {
             Command::CloseView(view) => self.layout.hide(view),
             Command::CloseThisView => match self.layout.current() {
                 Some(view) => self.layout.hide(view),
-                None => self.notify(Notice::done(NO_VIEW), now),
+                None => self.notify(Notice::failed(NO_VIEW), now),
             },
             Command::ResetLayout => self.layout = Layout::default(),
             Command::ChooseTheme(choice) => self.choose_theme(choice, ctx, now),
@@ -440,19 +440,24 @@ impl App {
         }
     }
 
-    /// Copies the command line of the view that was used last.
-    fn copy_as_command(&mut self, ctx: &Context, now: Instant) {
-        let request = self.state.request();
-        let context = ViewContext {
+    /// What a view is asked about outside its painting.
+    fn context<'a>(&'a self, request: &'a MeasureRequest) -> ViewContext<'a> {
+        ViewContext {
             state: &self.state,
-            request: &request,
+            request,
             theme: &self.theme,
             commands: &self.commands,
             view: None,
-        };
+        }
+    }
+
+    /// Copies the command line of the view that was used last.
+    fn copy_as_command(&mut self, ctx: &Context, now: Instant) {
+        let request = self.state.request();
+        let context = self.context(&request);
         let view = self.layout.current().and_then(|name| self.views.get(name));
         let command = view.map_or_else(
-            || Command::Notify(Notice::done(NO_VIEW)),
+            || Command::Notify(Notice::failed(NO_VIEW)),
             |view| view_bar::copy_command(view.as_ref(), &context),
         );
         self.apply(command, ctx, now);
@@ -461,13 +466,7 @@ impl App {
     /// Writes what a view shows, with everything that belongs to it.
     fn export_view(&mut self, view: &str, stem: PathBuf, ctx: &Context, now: Instant) {
         let request = self.state.request();
-        let context = ViewContext {
-            state: &self.state,
-            request: &request,
-            theme: &self.theme,
-            commands: &self.commands,
-            view: None,
-        };
+        let context = self.context(&request);
         let offer = self.views.get(view).and_then(|view| view.figure(&context));
         match offer {
             Some(offer) => {

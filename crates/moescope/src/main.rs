@@ -12,9 +12,11 @@ mod devices;
 mod exit;
 mod interrupt;
 mod output;
+mod run_head;
 mod shared_args;
 mod table_args;
 mod table_file;
+mod text_file;
 mod text_statistics;
 mod trace_args;
 

@@ -6,22 +6,22 @@ mod comparing;
 mod effect_text;
 mod keeping;
 mod measuring;
+mod painting;
+mod sessions;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use moescope_analytics::{LabelLook, LabelReference};
-use moescope_core::Measurement;
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::{
     Ablation, LoadedModel, TextEffect,
     session::{
-        Branch, BranchId, BranchState, LiveScope, Recovery, Session, SessionCommand, SessionConfig,
-        SessionEvent, Transcript, picture, recover,
+        Branch, BranchId, BranchState, Recovery, Session, SessionCommand, SessionEvent, Transcript,
+        recover,
     },
 };
 use moescope_trace::TokenizerIdentity;
@@ -32,6 +32,7 @@ pub use command::LiveCommand;
 pub use comparing::{ComparedLines, LinePart};
 pub use effect_text::TextOrigin;
 pub(crate) use keeping::Keeping;
+use painting::PictureKey;
 
 use crate::{
     answers::Measured,
@@ -145,15 +146,6 @@ pub struct Lives {
     is_comparison_late: bool,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
-}
-
-/// What a picture was made of.
-#[derive(Clone, Debug, PartialEq)]
-struct PictureKey {
-    branch: BranchId,
-    tokens: usize,
-    scope: LiveScope,
-    has_reference: bool,
 }
 
 /// Something that happened to a generation.
@@ -432,129 +424,6 @@ impl Lives {
         shown.ok_or_else(|| "nothing was generated yet; start a generation first".to_owned())
     }
 
-    /// Tells a session of a model something, and loads the model before if that is needed. The lines of another model stay
-    /// until it is there.
-    fn tell(
-        &mut self,
-        command: SessionCommand,
-        model: &str,
-        device: DeviceChoice,
-        ctx: &egui::Context,
-    ) {
-        if self.session.is_some() && self.session_of == model {
-            self.give_up_loading();
-            self.send(command);
-            return;
-        }
-        self.run_when_loaded = self.run_when_opened.take();
-        if self.model.is_running() && self.asked.as_deref() == Some(model) {
-            self.waiting.push(command);
-            return;
-        }
-        self.waiting = vec![command];
-        self.asked = Some(model.to_owned());
-        let name = model.to_owned();
-        self.model.start("loading the model", ctx, move |progress| {
-            measuring::load(&name, device, progress).map_err(|error| error.to_string())
-        });
-    }
-
-    /// Goes on with the model of the lines while another was being loaded.
-    fn give_up_loading(&mut self) {
-        let Job::Running(running) = &mut self.model else {
-            return;
-        };
-        running.progress.cancel();
-        if let Some(model) = running.previous.take() {
-            self.model = Job::Ready(model);
-        }
-        self.waiting.clear();
-        self.run_when_loaded = None;
-    }
-
-    /// Leaves a session to end by itself: it may be in the middle of a long prompt. Says what becomes of its lines.
-    fn forget_session(&mut self) -> Option<LiveEvent> {
-        let lines = self.transcript.iter().flat_map(Transcript::branches);
-        let lines = lines.count();
-        let replaced = self.session.take().map(|session| {
-            thread::spawn(move || drop(session));
-            LiveEvent::Replaced {
-                model: std::mem::take(&mut self.session_of),
-                lines,
-                kept_in: self.keeping.as_ref().map(|keeping| keeping.traces.clone()),
-            }
-        });
-        (self.transcript, self.shown, self.beside, self.token) = (None, None, None, None);
-        (self.picture, self.pictured) = (None, None);
-        (self.look, self.looked) = (None, None);
-        self.compared = None;
-        self.effect = Job::Idle;
-        // Whether the labels' trace is of another checkpoint depends on the model.
-        self.reference_of = None;
-        replaced.filter(|_| lines > 0)
-    }
-
-    fn take_model(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
-        match &self.model {
-            Job::Ready(model) => {
-                let model = model.clone();
-                events.extend(self.forget_session());
-                self.open_session(&model, ctx, events);
-            }
-            Job::Failed { error, .. } => {
-                let error = error.clone();
-                self.fail_to_load(&error, events);
-            }
-            Job::Idle | Job::Running(_) => {}
-        }
-    }
-
-    fn open_session(
-        &mut self,
-        model: &LiveModel,
-        ctx: &egui::Context,
-        events: &mut Vec<LiveEvent>,
-    ) {
-        events.push(LiveEvent::Loaded {
-            device: model.device.clone(),
-        });
-        let keeping = self.keeping.as_ref();
-        let config = SessionConfig {
-            keep_in: keeping.map(|keeping| keeping.traces.clone()),
-            journal_in: keeping.map(|keeping| keeping.unfinished.clone()),
-            ..SessionConfig::default()
-        };
-        let wake = ctx.clone();
-        let opened = Session::open(Arc::clone(&model.loaded), config, move || {
-            wake.request_repaint();
-        });
-        match opened {
-            Ok(session) => {
-                for command in self.waiting.drain(..) {
-                    session.send(command);
-                }
-                self.run_when_opened = self.run_when_loaded.take();
-                self.transcript = Some(Transcript::new(model.loaded.model.spec()));
-                self.session = Some(session);
-                self.sessions += 1;
-                self.session_of.clone_from(&model.name);
-            }
-            Err(error) => self.fail_to_load(&error.to_string(), events),
-        }
-    }
-
-    fn fail_to_load(&mut self, error: &str, events: &mut Vec<LiveEvent>) {
-        self.waiting.clear();
-        self.run_when_loaded = None;
-        let stays = match &self.session {
-            Some(_) => format!("; the lines of {} stay", self.session_of),
-            None => String::new(),
-        };
-        events.push(LiveEvent::Failed(format!(
-            "the model could not be loaded: {error}{stays}"
-        )));
-    }
-
     fn hear(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
         for taken in 0..=EVENTS_PER_FRAME {
             let Some(event) = self.session.as_ref().and_then(Session::next_event) else {
@@ -600,72 +469,6 @@ impl Lives {
                 None
             }
         }
-    }
-
-    /// What the heat map shall show.
-    fn scope(&self, choice: &LiveChoice) -> Option<LiveScope> {
-        Some(match choice.picture {
-            PictureChoice::Token => LiveScope::Token(self.token()?),
-            PictureChoice::Last => LiveScope::Last(choice.last.max(1)),
-            PictureChoice::Reply => LiveScope::Reply,
-            PictureChoice::MinusPrompt => LiveScope::ReplyMinusPrompt,
-            PictureChoice::MinusLabel => LiveScope::ReplyMinusLabel(self.label(choice)?.to_owned()),
-        })
-    }
-
-    /// The label that replies are compared with.
-    pub(crate) fn label<'a>(&'a self, choice: &'a LiveChoice) -> Option<&'a str> {
-        let labels = &self.reference.value()?.labels;
-        let chosen = choice.label.as_ref().filter(|label| labels.contains(label));
-        chosen.or(labels.first()).map(String::as_str)
-    }
-
-    fn paint(&mut self, choice: &LiveChoice, ctx: &egui::Context) {
-        self.is_picture_late = false;
-        let key = self.branch().and_then(|branch| {
-            Some(PictureKey {
-                branch: branch.info.id,
-                tokens: branch.columns.len(),
-                scope: self.scope(choice)?,
-                has_reference: self.reference.value().is_some(),
-            })
-        });
-        let Some(key) = key else {
-            let waits_for_label =
-                choice.picture == PictureChoice::MinusLabel && self.branch().is_some();
-            self.picture_error = waits_for_label
-                .then(|| "open a trace of this model whose texts have labels".to_owned());
-            (self.picture, self.pictured) = (None, None);
-            return;
-        };
-        if let Some((known, at)) = &self.pictured {
-            if *known == key {
-                return;
-            }
-            let is_same_kind = known.branch == key.branch && known.scope == key.scope;
-            let left = BETWEEN_PICTURES.saturating_sub(at.elapsed());
-            if is_same_kind && !left.is_zero() {
-                self.is_picture_late = true;
-                ctx.request_repaint_after(left);
-                return;
-            }
-        }
-        let reference = self.reference.value().map(Arc::as_ref);
-        let made: Option<Result<Measurement, _>> = self
-            .branch()
-            .map(|branch| picture(&branch.columns, &key.scope, reference));
-        match made {
-            Some(Ok(measurement)) => {
-                self.picture = Some(Arc::new(vec![measurement]));
-                self.picture_error = None;
-            }
-            Some(Err(error)) => {
-                self.picture = None;
-                self.picture_error = Some(error.to_string());
-            }
-            None => {}
-        }
-        self.pictured = Some((key, Instant::now()));
     }
 }
 

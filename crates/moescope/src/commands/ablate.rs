@@ -22,6 +22,7 @@ use crate::{
     devices,
     exit::Outcome,
     output,
+    run_head::RunHead,
     shared_args::{ModelArgs, check_fit},
     table_file::TableFile,
     text_statistics::TextStatisticsArgs,
@@ -132,10 +133,8 @@ impl ActionArgs {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
-    model: &'a str,
-    revision: Option<&'a str>,
-    device: &'a str,
-    device_name: &'a str,
+    #[serde(flatten)]
+    run: RunHead<'a>,
     layer: LayerId,
     target: &'a AblatedSet,
     controls: &'a [AblatedSet],
@@ -206,12 +205,8 @@ fn show_json(
     loaded: &moescope_pipeline::LoadedModel,
     figures: &[PathBuf],
 ) -> anyhow::Result<()> {
-    let folder = &loaded.files.folder;
     output::json(&Report {
-        model: &folder.name,
-        revision: folder.revision.as_deref(),
-        device: loaded.device.kind,
-        device_name: &loaded.device.name,
+        run: RunHead::of(&loaded.files.folder, &loaded.device),
         layer: found.layer,
         target: &found.target,
         controls: &found.controls,

@@ -20,6 +20,7 @@ use crate::{
     devices,
     exit::Outcome,
     output,
+    run_head::RunHead,
     shared_args::{ComputeArg, SourceArgs},
     table_file::TableFile,
     text_statistics::TextStatisticsArgs,
@@ -70,10 +71,8 @@ pub(crate) struct CompareWeightsArgs {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
-    model: &'a str,
-    revision: Option<&'a str>,
-    device: &'a str,
-    device_name: &'a str,
+    #[serde(flatten)]
+    run: RunHead<'a>,
     reference: Loaded<'a>,
     variants: Vec<Loaded<'a>>,
     samples: u64,
@@ -146,13 +145,7 @@ pub(crate) fn run(
         None => Vec::new(),
     };
     if args.json {
-        let folder = &files.folder;
-        show_json(
-            &found,
-            &figures,
-            (&folder.name, folder.revision.as_deref()),
-            &device,
-        )?;
+        show_json(&found, &figures, RunHead::of(&files.folder, &device))?;
     } else {
         report::show(&found, &files.folder.name, &device)?;
         for figure in &figures {
@@ -165,15 +158,11 @@ pub(crate) fn run(
 fn show_json(
     found: &WeightComparison,
     figures: &[PathBuf],
-    (model, revision): (&str, Option<&str>),
-    device: &moescope_engine::ComputeDevice,
+    run: RunHead<'_>,
 ) -> anyhow::Result<()> {
     let variants = found.variants.iter().zip(&found.weight_types);
     output::json(&Report {
-        model,
-        revision,
-        device: device.kind,
-        device_name: &device.name,
+        run,
         reference: Loaded {
             name: "reference",
             weights: found.reference.weights.name(),

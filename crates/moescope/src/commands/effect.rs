@@ -1,12 +1,8 @@
 //! `moescope effect`: what interventions do to one text that stands, token by token.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use moescope_core::Progress as _;
 use moescope_engine::{DecoderConfig, Interventions, Tokenizer};
@@ -20,11 +16,10 @@ use crate::{
     devices,
     exit::Outcome,
     output,
+    run_head::RunHead,
     shared_args::{InterventionArgs, ModelArgs, check_fit},
+    text_file,
 };
-
-/// Largest file with a text in bytes; more fits no context.
-const LARGEST_TEXT: u64 = 64 << 20;
 
 /// Measure what interventions do to one text: change of surprisal, divergence of predictions and rerouting by token
 ///
@@ -68,7 +63,7 @@ impl OneTextArgs {
         match (&self.token_ids, &self.text, &self.text_file) {
             (Some(ids), ..) => Ok(ids.clone()),
             (None, Some(text), _) => encoded(tokenizer, text),
-            (None, None, Some(path)) => encoded(tokenizer, &read(path)?),
+            (None, None, Some(path)) => encoded(tokenizer, &text_file::read(path, "text")?),
             (None, None, None) => bail!("give the text with --text, --text-file or --token-ids"),
         }
     }
@@ -79,32 +74,11 @@ fn encoded(tokenizer: &Tokenizer, text: &str) -> anyhow::Result<Vec<u32>> {
     Ok(tokens.iter().map(|token| token.id).collect())
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    let failed = || format!("cannot read the text: {}", path.display());
-    let mut text = String::new();
-    let read = if path.as_os_str() == "-" {
-        std::io::stdin()
-            .take(LARGEST_TEXT + 1)
-            .read_to_string(&mut text)
-    } else {
-        fs::File::open(path)
-            .with_context(failed)?
-            .take(LARGEST_TEXT + 1)
-            .read_to_string(&mut text)
-    };
-    if read.with_context(failed)? as u64 > LARGEST_TEXT {
-        bail!("the text is longer than 64 MiB: {}", path.display());
-    }
-    Ok(text)
-}
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
-    model: &'a str,
-    revision: Option<&'a str>,
-    device: &'a str,
-    device_name: &'a str,
+    #[serde(flatten)]
+    run: RunHead<'a>,
     token_ids: &'a [u32],
     #[serde(flatten)]
     effect: &'a TextEffect,
@@ -134,12 +108,8 @@ pub(crate) fn run(
     let effect = text_effect(&loaded, &ids, &interventions, console)?;
     console.finish();
     if args.json {
-        let folder = &loaded.files.folder;
         output::json(&Report {
-            model: &folder.name,
-            revision: folder.revision.as_deref(),
-            device: loaded.device.kind,
-            device_name: &loaded.device.name,
+            run: RunHead::of(&loaded.files.folder, &loaded.device),
             token_ids: &ids,
             effect: &effect,
         })?;

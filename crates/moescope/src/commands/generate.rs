@@ -1,8 +1,8 @@
 //! `moescope generate`: continue a prompt, and keep its routing where that is wanted.
 
-use std::{fs, io::Read as _, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use moescope_pipeline::{FinishReason, GenerateConfig, generate, pass_size, prompt_id};
 
@@ -12,10 +12,8 @@ use crate::{
     exit::Outcome,
     output,
     shared_args::{InterventionArgs, ModelArgs, PromptArgs, SamplingArgs},
+    text_file,
 };
-
-/// Largest prompt file in bytes; more fits no context.
-const LARGEST_PROMPT: u64 = 64 << 20;
 
 /// Continue a prompt, and keep the routing with --trace
 #[derive(Args, Debug)]
@@ -145,22 +143,7 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
     let Some(path) = &args.prompt_file else {
         bail!("give the text to continue with --prompt or --prompt-file");
     };
-    let failed = || format!("cannot read the prompt: {}", path.display());
-    let mut text = String::new();
-    let read = if path.as_os_str() == "-" {
-        std::io::stdin()
-            .take(LARGEST_PROMPT + 1)
-            .read_to_string(&mut text)
-    } else {
-        fs::File::open(path)
-            .with_context(failed)?
-            .take(LARGEST_PROMPT + 1)
-            .read_to_string(&mut text)
-    };
-    if read.with_context(failed)? as u64 > LARGEST_PROMPT {
-        bail!("the prompt is longer than 64 MiB: {}", path.display());
-    }
-    Ok(text)
+    text_file::read(path, "prompt")
 }
 
 /// A bar would stand between the words of the text.

@@ -1,5 +1,7 @@
 //! What the colours of tokens stand for: a quantity, its range, and its number.
 
+use std::cell::OnceCell;
+
 use moescope_analytics::LabelReference;
 use moescope_figures::{
     palette::{self, Rgb},
@@ -47,7 +49,10 @@ pub(super) struct Colors<'a> {
     /// The layer's place.
     layer: usize,
     layer_words: String,
-    agreement: Option<Agreement>,
+    /// The labels' profiles of a trace.
+    reference: Option<&'a LabelReference>,
+    /// Made for the first token that asks: it takes a logarithm for every expert of every layer.
+    agreement: OnceCell<Option<Agreement>>,
     label: String,
 }
 
@@ -63,10 +68,6 @@ impl<'a> Colors<'a> {
         let layers = columns.layers();
         let layer = choice.layer_place(layers);
         let label = ctx.state.lives.label(choice).unwrap_or_default().to_owned();
-        let reference = ctx.state.lives.reference.value();
-        let agreement = reference
-            .filter(|_| choice.color == ChipColor::Agreement)
-            .and_then(|reference| Agreement::new(reference, columns, &label));
         Self {
             layer_words: layers
                 .get(layer)
@@ -74,7 +75,8 @@ impl<'a> Colors<'a> {
             columns,
             color: choice.color,
             layer,
-            agreement,
+            reference: ctx.state.lives.reference.value().map(AsRef::as_ref),
+            agreement: OnceCell::new(),
             label,
         }
     }
@@ -130,7 +132,7 @@ impl<'a> Colors<'a> {
             ChipColor::Surprisal => self.columns.tokens()[token]
                 .surprisal
                 .map_or(none, |nats| number(nats, f64::from(nats) / MOST_SURPRISAL)),
-            ChipColor::Agreement => self.agreement.as_ref().map_or(none, |agreement| {
+            ChipColor::Agreement => self.agreement().map_or(none, |agreement| {
                 let bits = agreement.of(self.columns, token);
                 let share = 0.5 + 0.5 * f64::from(bits) / MOST_AGREEMENT;
                 let color = palette::diverging(share.clamp(0.0, 1.0));
@@ -174,6 +176,11 @@ impl<'a> Colors<'a> {
                 high: format!("+{} bits or more", short_number(MOST_AGREEMENT)),
             },
         }
+    }
+
+    fn agreement(&self) -> Option<&Agreement> {
+        let make = || Agreement::new(self.reference?, self.columns, &self.label);
+        self.agreement.get_or_init(make).as_ref()
     }
 
     /// Entropy of a router that is indifferent, in nats.
