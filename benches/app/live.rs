@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use egui::Context;
-use moescope_app::{App, AppConfig, Command, SettingsPlace, ThemeChoice, TraceAbout};
+use moescope_app::{
+    App, AppConfig, Command, LiveChoice, PictureChoice, SettingsPlace, ThemeChoice, TraceAbout,
+};
 use moescope_core::{DecisionBatch, LayerId, Phase};
 use moescope_engine::SamplingConfig;
 use moescope_pipeline::session::{
@@ -15,8 +17,20 @@ use super::{EXPERTS, FRAMES, Failure, LAYERS, frame, model, pointer, report, tra
 const TOKENS: u32 = 32_000;
 const TOP_K: u32 = 8;
 
-/// The 95th percentile of frames in which a token comes.
-pub(super) fn measure() -> Result<Duration, Failure> {
+/// The 95th percentiles of frames in which a token comes: with the picture of the reply, and with one of many single tokens.
+pub(super) fn measure() -> Result<[Duration; 2], Failure> {
+    let last = LiveChoice {
+        picture: PictureChoice::Last,
+        last: 4096,
+        ..LiveChoice::default()
+    };
+    Ok([
+        measure_with(LiveChoice::default(), "32,000 tokens and one a frame")?,
+        measure_with(last, "the same with the picture of the last 4,096")?,
+    ])
+}
+
+fn measure_with(choice: LiveChoice, what: &str) -> Result<Duration, Failure> {
     let ctx = Context::default();
     let config = AppConfig {
         theme: Some(ThemeChoice::Dark),
@@ -45,6 +59,7 @@ pub(super) fn measure() -> Result<Duration, Failure> {
         reply: String::new(),
     });
     app.tell_generation(tokens(branch, 0, TOKENS));
+    app.commands().send(Command::ChooseLive(Box::new(choice)));
     app.commands().send(Command::OpenView("live"));
     let mut clock = 0.0;
     let mut idle = 0;
@@ -63,7 +78,7 @@ pub(super) fn measure() -> Result<Duration, Failure> {
             frame(&ctx, &mut app, &mut clock, vec![pointer(number)])
         })
         .collect();
-    Ok(report("32,000 tokens and one a frame", &mut times))
+    Ok(report(what, &mut times))
 }
 
 /// Some tokens, whose experts follow from their numbers.

@@ -25,7 +25,10 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let is_check = env::args().any(|argument| argument == "--check");
-    let measured = measure().and_then(|of_trace| Ok([of_trace, live::measure()?]));
+    let measured = measure().and_then(|of_trace| {
+        let [of_reply, of_last] = live::measure()?;
+        Ok([of_trace, of_reply, of_last])
+    });
     match measured {
         Ok(p95) if is_check && p95.iter().any(|p95| *p95 >= MOST) => {
             eprintln!("a 95th percentile is not below {MOST:?}");

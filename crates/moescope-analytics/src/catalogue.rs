@@ -6,7 +6,7 @@ use moescope_core::AxisKind;
 
 use crate::{
     About, AnalyticsError, Metric, TraceSetMetric, metrics::METRICS,
-    metrics_of_traces::METRICS_OF_TRACES,
+    metrics_of_traces::METRICS_OF_TRACES, near_names::near,
 };
 
 /// Every metric, in the order of `docs/METRICS.md`.
@@ -81,6 +81,8 @@ pub fn metrics_markdown() -> String {
     page.push_str(include_str!("catalogue/comparing.md"));
     page.push('\n');
     write_index(&mut page, &of_traces);
+    page.push_str("\n## Numbers of a text that is being written\n\n");
+    page.push_str(include_str!("catalogue/live.md"));
     page.push_str("\n## Definitions\n");
     for about in metrics.iter().chain(&of_traces) {
         write_entry(&mut page, about);
@@ -157,51 +159,10 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Near names, nearest first, or where the list is.
 fn suggestion(name: &str) -> String {
-    let mut near: Vec<(usize, &str)> = names()
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, known)| {
-            *distance <= 2.max(known.len() / 3) || (name.len() > 2 && known.contains(name))
-        })
-        .collect();
-    near.sort_unstable();
-    let near: Vec<String> = near
-        .iter()
-        .take(3)
-        .map(|(_, known)| format!("'{known}'"))
-        .collect();
-    if near.is_empty() {
-        "`moescope metrics` lists all".to_owned()
-    } else {
-        format!("did you mean {}?", near.join(" or "))
-    }
-}
-
-/// Levenshtein's distance with swaps of neighbours (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    // A name that long resembles none of ours, and the table below would only cost memory.
-    const LONGEST: usize = 64;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().max(b.len()) > LONGEST {
-        return usize::MAX;
-    }
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (table[i - 1][j - 1] + change)
-                    .min(table[i - 1][j] + 1)
-                    .min(table[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(table[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    table[a.len()][b.len()]
+    near(name, names()).map_or_else(
+        || "`moescope metrics` lists all".to_owned(),
+        |near| format!("did you mean {near}?"),
+    )
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use moescope_trace::TraceError;
 use polars::error::PolarsError;
 use thiserror::Error;
 
+use crate::near_names::did_you_mean;
+
 /// A measurement that could not be made.
 #[derive(Debug, Error)]
 pub enum AnalyticsError {
@@ -29,7 +31,7 @@ pub enum AnalyticsError {
         command: String,
     },
     /// A label column that the samples do not have.
-    #[error("samples have no column '{column}'; they have: {}", available.join(", "))]
+    #[error("samples have no column '{column}'{}; they have: {}", did_you_mean(column, available), available.join(", "))]
     UnknownColumn {
         /// The column asked for.
         column: String,
@@ -37,7 +39,7 @@ pub enum AnalyticsError {
         available: Vec<String>,
     },
     /// A label that no document carries.
-    #[error("no document has {by} '{label}'; there are: {}", available.join(", "))]
+    #[error("no document has {by} '{label}'{}; there are: {}", did_you_mean(label, available), available.join(", "))]
     UnknownLabel {
         /// The label asked for.
         label: String,

@@ -26,9 +26,11 @@ mod error;
 mod expert;
 mod fingerprint;
 mod inference;
+mod live;
 mod metric;
 mod metrics;
 mod metrics_of_traces;
+mod near_names;
 mod request;
 mod stats;
 mod table;
@@ -50,8 +52,9 @@ pub use expert::{
     TopToken, VocabularyValue, expert_profile,
 };
 pub use fingerprint::FingerprintKind;
+pub use live::{ChoicesAlike, TextAssignments};
 pub use metric::{About, Input, Metric, TraceSetMetric};
-pub use metrics::{LabelLook, LabelReference};
+pub use metrics::{LabelLook, LabelPreference, LabelReference};
 pub use moescope_trace::{ExpertsOrder, Profile};
 pub use request::MeasureRequest;
 pub use stats::information::{BiasCorrection, LabelPrior};

@@ -1,6 +1,8 @@
 //! What to measure, and how carefully.
 
-use moescope_core::Scope;
+mod labels;
+
+use moescope_core::{LabelGroup, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,6 +18,8 @@ pub struct MeasureRequest {
     pub scope: Scope,
     /// The label column of `samples`; `all` puts every document under one label.
     pub by: String,
+    /// Labels of that column that are taken together under one name, and are one label from there on.
+    pub merge: Vec<LabelGroup>,
     /// Measure the difference first − second of two labels instead of every label.
     pub contrast: Option<(String, String)>,
     /// The column of `samples` whose values are resampled together; NULL means the document itself.
@@ -55,6 +59,7 @@ impl Default for MeasureRequest {
         Self {
             scope: Scope::default(),
             by: "discipline".to_owned(),
+            merge: Vec::new(),
             contrast: None,
             resample_by: "group".to_owned(),
             resamples: 1000,
@@ -79,9 +84,10 @@ impl MeasureRequest {
     /// Checks the options that no type checks.
     ///
     /// # Errors
-    /// When the level is not between 0 and 1, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd,
-    /// a contrast compares a label with itself, or what is held constant is the label itself or nothing.
-    /// When the level is not between 0 and 1, a number of tokens is 0 or absurd, the cumulative score of a set is not above 0 and at most 1, a number of resamples is absurd, or a contrast compares a label with itself.
+    /// When the level is not between 0 and 1, the cumulative score of a set is not above 0 and at most 1, a number of
+    /// resamples is absurd, a number of tokens is 0 or absurd, a contrast compares a label with itself, labels are matched
+    /// by token, or what is held constant is the label itself or nothing; when a filter or a group names nothing, two are on
+    /// one column or of one name, or a label belongs to two groups.
     pub fn check(&self) -> Result<(), AnalyticsError> {
         const MOST_RESAMPLES: u32 = 1_000_000;
         const MOST_TOKENS: u32 = 1024;
@@ -104,6 +110,7 @@ impl MeasureRequest {
             ));
         }
         self.check_controls()?;
+        self.check_filters_and_groups()?;
         let lengths = [
             ("largest lag", self.lags),
             ("length of a segment", self.segment),

@@ -4,9 +4,9 @@ mod common;
 
 use common::{Synthetic, measure, sample};
 use moescope_analytics::{
-    ExpertConfig, ExpertProfile, ExpertsOrder, MeasureRequest, TraceData, expert_profile,
+    Control, ExpertConfig, ExpertProfile, ExpertsOrder, MeasureRequest, TraceData, expert_profile,
 };
-use moescope_core::{LayerId, NoProgress, Scope};
+use moescope_core::{LayerId, NoProgress, Scope, Weighting};
 
 const CONFIG: ExpertConfig = ExpertConfig {
     layer: LayerId(3),
@@ -227,6 +227,73 @@ fn what_an_import_lacks_is_named_and_the_rest_is_shown() {
         "{found:?}"
     );
     assert!(found.companions.is_empty() && found.positions.is_empty());
+}
+
+#[test]
+fn documents_of_one_weight_have_it_in_every_share() {
+    // Law chooses the expert with 4 of 4 tokens of one document and none of 1 of the other, math with 1 of 1.
+    let model = common::model(1, 4, 2);
+    let documents = [
+        ("a", "law", vec![4, 2, 1, 1]),
+        ("b", "law", vec![0, 1, 1, 0]),
+        ("c", "math", vec![1, 1, 0, 0]),
+    ];
+    let documents = documents
+        .map(|(id, label, counts)| common::counted(&model, sample(id, label, id), &[counts]))
+        .to_vec();
+    let data = TraceData::in_memory(model, ExpertsOrder::ByWeight, documents).unwrap();
+    let config = ExpertConfig {
+        layer: LayerId(1),
+        expert: 0,
+        ..CONFIG
+    };
+    let shares = |weighting| {
+        let mut request = request();
+        request.scope.weighting = weighting;
+        let found = expert_profile(&data, &request, &config, &NoProgress).unwrap();
+        (found.labels[1].share, found.share, found.notes)
+    };
+    let (law, all, notes) = shares(Weighting::Token);
+    same(law, 0.8);
+    same(all, 5.0 / 6.0);
+    assert!(!notes.iter().any(|note| note.contains("weight of one")));
+    let (law, all, notes) = shares(Weighting::Document);
+    same(law, 0.5);
+    same(all, 2.0 / 3.0);
+    assert!(notes.iter().any(|note| note.contains("weight of one")));
+}
+
+#[test]
+fn weights_are_those_of_measure_and_lists_count_occurrences() {
+    let data = data();
+    let plain = profile(&data, &CONFIG);
+    let mut weighted = at_layer_3();
+    weighted.scope.weighting = Weighting::Document;
+    weighted.match_on = vec![Control::Label("genre".into())];
+    let found = expert_profile(&data, &weighted, &CONFIG, &NoProgress).unwrap();
+    let shares = measure(&data, "domain_specialization", &weighted).remove(0);
+    for (place, label) in found.labels.iter().enumerate() {
+        let index = shares.flat_index(&[0, place, 1]);
+        same(label.share, shares.values[index]);
+        assert_eq!(label.interval, shares.intervals.as_ref().unwrap()[index]);
+        same(label.lift, label.share / found.share);
+    }
+    weighted.match_on.clear();
+    let together = measure(&data, "co_activation", &weighted).remove(0);
+    for companion in &found.companions {
+        let other = usize::from(companion.expert);
+        same(companion.co_activation, together.value(&[0, 1, other]));
+    }
+    assert_eq!(found.tokens, plain.tokens);
+    assert_eq!(found.vocabulary, plain.vocabulary);
+    assert_eq!(found.contexts, plain.contexts);
+    for words in ["matched by genre", "weight of one", "matched labels"] {
+        assert!(
+            found.notes.iter().any(|note| note.contains(words)),
+            "'{words}' is not in {:?}",
+            found.notes
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Synthetic;
-use moescope_analytics::{LabelReference, MeasureRequest, MemoryDocument};
+use moescope_analytics::{LabelReference, MeasureRequest, MemoryDocument, TextAssignments};
 use moescope_core::NoProgress;
 
 const TOKENS: u32 = 24;
@@ -107,11 +107,77 @@ fn a_reference_is_kept_with_its_reliability_and_knows_its_shares() {
     assert!(reference.shares("astrology").is_none());
     // Half a count more or less of some hundred does not move a share by a tenth.
     let experts = f64::from(u16::try_from(reference.num_experts).unwrap());
-    let bits = reference.preference_bits(&reference.labels[1]).unwrap();
-    for (share, bits) in shares.iter().zip(bits) {
+    let preference = reference.preference(&reference.labels[1]).unwrap();
+    for (cell, share) in shares.iter().enumerate() {
+        let (layer, expert) = (cell / reference.num_experts, cell % reference.num_experts);
+        let bits = preference.bits(layer, expert).unwrap();
         assert!(
             ((share * experts).log2() - bits).abs() < 0.1,
             "{share} {bits}"
         );
     }
+    assert!(reference.preference("astrology").is_none());
+    // A token whose experts are those that the label prefers most agrees with it, and more than with any other label.
+    let best = |label: &str| -> Vec<u16> {
+        let preference = reference.preference(label).unwrap();
+        let bits = |layer, expert: u16| preference.bits(layer, usize::from(expert)).unwrap();
+        (0..reference.layers.len())
+            .map(|layer| {
+                let experts = 0..u16::try_from(reference.num_experts).unwrap();
+                experts
+                    .max_by(|a, b| bits(layer, *a).total_cmp(&bits(layer, *b)))
+                    .unwrap()
+            })
+            .collect()
+    };
+    let agreement = |label: &str, experts: &[u16]| {
+        let preference = reference.preference(label).unwrap();
+        preference.mean_bits(experts).unwrap()
+    };
+    let [first, second] = [&reference.labels[0], &reference.labels[1]];
+    let experts = best(first);
+    assert!(agreement(first, &experts) > 0.0);
+    assert!(agreement(first, &experts) > agreement(second, &experts));
+}
+
+#[test]
+fn another_checkpoint_has_the_same_distances_and_no_probabilities() {
+    let reference = reference();
+    let (layers, experts) = (&reference.layers, reference.num_experts);
+    assert!(reference.has_routers(layers, experts));
+    assert!(!reference.has_routers(&layers[1..], experts));
+    assert!(!reference.has_routers(layers, experts + 1));
+    let counts = counts(&reference, &synthetic(3).documents()[0]);
+    let own = reference.look(&counts, TOKENS);
+    let other = reference.distances(&counts);
+    assert_eq!(own.divergence_bits, other.divergence_bits);
+    assert!(own.probability.is_some() && other.probability.is_none());
+}
+
+#[test]
+fn a_text_minus_a_label_is_the_difference_of_their_shares() {
+    let reference = reference();
+    let document = &synthetic(3).documents()[0];
+    let text = TextAssignments {
+        layers: reference.layers.clone(),
+        num_experts: reference.num_experts,
+        counts: counts(&reference, document),
+        tokens: u64::from(TOKENS),
+        scope: "the reply".into(),
+    };
+    let label = &reference.labels[1];
+    let found = text.minus_label(&reference, label).unwrap();
+    found.check().unwrap();
+    let of_label = reference.shares(label).unwrap();
+    for ((found, own), of_label) in found.values.iter().zip(text.shares()).zip(of_label) {
+        assert!((found - (own - of_label)).abs() < 1e-12);
+    }
+    let error = text.minus_label(&reference, "astrology").unwrap_err();
+    assert!(error.to_string().contains(label.as_str()), "{error}");
+    let other = TextAssignments {
+        layers: reference.layers[1..].to_vec(),
+        ..text
+    };
+    let error = other.minus_label(&reference, label).unwrap_err();
+    assert!(error.to_string().contains("other layers"), "{error}");
 }

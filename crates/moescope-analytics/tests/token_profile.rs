@@ -105,9 +105,11 @@ fn first_choices_are_compared_with_those_of_a_token_and_of_all_tokens() {
     let both = found.agreement([(LayerId(1), 0), (LayerId(3), 3)]);
     assert_eq!((both.agreeing, both.compared), (3, 6));
     assert!((both.expected - 1.8).abs() < 1e-12);
+    assert!((both.expected_share() - 0.3).abs() < 1e-12);
     // Layers and experts that the trace lacks are not compared.
     let none = found.agreement([(LayerId(2), 0), (LayerId(3), 9)]);
     assert_eq!((none.agreeing, none.compared), (0, 0));
+    assert!(none.expected_share().is_nan());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{Key, KeyboardShortcut, Modifiers};
+use egui::{Event, InputState, Key, KeyboardShortcut, Modifiers};
 
 use crate::{
     command::{Command, ZoomStep},
@@ -24,6 +24,31 @@ pub(crate) struct Action {
     pub(crate) shortcut: Option<KeyboardShortcut>,
     /// What it does.
     pub(crate) command: Command,
+}
+
+impl Action {
+    /// Whether it takes something away, which keys that are held must not do again and again.
+    pub(crate) fn closes(&self) -> bool {
+        match &self.command {
+            Command::CloseTrace(_) | Command::CloseView(_) | Command::CloseThisView => true,
+            Command::Live(command) => matches!(**command, LiveCommand::Close(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Whether keys were pressed in this frame and not merely held.
+pub(crate) fn is_pressed_anew(input: &InputState, keys: KeyboardShortcut) -> bool {
+    input.events.iter().any(|event| match event {
+        Event::Key {
+            key,
+            pressed: true,
+            repeat: false,
+            modifiers,
+            ..
+        } => *key == keys.logical_key && modifiers.matches_logically(keys.modifiers),
+        _ => false,
+    })
 }
 
 const CTRL: Modifiers = Modifiers::COMMAND;
@@ -97,9 +122,9 @@ pub(crate) fn file_actions(state: &State) -> Vec<Action> {
 }
 
 /// What concerns a generation.
-pub(crate) fn live_actions() -> Vec<Action> {
+pub(crate) fn live_actions(state: &State) -> Vec<Action> {
     let live = |command| Command::Live(Box::new(command));
-    vec![
+    let mut actions = vec![
         action(
             "Start, pause or continue",
             "generate with the model",
@@ -131,21 +156,31 @@ pub(crate) fn live_actions() -> Vec<Action> {
             None,
             live(LiveCommand::MeasureEffect),
         ),
-    ]
+    ];
+    if let Some(branch) = state.lives.branch() {
+        let branch = branch.info.id;
+        actions.push(action(
+            &format!("Close line {}", branch.0 + 1),
+            "the line that is shown, and free its memory",
+            Some((Modifiers::ALT, Key::W)),
+            live(LiveCommand::Close(branch)),
+        ));
+    }
+    actions
 }
 
-/// What concerns choices.
+/// What concerns what was done.
 pub(crate) fn edit_actions() -> Vec<Action> {
     vec![
         action(
             "Undo",
-            "the last choice",
+            "what was chosen, closed or moved last",
             Some((CTRL, Key::Z)),
             Command::Undo,
         ),
         action(
             "Redo",
-            "the choice that was undone",
+            "what was undone",
             Some((CTRL_SHIFT, Key::Z)),
             Command::Redo,
         ),
@@ -297,7 +332,7 @@ pub(crate) fn all(state: &State) -> Vec<Action> {
     let mut all = view_actions();
     all.extend(file_actions(state));
     all.extend(edit_actions());
-    all.extend(live_actions());
+    all.extend(live_actions(state));
     all.extend(window_actions(state));
     all.extend(export_actions());
     all.extend(

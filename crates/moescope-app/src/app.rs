@@ -3,6 +3,10 @@
 mod config;
 mod input;
 mod news;
+mod outputs;
+mod paths;
+mod undo;
+mod window;
 
 use std::{
     cell::RefCell,
@@ -14,22 +18,20 @@ use std::{
 };
 
 use egui::{Context, Ui};
-use moescope_analytics::{MeasureRequest, TraceData};
-use moescope_figures::Format;
+use moescope_analytics::TraceData;
 use moescope_pipeline::session::{SessionEvent, Transcript};
 
 use crate::{
     captures,
     command::{Command, Commands, ZoomStep},
     error::AppError,
-    export::ExportRequest,
     fonts,
     history::History,
     lives::LiveCommand,
     notices::Notice,
     script::ScriptRun,
-    settings::Settings,
-    shell::{Shell, layout::Layout, pick, view_bar},
+    settings::{Settings, SettingsFile},
+    shell::{Shell, layout::Layout, pick},
     state::State,
     theme::{Theme, ThemeChoice},
     traces::{TraceAbout, TraceId},
@@ -38,6 +40,8 @@ use crate::{
 };
 
 pub use config::{AppConfig, SettingsPlace};
+use outputs::told_copied;
+use paths::Paths;
 
 /// Settings are kept this often, so that little is lost when the process is killed.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
@@ -49,14 +53,16 @@ pub struct App {
     state: State,
     theme: Theme,
     history: History,
+    /// What was said of the last step that was undone or redone.
+    told_step: Option<Notice>,
     shell: Shell,
     layout: Layout,
     views: BTreeMap<&'static str, Box<dyn View>>,
     commands: Commands,
     received: Receiver<Command>,
-    settings_path: Option<PathBuf>,
-    /// What is on the disk, so that the same is not written again.
-    saved: Settings,
+    settings: SettingsFile,
+    /// What was dropped, picked or named and is not opened yet.
+    paths: Paths,
     script: Option<ScriptRun>,
     /// Where an error of a script goes when the window closes.
     report: Rc<RefCell<Option<AppError>>>,
@@ -100,6 +106,7 @@ impl App {
                 Instant::now(),
             );
         }
+        state.captures.share(state.lives.models.clone());
         if let Some(keeping) = config.keeping() {
             state.lives.keep(keeping, ctx);
         }
@@ -110,6 +117,8 @@ impl App {
         if state.choices.capture.out.as_os_str().is_empty() {
             state.choices.capture.out = captures::suggested_out(&state.choices.capture.model);
         }
+        // No model is loaded before someone asks for it.
+        state.captures.rest_on(&state.choices.capture);
         // What was chosen in another trace may not be in this one.
         state.choices.cell = None;
         for path in &config.traces {
@@ -122,6 +131,8 @@ impl App {
         if script.is_some() {
             // A script clicks by label, and labels are in the accessibility tree.
             ctx.enable_accesskit();
+            // On a slow machine two frames, and so the press and the release, lie further apart than a click may last.
+            ctx.options_mut(|options| options.input_options.max_click_duration = f64::INFINITY);
         }
         Ok(Self {
             layout: Layout::restore(settings.layout.as_ref()),
@@ -133,13 +144,14 @@ impl App {
                 })
                 .collect(),
             history: History::default(),
-            shell: Shell::default(),
+            told_step: None,
+            shell: Shell::of_size(settings.zoom),
             state,
             theme,
             commands,
             received,
-            saved: settings,
-            settings_path,
+            settings: SettingsFile::new(settings_path, settings),
+            paths: Paths::default(),
             script,
             report: Rc::default(),
             window_size: None,
@@ -179,7 +191,10 @@ impl App {
     /// Whether nothing is being opened, measured, captured, painted or written.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.state.is_idle() && !self.views.values().any(|view| view.is_busy())
+        self.state.is_idle()
+            && !self.settings.is_writing()
+            && !self.paths.is_busy()
+            && !self.views.values().any(|view| view.is_busy())
     }
 
     /// Whether the app wants to be closed.
@@ -203,7 +218,11 @@ impl App {
         let now = Instant::now();
         self.take_keys(ctx);
         self.take_drops(ctx);
+        self.note_rearranged(now);
         while let Ok(command) = self.received.try_recv() {
+            self.apply(command, ctx, now);
+        }
+        for command in self.paths.advance() {
             self.apply(command, ctx, now);
         }
         self.take_results(ctx, now);
@@ -215,11 +234,13 @@ impl App {
         if size.min_elem() > 0.0 {
             self.window_size = Some([size.x, size.y]);
         }
+        if let Some(told) = self.settings.advance() {
+            self.notify(Notice::failed(told), now);
+        }
         if now.duration_since(self.saved_at) > BETWEEN_SAVES {
             self.saved_at = now;
-            if let Err(error) = self.save() {
-                self.notify(Notice::failed(error.to_string()), now);
-            }
+            let settings = self.settings_now();
+            self.settings.save_soon(settings, ctx);
         }
     }
 
@@ -237,31 +258,40 @@ impl App {
             .ui(ui, &context, &mut self.layout, &mut self.views);
     }
 
-    /// Writes what is kept for the next run.
+    /// Writes what is kept for the next run, before it returns.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&mut self) -> Result<(), AppError> {
-        let Some(path) = &self.settings_path else {
-            return Ok(());
-        };
-        let settings = Settings {
+        let settings = self.settings_now();
+        self.settings.save(settings)
+    }
+
+    /// What is kept for the next run.
+    fn settings_now(&self) -> Settings {
+        Settings {
             theme: self.state.theme,
             zoom: self.shell.zoom,
             recent: self.state.recent.clone(),
             choices: self.state.choices.clone(),
             layout: Some(self.layout.saved()),
-            window: self.window_size.or(self.saved.window),
-        };
-        if settings != self.saved {
-            settings.save(path)?;
-            self.saved = settings;
+            window: self.window_size.or(self.settings.saved().window),
         }
-        Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "an arm for each command")]
+    /// Does what a command says; what a user chose with it can be undone.
     fn apply(&mut self, command: Command, ctx: &Context, now: Instant) {
+        let deed = self.deed(&command);
+        let deed = deed.map(|deed| (deed, self.snapshot()));
+        self.obey(command, ctx, now);
+        if let Some((deed, before)) = deed {
+            let parts = before.changed(&self.snapshot());
+            self.history.note(deed, parts, now);
+        }
+        ctx.request_repaint();
+    }
+
+    fn obey(&mut self, command: Command, ctx: &Context, now: Instant) {
         match command {
             Command::OpenTrace(path) => {
                 let path = absolute(path);
@@ -269,20 +299,15 @@ impl App {
                 self.state.traces.open(path, ctx);
             }
             Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
-            Command::CloseTrace(id) => {
-                if let Some(trace) = self.state.traces.get(id) {
-                    self.state.answers.forget_trace(trace);
-                }
-                self.state.traces.close(id);
-            }
+            Command::CloseTrace(id) => self.close_trace(id),
             Command::ChooseTrace(id) => self.state.traces.choose(id),
-            Command::Open(path) => self.open_anything(path, ctx, now),
+            Command::Open(path) => self.paths.open(path, ctx),
             Command::PickTrace => pick::trace(&self.commands),
             Command::PickModel => pick::model(&self.commands),
             Command::PickTexts => pick::texts(&self.commands),
             Command::ChooseModel(model) => {
                 self.state.recent.note_model(&model);
-                self.choose("model", now, |choices| choices.capture.model = model);
+                self.state.choices.capture.model = model;
                 // What runs the model says which one it is; where nothing does, captures do.
                 let says_it = |view: &&str| self.layout.is_in_front(view);
                 if !["live", "intervene"].iter().any(says_it) {
@@ -292,50 +317,29 @@ impl App {
             Command::ChooseTexts(files) => {
                 let noted = files.iter().cloned().map(absolute).collect();
                 self.state.recent.note_texts(noted);
-                self.choose("texts", now, |choices| choices.capture.files = files);
+                self.state.choices.capture.files = files;
                 self.layout.show("capture");
             }
-            Command::ChooseOut(picked) => self.choose("capture", now, |choices| {
-                let capture = &mut choices.capture;
+            Command::ChooseOut(picked) => {
+                let capture = &mut self.state.choices.capture;
                 capture.out = captures::place_in(absolute(picked), &capture.model);
-            }),
-            Command::ChooseKeptIn(folder) => self.choose("live", now, |choices| {
-                choices.live.kept_in = absolute(folder);
-            }),
+            }
+            Command::ChooseKeptIn(folder) => self.state.choices.live.kept_in = absolute(folder),
             Command::ChooseRequest(request) => match request.check() {
-                Ok(()) => self.choose("request", now, |choices| choices.request = *request),
+                Ok(()) => self.state.choices.request = *request,
                 Err(error) => self.notify(Notice::failed(error.to_string()), now),
             },
-            Command::ChooseCell(cell) => self.choose("cell", now, |choices| choices.cell = cell),
+            Command::ChooseCell(cell) => self.state.choices.cell = cell,
             Command::ChooseDocuments(documents) => {
-                self.choose(None, now, |choices| {
-                    choices.documents = documents.into();
-                });
+                self.state.choices.documents = documents.into();
             }
-            Command::ChooseDisciplines(choice) => {
-                self.choose("disciplines", now, |choices| choices.disciplines = *choice);
-            }
-            Command::ChooseCompare(choice) => {
-                self.choose("compare", now, |choices| choices.compare = *choice);
-            }
-            Command::ChooseCapture(choice) => {
-                self.choose("capture", now, |choices| choices.capture = *choice);
-            }
-            Command::ChooseLive(choice) => {
-                // Every click on a cell is a step.
-                let is_click = choice.interventions != self.state.choices.live.interventions;
-                let kind = (!is_click).then_some("live");
-                self.choose(kind, now, |choices| choices.live = *choice);
-            }
+            Command::ChooseDisciplines(choice) => self.state.choices.disciplines = *choice,
+            Command::ChooseCompare(choice) => self.state.choices.compare = *choice,
+            Command::ChooseCapture(choice) => self.state.choices.capture = *choice,
+            Command::ChooseLive(choice) => self.state.choices.live = *choice,
             Command::Live(command) => self.live(*command, ctx, now),
-            Command::Undo => match self.history.undo(&self.state.choices) {
-                Some(choices) => self.state.choices = choices,
-                None => self.notify(Notice::done("There is nothing to undo"), now),
-            },
-            Command::Redo => match self.history.redo(&self.state.choices) {
-                Some(choices) => self.state.choices = choices,
-                None => self.notify(Notice::done("There is nothing to redo"), now),
-            },
+            Command::Undo => self.undo(ctx, now),
+            Command::Redo => self.redo(ctx, now),
             Command::Ask(question) => self.state.answers.ask(*question),
             Command::AskAgain(question) => self.state.answers.ask_again(*question),
             Command::Cancel(progress) => progress.cancel(),
@@ -353,6 +357,7 @@ impl App {
                     .start(choice, self.state.device_choice, ctx);
             }
             Command::CancelCapture => self.state.captures.cancel(),
+            Command::CopyCapture => self.copy_capture(ctx, now),
             Command::Copy(text) => {
                 self.notify(Notice::done(told_copied(&text)), now);
                 ctx.copy_text(text);
@@ -383,21 +388,13 @@ impl App {
             Command::Dismiss(notice) => self.state.notices.dismiss(&notice),
             Command::Quit => self.quit(ctx),
         }
-        ctx.request_repaint();
     }
 
-    /// Changes what is chosen, so that it can be undone; quick changes of one kind are undone together.
-    fn choose(
-        &mut self,
-        kind: impl Into<Option<&'static str>>,
-        now: Instant,
-        change: impl FnOnce(&mut crate::choices::Choices),
-    ) {
-        let before = self.state.choices.clone();
-        change(&mut self.state.choices);
-        if self.state.choices != before {
-            self.history.note(before, kind, now);
+    fn close_trace(&mut self, id: TraceId) {
+        if let Some(trace) = self.state.traces.get(id) {
+            self.state.answers.forget_trace(trace);
         }
+        self.state.traces.close(id);
     }
 
     /// Does what a generation is asked for, by what is chosen now.
@@ -407,6 +404,9 @@ impl App {
         let device = self.state.device_choice;
         let is_other_line = matches!(command, LiveCommand::ChooseBranch(_));
         let done = self.state.lives.apply(command, live, capture, device, ctx);
+        if let Some(loading) = self.state.lives.loading() {
+            self.state.captures.give_way(loading, device);
+        }
         if let Err(told) = done {
             self.notify(Notice::failed(told), now);
         }
@@ -417,73 +417,6 @@ impl App {
 
     fn notify(&mut self, notice: Notice, now: Instant) {
         self.state.notices.push(notice, now);
-    }
-
-    /// Opens what was dropped or named, by what it is.
-    fn open_anything(&mut self, path: PathBuf, ctx: &Context, now: Instant) {
-        let path = absolute(path);
-        if path.join("manifest.json").is_file() {
-            self.state.traces.open(path, ctx);
-        } else if path.join("config.json").is_file() {
-            let model = path.to_string_lossy().into_owned();
-            self.apply(Command::ChooseModel(model), ctx, now);
-        } else if path.is_file() {
-            self.apply(Command::ChooseTexts(vec![path]), ctx, now);
-        } else {
-            self.notify(
-                Notice::failed(format!(
-                    "this is neither a trace (a folder with manifest.json), nor a model (a folder with config.json), nor a file of texts: {}",
-                    path.display()
-                )),
-                now,
-            );
-        }
-    }
-
-    /// What a view is asked about outside its painting.
-    fn context<'a>(&'a self, request: &'a MeasureRequest) -> ViewContext<'a> {
-        ViewContext {
-            state: &self.state,
-            request,
-            theme: &self.theme,
-            commands: &self.commands,
-            view: None,
-        }
-    }
-
-    /// Copies the command line of the view that was used last.
-    fn copy_as_command(&mut self, ctx: &Context, now: Instant) {
-        let request = self.state.request();
-        let context = self.context(&request);
-        let view = self.layout.current().and_then(|name| self.views.get(name));
-        let command = view.map_or_else(
-            || Command::Notify(Notice::failed(NO_VIEW)),
-            |view| view_bar::copy_command(view.as_ref(), &context),
-        );
-        self.apply(command, ctx, now);
-    }
-
-    /// Writes what a view shows, with everything that belongs to it.
-    fn export_view(&mut self, view: &str, stem: PathBuf, ctx: &Context, now: Instant) {
-        let request = self.state.request();
-        let context = self.context(&request);
-        let offer = self.views.get(view).and_then(|view| view.figure(&context));
-        match offer {
-            Some(offer) => {
-                let request = ExportRequest {
-                    offer,
-                    stem,
-                    formats: vec![Format::Svg, Format::Pdf],
-                    has_spec: true,
-                    has_data: true,
-                };
-                self.state.exports.start(request, ctx);
-            }
-            None => self.notify(
-                Notice::failed(format!("the view '{view}' shows no figure yet")),
-                now,
-            ),
-        }
     }
 
     fn choose_theme(&mut self, choice: ThemeChoice, ctx: &Context, now: Instant) {
@@ -503,9 +436,13 @@ impl App {
             ZoomStep::Smaller => ctx.zoom_factor() / 1.1,
             ZoomStep::Normal => 1.0,
         };
-        let factor = factor.clamp(0.5, 4.0);
-        ctx.set_zoom_factor(factor);
-        self.shell.zoom = Some(factor);
+        self.set_zoom(Some(factor.clamp(0.5, 4.0)), ctx);
+    }
+
+    /// Sets the size of everything; `None` is the display's own.
+    fn set_zoom(&mut self, zoom: Option<f32>, ctx: &Context) {
+        ctx.set_zoom_factor(zoom.unwrap_or(1.0));
+        self.shell.zoom = zoom;
     }
 
     fn quit(&mut self, ctx: &Context) {
@@ -529,56 +466,6 @@ impl App {
                 self.quit(ctx);
             }
         }
-    }
-}
-
-impl eframe::App for App {
-    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
-        Self::logic(self, ctx);
-    }
-
-    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
-        self.shell.note_frame(frame.info().cpu_usage);
-        Self::ui(self, ui);
-    }
-
-    fn raw_input_hook(&mut self, ctx: &Context, raw_input: &mut egui::RawInput) {
-        if let Some(script) = &mut self.script {
-            script.put_events(ctx, raw_input);
-        }
-    }
-
-    fn save(&mut self, _storage: &mut dyn eframe::Storage) {
-        if let Err(error) = Self::save(self) {
-            self.notify(Notice::failed(error.to_string()), Instant::now());
-        }
-    }
-
-    fn on_exit(&mut self) {
-        // The thread of a capture ends with the process, and what it has not put on the disk by then is lost.
-        self.close_capture();
-        // What was generated and not kept yet is written where the settings are kept, too.
-        self.state.lives.close();
-        if let Err(error) = Self::save(self) {
-            let mut report = self.report.borrow_mut();
-            if report.is_none() {
-                *report = Some(error);
-            }
-        }
-    }
-
-    fn persist_egui_memory(&self) -> bool {
-        false
-    }
-}
-
-/// What was copied, by its first line.
-fn told_copied(text: &str) -> String {
-    let mut lines = text.lines();
-    let first = lines.next().unwrap_or_default();
-    match lines.count() {
-        0 => format!("Copied: {first}"),
-        more => format!("Copied {} lines: {first}, …", more + 1),
     }
 }
 

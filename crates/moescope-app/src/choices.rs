@@ -1,14 +1,18 @@
 //! Everything that the user chose; plain values, so that undo can step through them.
 
+mod capture;
+
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use moescope_analytics::MeasureRequest;
 use moescope_core::LayerId;
 use moescope_figures::ColorScale;
-use moescope_pipeline::{EmbeddedFile, demo::held_out_for, session::BranchId};
+use moescope_pipeline::session::BranchId;
 use serde::{Deserialize, Serialize};
 
 use crate::lives::{LinePart, LiveChoice};
+
+pub use capture::{CaptureChoice, ColumnsChoice};
 
 /// Everything that the user chose in a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -179,73 +183,6 @@ impl Default for CompareChoice {
             metric: "assignment_share".to_owned(),
             group: None,
             scale: ColorScale::Auto,
-        }
-    }
-}
-
-/// What the Capture view would run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own that a user turns on or off"
-)]
-pub struct CaptureChoice {
-    /// The model: `demo`, a folder, or a repository in the local cache.
-    pub model: String,
-    /// The files with the texts.
-    pub files: Vec<PathBuf>,
-    /// A text that was typed or pasted, in place of files.
-    pub text: String,
-    /// The label of that text.
-    pub text_label: String,
-    /// The trace's folder.
-    pub out: PathBuf,
-    /// At most this many documents of each discipline; 0 for all.
-    pub limit: usize,
-    /// Tokens to generate after each document.
-    pub generate: usize,
-    /// The temperature of generated tokens; 0 is greedy.
-    pub temperature: f32,
-    /// Seed of the draws.
-    pub seed: u64,
-    /// Whether each text is the user's message in a conversation.
-    pub is_chat: bool,
-    /// Whether router logits are kept.
-    pub keeps_logits: bool,
-    /// Whether numbers keep all their bits.
-    pub is_full_precision: bool,
-    /// Whether what is in the folder is continued.
-    pub resumes: bool,
-}
-
-impl CaptureChoice {
-    /// The embedded texts that an ablation reads: where no files were chosen, and only for the embedded model.
-    pub(crate) fn held_out(&self) -> Option<&'static [EmbeddedFile]> {
-        if self.files.is_empty() {
-            held_out_for(&self.model)
-        } else {
-            None
-        }
-    }
-}
-
-impl Default for CaptureChoice {
-    fn default() -> Self {
-        Self {
-            model: "demo".to_owned(),
-            files: Vec::new(),
-            text: String::new(),
-            text_label: String::new(),
-            out: PathBuf::new(),
-            limit: 0,
-            generate: 0,
-            temperature: 0.0,
-            seed: 0,
-            is_chat: false,
-            keeps_logits: false,
-            is_full_precision: false,
-            resumes: false,
         }
     }
 }

@@ -76,6 +76,8 @@ pub enum Command {
     Copy(String),
     /// Copies the command line of the view that was used last.
     CopyAsCommand,
+    /// Copies the command line of the capture that is chosen, and writes the typed text that it reads.
+    CopyCapture,
     OpenExport(&'static str),
     /// Where the figure of the export window goes, without an ending.
     ChooseExportStem(PathBuf),

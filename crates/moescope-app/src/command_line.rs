@@ -1,23 +1,30 @@
 //! The `moescope …` lines that give what a view shows.
 
+mod capture;
+mod generation;
+mod lines;
+
 use std::path::Path;
 
 use moescope_analytics::MeasureRequest;
-use moescope_core::{LabelList, LayerSelection, PhaseSelection, Weighting};
-use moescope_engine::{DeviceChoice, SamplingConfig};
+use moescope_core::{LayerSelection, Scope};
+use moescope_engine::DeviceChoice;
+use moescope_pipeline::command_words::Line;
 
 use crate::{
     choices::{CaptureChoice, Cell},
     lives::{CellAction, LiveChoice, MeasuredEffect},
-    state::State,
 };
+
+pub(crate) use capture::capture;
+pub(crate) use lines::{compare_lines, live, token};
 
 /// `moescope measure TRACE METRIC …`
 pub(crate) fn measure(trace: &Path, metric: &str, request: &MeasureRequest) -> String {
     let mut line = Line::new("measure");
     line.path(trace).word(metric);
-    request_options(&mut line, request);
-    line.0
+    line.request_options(request);
+    line.into_string()
 }
 
 /// `moescope compare FIRST SECOND METRIC …`
@@ -29,8 +36,8 @@ pub(crate) fn compare(
 ) -> String {
     let mut line = Line::new("compare");
     line.path(first).path(second).word(metric);
-    request_options(&mut line, request);
-    line.0
+    line.request_options(request);
+    line.into_string()
 }
 
 /// `moescope expert TRACE LAYER:EXPERT …`
@@ -39,166 +46,31 @@ pub(crate) fn expert(
     cell: Cell,
     request: &MeasureRequest,
     lists: [usize; 3],
-) -> Result<String, &'static str> {
-    if request.scope.weighting != Weighting::Token || !request.match_on.is_empty() {
-        return Err(
-            "moescope expert neither weights documents alike nor matches labels; take the usual scope for it",
-        );
-    }
+) -> String {
     let mut line = Line::new("expert");
     line.path(trace).word(&cell.to_string());
     let [top, contexts, window] = lists;
     line.option("top", &top.to_string());
     line.option("contexts", &contexts.to_string());
     line.option("window", &window.to_string());
-    // The layer is the expert's own.
-    let of_layer = MeasureRequest {
-        scope: moescope_core::Scope {
+    // The layer is the expert's own, and what single metrics are told is told to none.
+    let of_expert = MeasureRequest {
+        scope: Scope {
             layers: LayerSelection::All,
             ..request.scope.clone()
         },
-        ..request.clone()
+        by: request.by.clone(),
+        merge: request.merge.clone(),
+        match_on: request.match_on.clone(),
+        resample_by: request.resample_by.clone(),
+        resamples: request.resamples,
+        permutations: request.permutations,
+        seed: request.seed,
+        level: request.level,
+        ..MeasureRequest::default()
     };
-    request_options(&mut line, &of_layer);
-    Ok(line.0)
-}
-
-/// `moescope capture MODEL --data … --out … …`
-pub(crate) fn capture(
-    choice: &CaptureChoice,
-    device: DeviceChoice,
-) -> Result<String, &'static str> {
-    if choice.files.is_empty() {
-        return Err(if choice.text.trim().is_empty() {
-            "choose the texts first"
-        } else {
-            "the command line reads texts from files; save the typed text as one"
-        });
-    }
-    if choice.out.as_os_str().is_empty() {
-        return Err("choose the trace's folder first");
-    }
-    let mut line = Line::new("capture");
-    line.word(&choice.model);
-    line.device(device);
-    line.0.push_str(" --data");
-    for file in &choice.files {
-        line.path(file);
-    }
-    line.option("out", &choice.out.to_string_lossy());
-    if choice.limit > 0 {
-        line.option("limit", &choice.limit.to_string());
-    }
-    if choice.generate > 0 {
-        line.option("generate", &choice.generate.to_string());
-        line.option("temperature", &choice.temperature.to_string());
-        line.option("seed", &choice.seed.to_string());
-    }
-    for (is_on, flag) in [
-        (choice.is_chat, "--chat"),
-        (choice.keeps_logits, "--logits"),
-        (choice.is_full_precision, "--full-precision"),
-        (choice.resumes, "--resume"),
-    ] {
-        if is_on {
-            line.word(flag);
-        }
-    }
-    Ok(line.0)
-}
-
-/// What `moescope generate` is told.
-pub(crate) struct Generation<'a> {
-    pub(crate) model: &'a str,
-    pub(crate) device: DeviceChoice,
-    pub(crate) prompt: &'a str,
-    pub(crate) is_chat: bool,
-    pub(crate) system: &'a str,
-    pub(crate) sampling: SamplingConfig,
-    pub(crate) interventions: &'a [String],
-    pub(crate) tokens: usize,
-}
-
-impl<'a> Generation<'a> {
-    /// The reply that is shown, or where there is none the one that would be drawn now.
-    ///
-    /// # Errors
-    /// When no single line gives that reply.
-    pub(crate) fn shown(state: &'a State) -> Result<Self, &'static str> {
-        let (choice, lives) = (&state.choices.live, &state.lives);
-        let chosen = Self {
-            model: &state.choices.capture.model,
-            device: state.device_choice,
-            prompt: &choice.prompt,
-            is_chat: choice.is_chat,
-            system: choice.system.trim(),
-            sampling: choice.sampling(),
-            interventions: &choice.interventions,
-            tokens: choice.max_tokens,
-        };
-        let Some(branch) = lives.branch() else {
-            return Ok(chosen);
-        };
-        let info = &branch.info;
-        if info.messages.len() > 1 {
-            return Err(
-                "moescope generate asks one question; a conversation of several messages is kept as a trace",
-            );
-        }
-        if !info.is_plain {
-            return Err(
-                "this line was changed on the way, which no single command does; keep it as a trace",
-            );
-        }
-        let model = lives.model.value().map(|model| model.name.as_str());
-        let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
-        Ok(Self {
-            model: model.unwrap_or(chosen.model),
-            prompt: &info.prompt,
-            is_chat: info.is_chat,
-            system: info.system.as_deref().unwrap_or_default(),
-            sampling: info.sampling.clone(),
-            interventions: info
-                .interventions
-                .first()
-                .map_or(&[][..], |(_, specs)| specs.as_slice()),
-            tokens: if drawn > 0 { drawn } else { chosen.tokens },
-            ..chosen
-        })
-    }
-}
-
-/// `moescope generate MODEL --prompt … …`
-pub(crate) fn generate(generation: &Generation<'_>) -> Result<String, &'static str> {
-    if generation.prompt.is_empty() {
-        return Err("type a prompt first");
-    }
-    let mut line = Line::new("generate");
-    line.word(generation.model);
-    line.device(generation.device);
-    line.option("prompt", generation.prompt);
-    line.option("max-tokens", &generation.tokens.to_string());
-    let (sampling, plain) = (&generation.sampling, SamplingConfig::default());
-    if sampling.temperature > 0.0 {
-        line.option("temperature", &sampling.temperature.to_string());
-        line.option("seed", &sampling.seed.to_string());
-    }
-    if sampling.top_k != plain.top_k {
-        line.option("top-k", &sampling.top_k.to_string());
-    }
-    if sampling.top_p < plain.top_p {
-        line.option("top-p", &sampling.top_p.to_string());
-    }
-    if generation.is_chat {
-        line.word("--chat");
-        if !generation.system.is_empty() {
-            line.option("system", generation.system);
-        }
-    }
-    for spec in generation.interventions {
-        line.option("intervene", spec);
-    }
-    Ok(line.0)
+    line.request_options(&of_expert);
+    line.into_string()
 }
 
 /// Bytes of a word that every shell passes on; Linux takes up to 128 KiB.
@@ -225,7 +97,7 @@ pub(crate) fn effect(
     for spec in &measured.effect.interventions {
         line.option("intervene", spec);
     }
-    Ok(line.0)
+    Ok(line.into_string())
 }
 
 /// `moescope ablate MODEL --data … --expert … …`; without data where the command takes the embedded texts.
@@ -242,10 +114,11 @@ pub(crate) fn ablate(
         if capture.files.is_empty() {
             return Err("choose the texts first");
         }
-        line.0.push_str(" --data");
+        line.word("--data");
         for file in &capture.files {
             line.path(file);
         }
+        capture::column_options(&mut line, capture);
     }
     line.option("expert", &cell.to_string());
     match choice.action {
@@ -265,102 +138,12 @@ pub(crate) fn ablate(
     if choice.ablate_limit > 0 {
         line.option("limit", &choice.ablate_limit.to_string());
     }
-    Ok(line.0)
-}
-
-/// The options in which a request differs from the command line's own.
-fn request_options(line: &mut Line, request: &MeasureRequest) {
-    let plain = MeasureRequest::default();
-    let scope = &request.scope;
-    if request.by != plain.by {
-        line.option("by", &request.by);
-    }
-    if let Some((a, b)) = &request.contrast {
-        line.option("contrast", &LabelList::of_pair(a, b));
-    }
-    if !scope.labels.is_empty() {
-        line.option("labels", &LabelList(scope.labels.clone()).to_string());
-    }
-    if scope.layers != LayerSelection::All {
-        line.option("layers", &scope.layers.to_string());
-    }
-    match scope.phase {
-        PhaseSelection::Prefill => {}
-        PhaseSelection::Decode => line.option("phase", "decode"),
-        PhaseSelection::All => line.option("phase", "all"),
-    }
-    if scope.include_special {
-        line.word("--include-special");
-    }
-    if scope.weighting == Weighting::Document {
-        line.option("weighting", "document");
-    }
-    if request.resample_by != plain.resample_by {
-        line.option("resample-by", &request.resample_by);
-    }
-    if request.resamples != plain.resamples {
-        line.option("resamples", &request.resamples.to_string());
-    }
-    if request.level.total_cmp(&plain.level).is_ne() {
-        line.option("level", &request.level.to_string());
-    }
-    if request.seed != plain.seed {
-        line.option("seed", &request.seed.to_string());
-    }
-    if !request.match_on.is_empty() {
-        let variables: Vec<String> = request.match_on.iter().map(ToString::to_string).collect();
-        line.option("match", &variables.join(","));
-    }
-    if request.fingerprint != plain.fingerprint {
-        line.option("fingerprint", request.fingerprint.as_str());
-    }
-}
-
-/// A command line, word by word.
-struct Line(String);
-
-impl Line {
-    fn new(verb: &str) -> Self {
-        Self(format!("moescope {verb}"))
-    }
-
-    fn word(&mut self, word: &str) -> &mut Self {
-        self.0.push(' ');
-        self.0.push_str(&quoted(word));
-        self
-    }
-
-    fn path(&mut self, path: &Path) -> &mut Self {
-        self.word(&path.to_string_lossy())
-    }
-
-    /// The device, where one was asked for.
-    fn device(&mut self, device: DeviceChoice) {
-        if device != DeviceChoice::Auto {
-            self.option("device", &device.to_string());
-        }
-    }
-
-    fn option(&mut self, name: &str, value: &str) {
-        self.0.push_str(" --");
-        self.0.push_str(name);
-        self.word(value);
-    }
-}
-
-/// A word as a POSIX shell takes it unchanged.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    Ok(line.into_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::{LayerId, Scope};
+    use moescope_core::{LayerId, PhaseSelection, Weighting};
     use moescope_pipeline::{TextEffect, session::BranchId};
 
     use super::*;
@@ -402,39 +185,27 @@ mod tests {
                 cell,
                 &MeasureRequest::default(),
                 [12, 12, 12]
-            )
-            .unwrap(),
+            ),
             "moescope expert t 3:5 --top 12 --contexts 12 --window 12"
         );
         let weighted = MeasureRequest {
             scope: Scope {
+                layers: "2".parse().unwrap(),
                 weighting: Weighting::Document,
                 ..Scope::default()
             },
+            match_on: vec!["length".to_owned().into()],
             ..MeasureRequest::default()
         };
-        assert!(expert(Path::new("t"), cell, &weighted, [12, 12, 12]).is_err());
+        assert_eq!(
+            expert(Path::new("t"), cell, &weighted, [12, 12, 12]),
+            "moescope expert t 3:5 --top 12 --contexts 12 --window 12 --weighting document --match length"
+        );
     }
 
     #[test]
-    fn a_generation_and_an_ablation_are_lines_of_their_own() {
-        let choice = LiveChoice {
-            prompt: "The enzyme".into(),
-            interventions: vec!["mask:3:5".into()],
-            ..LiveChoice::default()
-        };
-        let mut state = State::default();
-        state.choices.live = LiveChoice {
-            max_tokens: 20,
-            ..choice.clone()
-        };
-        let line = |state: &State| generate(&Generation::shown(state).unwrap()).unwrap();
-        assert_eq!(
-            line(&state),
-            "moescope generate demo --prompt 'The enzyme' --max-tokens 20 --temperature 0.8 --seed 1 --intervene mask:3:5"
-        );
-        state.device_choice = DeviceChoice::Cpu;
-        assert!(line(&state).starts_with("moescope generate demo --device cpu --prompt"));
+    fn an_ablation_is_a_line_of_its_own() {
+        let choice = LiveChoice::default();
         let auto = DeviceChoice::Auto;
         let capture = CaptureChoice {
             files: vec!["law.jsonl".into()],
@@ -490,11 +261,5 @@ mod tests {
         );
         measured.text = Some("a".repeat(LONGEST_WORD + 1));
         assert!(effect(&measured, auto).is_err());
-    }
-
-    #[test]
-    fn quotes_survive_the_shell() {
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

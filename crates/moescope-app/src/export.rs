@@ -1,10 +1,13 @@
 //! Figures of what a view shows: drawn by the figures crate from the very measurement on the screen.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use moescope_analytics::MeasureRequest;
 use moescope_figures::{FigureOptions, Format};
-use moescope_pipeline::{FigureJob, FigureSpec, TraceSource, export_figure};
+use moescope_pipeline::{FigureJob, FigureSource, FigureSpec, export_figure, measurements_to_json};
 
 use crate::{answers::Measured, job::Job};
 
@@ -19,8 +22,9 @@ pub struct FigureOffer {
     pub index: usize,
     /// What the figure looks like.
     pub options: FigureOptions,
-    /// How `moescope figure` makes the same one, where it can: the traces and what is measured.
-    pub again: Option<(TraceSource, FigureJob)>,
+    /// How `moescope figure` makes the same one of a trace: the traces and what is measured. Where no trace gives these
+    /// numbers again, they are written beside the figure for it.
+    pub again: Option<(FigureSource, FigureJob)>,
 }
 
 /// A figure to write.
@@ -95,24 +99,50 @@ fn write(request: &ExportRequest) -> Result<Vec<PathBuf>, String> {
             .map_err(|error| format!("cannot write the numbers: {error}: {}", path.display()))?;
         written.push(path);
     }
-    if let (true, Some((source, job)), Some(out)) = (request.has_spec, &offer.again, outs.first()) {
-        let path = with_ending(&request.stem, "toml");
-        let spec = FigureSpec::of_job(job, source, out, &path)
-            .and_then(|spec| spec.to_toml())
-            .map_err(|error| error.to_string())?;
-        std::fs::write(&path, spec).map_err(|error| {
-            format!(
-                "cannot write the specification: {error}: {}",
-                path.display()
-            )
-        })?;
-        written.push(path);
+    if request.has_spec && !outs.is_empty() {
+        written.extend(write_spec(offer, &request.stem, &outs)?);
     }
     Ok(written)
 }
 
+/// Writes what makes the figure again: a specification of the traces, or one of the numbers with a file that has them.
+fn write_spec(offer: &FigureOffer, stem: &Path, outs: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut written = Vec::new();
+    let (source, job) = if let Some((source, job)) = &offer.again {
+        (source.clone(), job.clone())
+    } else {
+        let path = with_ending(stem, "json");
+        // The one that is drawn: kinds that put several tables together draw what a trace gives again.
+        let json = measurements_to_json(&offer.measured[offer.index..=offer.index])
+            .map_err(|error| error.to_string())?;
+        std::fs::write(&path, json).map_err(|error| {
+            format!("cannot write the measurements: {error}: {}", path.display())
+        })?;
+        written.push(path.clone());
+        let job = FigureJob {
+            kind: offer.kind.to_owned(),
+            metric: None,
+            request: MeasureRequest::default(),
+            options: offer.options.clone(),
+        };
+        (FigureSource::measured(path, None), job)
+    };
+    let path = with_ending(stem, "toml");
+    let spec = FigureSpec::of_job(&job, &source, outs, &path)
+        .and_then(|spec| spec.to_toml())
+        .map_err(|error| error.to_string())?;
+    std::fs::write(&path, spec).map_err(|error| {
+        format!(
+            "cannot write the specification: {error}: {}",
+            path.display()
+        )
+    })?;
+    written.push(path);
+    Ok(written)
+}
+
 /// The stem with an ending put after it, so that a dot in a name stays.
-fn with_ending(stem: &std::path::Path, ending: &str) -> PathBuf {
+fn with_ending(stem: &Path, ending: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(".");
     name.push(ending);
@@ -134,7 +164,7 @@ impl FigureOffer {
 
     /// The same, with what `moescope figure` needs to measure and draw it again.
     #[must_use]
-    pub fn made_of(self, source: TraceSource, metric: &str, request: MeasureRequest) -> Self {
+    pub fn made_of(self, source: FigureSource, metric: &str, request: MeasureRequest) -> Self {
         let job = FigureJob {
             kind: self.kind.to_owned(),
             metric: Some(metric.to_owned()),

@@ -130,9 +130,17 @@ impl<T> Job<T> {
         }
     }
 
-    /// Whether the work goes on.
+    /// Whether the work goes on, or its result was not taken yet.
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running(_))
+    }
+
+    /// Whether the thread is still at work. A view takes results only while it is painted, so one that is hidden may keep
+    /// a job that is running and has nothing left to do.
+    pub fn is_working(&self) -> bool {
+        // The thread holds its progress until it ends, however it ends.
+        self.progress()
+            .is_some_and(|progress| Arc::strong_count(progress) > 1)
     }
 
     fn take_value(&mut self) -> Option<T> {
@@ -246,9 +254,14 @@ mod tests {
             waits.recv().ok();
             Ok(2)
         });
-        assert!(job.is_running() && !job.poll());
+        assert!(job.is_running() && job.is_working() && !job.poll());
         assert_eq!(job.value(), Some(&1));
         go.send(()).unwrap();
+        // Nobody has taken the result, and yet nothing is left to do.
+        while job.is_working() {
+            thread::yield_now();
+        }
+        assert!(job.is_running());
         wait(&mut job);
         assert_eq!(job.value(), Some(&2));
 

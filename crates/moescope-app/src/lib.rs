@@ -26,6 +26,7 @@ mod answer_bytes;
 mod answers;
 mod captures;
 mod lives;
+mod models;
 mod notices;
 mod traces;
 
@@ -47,7 +48,9 @@ mod settings;
 mod theme;
 
 pub use app::{App, AppConfig, SettingsPlace};
-pub use choices::{CaptureChoice, Cell, Choices, CompareChoice, DisciplinesChoice, DisciplinesTab};
+pub use choices::{
+    CaptureChoice, Cell, Choices, ColumnsChoice, CompareChoice, DisciplinesChoice, DisciplinesTab,
+};
 pub use command::{Command, Commands};
 pub use error::AppError;
 pub use job::{Job, JobProgress, Running};

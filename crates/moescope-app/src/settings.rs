@@ -1,5 +1,7 @@
 //! What is kept from one run to the next.
 
+mod file;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,6 +13,7 @@ use crate::{
     choices::Choices, error::AppError, recent::Recent, shell::layout::SavedLayout,
     theme::ThemeChoice,
 };
+pub(crate) use file::SettingsFile;
 
 /// What is kept from one run to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Everything that views can see.
 
+mod fitted;
+
 use std::borrow::Cow;
 
 use moescope_analytics::MeasureRequest;
@@ -9,6 +11,8 @@ use crate::{
     answers::Answers, captures::Captures, choices::Choices, export::Exports, lives::Lives,
     notices::Notices, recent::Recent, theme::ThemeChoice, traces::Traces,
 };
+
+pub(crate) use fitted::{fitted, unseen_labels, with_unseen};
 
 /// The state of the app; commands change it, views look at it.
 #[derive(Debug, Default)]
@@ -38,22 +42,20 @@ pub struct State {
 }
 
 impl State {
-    /// What is measured of the trace that is shown: as chosen, but by labels that the trace has.
+    /// What is measured of the trace that is shown: as chosen, but by labels that the trace has, and without groups and
+    /// filters of those that it lacks.
     #[must_use]
     pub fn request(&self) -> Cow<'_, MeasureRequest> {
         let chosen = &self.choices.request;
         let Some(trace) = self.traces.active() else {
             return Cow::Borrowed(chosen);
         };
-        let has = |column: &str| trace.label_columns().any(|known| known == column);
-        if has(&chosen.by) {
-            return Cow::Borrowed(chosen);
+        let request = fitted(chosen, &[trace]);
+        if request == *chosen {
+            Cow::Borrowed(chosen)
+        } else {
+            Cow::Owned(request)
         }
-        let usual = MeasureRequest::default().by;
-        let mut request = chosen.clone();
-        request.by = if has(&usual) { usual } else { "all".to_owned() };
-        request.scope.labels.clear();
-        Cow::Owned(request)
     }
 
     /// Whether nothing is being opened, measured, captured or written.

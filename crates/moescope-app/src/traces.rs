@@ -52,6 +52,14 @@ pub struct TraceAbout {
     pub tokenizer: Option<TokenizerIdentity>,
 }
 
+/// Where a trace is, and its number: enough to open it again as the one that it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TracePlace {
+    pub(crate) id: TraceId,
+    path: PathBuf,
+    is_demo: bool,
+}
+
 /// What was read of a trace's folder.
 #[derive(Debug)]
 pub(crate) struct ReadTrace {
@@ -74,7 +82,17 @@ pub struct Traces {
 #[derive(Debug)]
 struct Opening {
     what: Source,
+    again: Option<Again>,
     job: Job<ReadTrace>,
+}
+
+/// A trace that was closed is being opened again.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    /// The number that it had.
+    id: TraceId,
+    /// Whether it is to be shown when it is there.
+    is_shown: bool,
 }
 
 /// Where a trace comes from.
@@ -95,6 +113,15 @@ impl fmt::Display for Source {
 }
 
 impl OpenTrace {
+    /// Where it is.
+    pub(crate) fn place(&self) -> TracePlace {
+        TracePlace {
+            id: self.id,
+            path: self.path.clone(),
+            is_demo: self.is_demo,
+        }
+    }
+
     /// The checkpoint that it is of, where that is another than the model's.
     pub(crate) fn other_checkpoint(&self, model: &LiveModel) -> Option<&str> {
         let own = &model.loaded.files.folder.name;
@@ -150,20 +177,49 @@ impl Traces {
         self.opening.iter().any(|opening| opening.job.is_running())
     }
 
-    /// Shows a trace that is open.
+    /// Shows a trace that is open, or one that is being opened again as soon as it is.
     pub(crate) fn choose(&mut self, id: TraceId) {
         if self.get(id).is_some() {
             self.active = Some(id);
         }
+        let opening = self.opening.iter_mut();
+        for again in opening.filter_map(|opening| opening.again.as_mut()) {
+            again.is_shown = again.id == id;
+        }
+    }
+
+    /// Whether a trace is open, or is being opened again.
+    pub(crate) fn knows(&self, id: TraceId) -> bool {
+        let mut again = self.opening.iter().filter(|opening| {
+            let progress = opening.job.progress();
+            progress.is_some_and(|progress| !progress.is_cancelled())
+        });
+        self.get(id).is_some() || again.any(|o| o.again.is_some_and(|again| again.id == id))
+    }
+
+    /// Whether a trace that was closed can be opened again: its folder is not open already.
+    pub(crate) fn can_open_again(&self, place: &TracePlace) -> bool {
+        self.at(&place.path).is_none() && !self.knows(place.id)
+    }
+
+    /// Opens a trace that was closed, under the number that it had.
+    pub(crate) fn open_again(&mut self, place: &TracePlace, ctx: &egui::Context) {
+        let TracePlace { id, path, is_demo } = place.clone();
+        let again = Again {
+            id,
+            is_shown: self.open.is_empty(),
+        };
+        let what = Source::Folder(path.clone());
+        self.start(what, Some(again), ctx, move |_| read(path, is_demo));
     }
 
     /// Opens a folder on a thread of its own; one that is open is shown.
     pub(crate) fn open(&mut self, path: PathBuf, ctx: &egui::Context) {
-        if let Some(known) = self.at(&path) {
-            self.active = Some(known.id);
+        if let Some(id) = self.at(&path).map(|known| known.id) {
+            self.choose(id);
             return;
         }
-        self.start(Source::Folder(path.clone()), ctx, move |_| {
+        self.start(Source::Folder(path.clone()), None, ctx, move |_| {
             read(path, false)
         });
     }
@@ -174,15 +230,22 @@ impl Traces {
             self.active = Some(known.id);
             return;
         }
-        self.start(Source::Demo, ctx, move |progress| {
+        self.start(Source::Demo, None, ctx, move |progress| {
             let path = kept_trace(device, progress.as_ref()).map_err(|error| error.to_string())?;
             read(path, true)
         });
     }
 
-    /// Closes a trace.
+    /// Closes a trace, or gives up opening it again.
     pub(crate) fn close(&mut self, id: TraceId) {
         self.open.retain(|t| t.id != id);
+        for opening in &self.opening {
+            if opening.again.is_some_and(|again| again.id == id)
+                && let Some(progress) = opening.job.progress()
+            {
+                progress.cancel();
+            }
+        }
         if self.active == Some(id) {
             self.active = self.open.last().map(|t| t.id);
         }
@@ -190,13 +253,14 @@ impl Traces {
 
     /// Puts a trace that is in memory among the open ones and shows it.
     pub(crate) fn insert(&mut self, path: PathBuf, about: TraceAbout, data: TraceData) -> TraceId {
-        self.add(ReadTrace {
+        let read = ReadTrace {
             labels: labels_of(&data),
             path,
             about,
             data,
             is_demo: false,
-        })
+        };
+        self.add(read, None)
     }
 
     /// Takes the traces that have been read; their folders, and what went wrong.
@@ -221,21 +285,23 @@ impl Traces {
         for opening in done {
             if let Job::Ready(read) = opening.job {
                 opened.push(read.path.clone());
-                self.add(read);
+                self.add(read, opening.again);
             }
         }
         (opened, failed)
     }
 
-    fn add(&mut self, read: ReadTrace) -> TraceId {
-        let id = TraceId(self.next);
-        self.next += 1;
+    /// Puts a trace among the open ones, in the order of their numbers.
+    fn add(&mut self, read: ReadTrace, again: Option<Again>) -> TraceId {
+        let id = again.map_or(TraceId(self.next), |again| again.id);
+        self.next = self.next.max(id.0 + 1);
         let name = if read.is_demo {
             "Demo: scidfm-mini on 15 disciplines".to_owned()
         } else {
             name_of(&read.path)
         };
-        self.open.push(OpenTrace {
+        let place = self.open.partition_point(|known| known.id.0 < id.0);
+        let trace = OpenTrace {
             id,
             name,
             path: read.path,
@@ -243,25 +309,32 @@ impl Traces {
             data: Arc::new(read.data),
             is_demo: read.is_demo,
             labels: read.labels,
-        });
-        self.active = Some(id);
+        };
+        self.open.insert(place, trace);
+        if again.is_none_or(|again| again.is_shown) {
+            self.active = Some(id);
+        }
         id
     }
 
     fn start(
         &mut self,
         what: Source,
+        again: Option<Again>,
         ctx: &egui::Context,
         work: impl FnOnce(&Arc<JobProgress>) -> Result<ReadTrace, String> + Send + 'static,
     ) {
-        // A failed attempt makes room for the next.
-        self.opening.retain(|opening| opening.job.is_running());
+        // A failed attempt makes room for the next, and so does one that nobody waits for any more.
+        self.opening.retain(|opening| {
+            let progress = opening.job.progress();
+            progress.is_some_and(|progress| !progress.is_cancelled())
+        });
         if self.opening.iter().any(|o| o.what == what) {
             return;
         }
         let mut job = Job::Idle;
         job.start(&format!("opening {what}"), ctx, work);
-        self.opening.push(Opening { what, job });
+        self.opening.push(Opening { what, again, job });
     }
 }
 

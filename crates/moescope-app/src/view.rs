@@ -46,6 +46,11 @@ pub trait View {
     /// Says what has to be chosen or opened first.
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str>;
 
+    /// What copies that line; more where a file must be there before it can be run.
+    fn copy(&self, line: String) -> Command {
+        Command::Copy(line)
+    }
+
     /// Whether it makes something for itself that is not on the screen yet, such as a texture.
     fn is_busy(&self) -> bool {
         false
@@ -92,6 +97,24 @@ impl<'a> Answer<'a> {
     /// The best that there is.
     pub(crate) fn best(&self) -> Option<&'a Measured> {
         self.job.and_then(Job::value).or(self.values)
+    }
+
+    /// What was asked for [`Self::best`]: no intervals, as long as there are none.
+    pub(crate) fn asked_of_best(&self) -> MeasureRequest {
+        if self.job.and_then(Job::value).is_some() {
+            self.question.request.clone()
+        } else {
+            without_resampling(&self.question.request)
+        }
+    }
+}
+
+/// The same without intervals and null models, which take longer than the values.
+fn without_resampling(request: &MeasureRequest) -> MeasureRequest {
+    MeasureRequest {
+        resamples: 0,
+        permutations: 0,
+        ..request.clone()
     }
 }
 
@@ -152,11 +175,7 @@ impl<'a> ViewContext<'a> {
         metric: &str,
         request: &MeasureRequest,
     ) -> Answer<'a> {
-        let quick = MeasureRequest {
-            resamples: 0,
-            permutations: 0,
-            ..request.clone()
-        };
+        let quick = without_resampling(request);
         let (question, job) = self.measured(trace, metric, &quick);
         // What both need is read once, so the second waits for the first.
         if *request == quick || job.and_then(Job::value).is_none() {

@@ -24,6 +24,16 @@ pub enum CoreError {
     /// A phase that is none of `prefill`, `decode`, `all`.
     #[error("'{0}' is not a phase; use prefill, decode or all")]
     Phase(String),
+    /// Labels that count without the column that they are of, or a column without labels.
+    #[error(
+        "cannot read the filter '{0}'; write a column and its labels like genre=abstract,review"
+    )]
+    LabelFilter(String),
+    /// Labels to be taken together without a name, or a name without labels.
+    #[error(
+        "cannot read the group of labels '{0}'; write a name and its labels like science=chemistry,physics"
+    )]
+    LabelGroup(String),
     /// A measurement whose parts do not fit together.
     #[error("measurement '{metric}' is inconsistent: {reason}")]
     Measurement {

@@ -33,7 +33,40 @@ impl LabelList {
     /// How [`Self::pair`] is written.
     #[must_use]
     pub fn of_pair(first: &str, second: &str) -> String {
-        format!("{}:{}", escaped(first), escaped(second))
+        format!("{}:{}", escaped(first, &MEANT), escaped(second, &MEANT))
+    }
+
+    /// A name and the labels that belong to it, written `name=label,label`; `None` where nothing is named.
+    ///
+    /// In the name an equals sign is written `\=`; the labels may hold it as it is.
+    #[must_use]
+    pub fn named(text: &str) -> Option<(String, Self)> {
+        let mut name = String::new();
+        let mut chars = text.char_indices().peekable();
+        while let Some((place, c)) = chars.next() {
+            if c == '=' {
+                return Some((name, Self::read(&text[place + 1..])));
+            }
+            let is_escape = c == '\\';
+            let escaped = chars.next_if(|(_, next)| is_escape && MEANT_IN_NAMES.contains(next));
+            name.push(escaped.map_or(c, |(_, next)| next));
+        }
+        None
+    }
+
+    /// How [`Self::named`] is written.
+    #[must_use]
+    pub fn of_named(name: &str, labels: &[String]) -> String {
+        let name = escaped(name, &MEANT_IN_NAMES);
+        format!("{name}={}", Self(labels.to_vec()))
+    }
+
+    fn read(text: &str) -> Self {
+        Self(if text.is_empty() {
+            Vec::new()
+        } else {
+            split(text, ',')
+        })
     }
 }
 
@@ -41,28 +74,27 @@ impl FromStr for LabelList {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let is_empty = text.is_empty();
-        Ok(Self(if is_empty {
-            Vec::new()
-        } else {
-            split(text, ',')
-        }))
+        Ok(Self::read(text))
     }
 }
 
 impl fmt::Display for LabelList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels: Vec<String> = self.0.iter().map(|label| escaped(label)).collect();
+        let labels = self.0.iter().map(|label| escaped(label, &MEANT));
+        let labels: Vec<String> = labels.collect();
         f.write_str(&labels.join(","))
     }
 }
 
 const MEANT: [char; 3] = ['\\', ',', ':'];
 
-fn escaped(label: &str) -> String {
+/// What a backslash stands before in the name of labels.
+const MEANT_IN_NAMES: [char; 2] = ['\\', '='];
+
+fn escaped(label: &str, meant: &[char]) -> String {
     let mut out = String::with_capacity(label.len());
     for c in label.chars() {
-        if MEANT.contains(&c) {
+        if meant.contains(&c) {
             out.push('\\');
         }
         out.push(c);
@@ -108,6 +140,26 @@ mod tests {
             LabelList::pair(&pair),
             Some(("law: civil".to_owned(), "arts, letters".to_owned()))
         );
+    }
+
+    #[test]
+    fn named_labels_are_read_as_they_are_written() {
+        for (name, labels) in [
+            ("genre", vec!["abstract"]),
+            ("a=b", vec!["c=d", "e,f"]),
+            (r"a\", vec![r"\="]),
+            ("a, b: c", vec![]),
+        ] {
+            let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
+            let text = LabelList::of_named(name, &labels);
+            assert_eq!(
+                LabelList::named(&text),
+                Some((name.to_owned(), LabelList(labels))),
+                "{text}"
+            );
+        }
+        assert_eq!(LabelList::named("genre"), None);
+        assert_eq!(LabelList::named(r"genre\=abstract"), None);
     }
 
     #[test]

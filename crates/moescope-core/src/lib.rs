@@ -20,6 +20,9 @@ mod decision_stats;
 mod discipline;
 mod error;
 mod ids;
+mod json_number;
+mod label_filter;
+mod label_group;
 mod label_list;
 mod measurement;
 mod model_spec;
@@ -36,6 +39,8 @@ pub use decision_stats::{DecisionStats, SelectionRule};
 pub use discipline::{Discipline, STANDARD_DISCIPLINES};
 pub use error::CoreError;
 pub use ids::{ExpertId, LayerId, Position, SampleId, TokenId};
+pub use label_filter::LabelFilter;
+pub use label_group::LabelGroup;
 pub use label_list::LabelList;
 pub use measurement::{
     Axis, AxisKind, Interval, LabelSize, LongRow, Measurement, NullComparison, Protocol,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::CoreError;
+use crate::{CoreError, json_number};
 
 /// What a metric found: values over labelled axes, with intervals and nulls where they mean something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,8 @@ pub struct Measurement {
     pub unit: String,
     /// Row-major axes; the last one varies fastest. Empty axes mean a single number.
     pub axes: Vec<Axis>,
-    /// `Π len(axes)` values; NaN is "not defined here".
+    /// `Π len(axes)` values; NaN is "not defined here", in JSON `null`.
+    #[serde(deserialize_with = "json_number::numbers")]
     pub values: Vec<f64>,
     /// An interval for each value; `None` inside where there are too few groups.
     pub intervals: Option<Vec<Option<Interval>>>,
@@ -116,8 +117,10 @@ impl AxisKind {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower end.
+    #[serde(deserialize_with = "json_number::number")]
     pub low: f64,
     /// Upper end.
+    #[serde(deserialize_with = "json_number::number")]
     pub high: f64,
 }
 
@@ -125,8 +128,10 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NullComparison {
     /// Mean of the quantity under the null.
+    #[serde(deserialize_with = "json_number::number")]
     pub null_mean: f64,
     /// (1 + b) / (1 + B) over B permutations.
+    #[serde(deserialize_with = "json_number::number")]
     pub p: f64,
     /// p corrected for the family of values in this measurement (max-T), where it was done.
     pub p_corrected: Option<f64>,
@@ -248,12 +253,15 @@ impl Measurement {
     /// # Errors
     /// Names the part that does not fit.
     pub fn check(&self) -> Result<(), CoreError> {
-        let size: usize = self.axes.iter().map(Axis::len).product();
         let error = |reason: String| {
             Err(CoreError::Measurement {
                 metric: self.metric.clone(),
                 reason,
             })
+        };
+        let mut lengths = self.axes.iter().map(Axis::len);
+        let Some(size) = lengths.try_fold(1_usize, usize::checked_mul) else {
+            return error("axes promise more values than can be counted".to_owned());
         };
         if self.values.len() != size {
             return error(format!(
@@ -420,7 +428,44 @@ mod tests {
     }
 
     #[test]
+    fn undefined_numbers_survive_json() {
+        let undefined = Interval {
+            low: f64::NAN,
+            high: 0.75,
+        };
+        let null = NullComparison {
+            null_mean: f64::NAN,
+            p: 0.5,
+            p_corrected: None,
+        };
+        let measurement = Measurement {
+            intervals: Some(vec![None, Some(undefined), None, None]),
+            nulls: Some(vec![Some(null), None, None, None]),
+            ..two_by_two()
+        };
+        let json = serde_json::to_string(&measurement).unwrap();
+        assert!(json.contains("[0.25,0.75,0.5,null]"), "{json}");
+        let read: Measurement = serde_json::from_str(&json).unwrap();
+        assert!(read.values[3].is_nan());
+        assert_eq!(read.values[..3], measurement.values[..3]);
+        let interval = read.intervals.as_ref().unwrap()[1].unwrap();
+        assert!(interval.low.is_nan() && (interval.high - 0.75).abs() < f64::EPSILON);
+        let null = read.nulls.as_ref().unwrap()[0].unwrap();
+        assert!(null.null_mean.is_nan() && (null.p - 0.5).abs() < f64::EPSILON);
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        let without = json.replace("\"values\":[0.25,0.75,0.5,null],", "");
+        assert!(serde_json::from_str::<Measurement>(&without).is_err());
+    }
+
+    #[test]
     fn sizes_that_do_not_fit_are_named() {
+        let long = Axis::new(AxisKind::Layer, vec![String::new(); 1 << 16]);
+        let endless = Measurement {
+            axes: vec![long; 5],
+            ..two_by_two()
+        };
+        let error = endless.check().unwrap_err().to_string();
+        assert!(error.contains("more values than can be counted"), "{error}");
         let mut measurement = two_by_two();
         measurement.values.pop();
         assert!(

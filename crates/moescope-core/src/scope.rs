@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, LayerId, Phase};
+use crate::{CoreError, LabelFilter, LayerId, Phase};
 
 /// The decisions to measure. The default is prefill only, without special or template tokens, all layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Scope {
     pub include_special: bool,
     /// Only documents with these labels; empty means all.
     pub labels: Vec<String>,
+    /// Only documents that have one of the labels of every filter, whatever they are compared by; none means all.
+    pub only: Vec<LabelFilter>,
     /// Whether each token or each document has the same weight.
     pub weighting: Weighting,
 }
@@ -36,8 +38,14 @@ impl Scope {
         } else {
             format!(", only {}", self.labels.join(", "))
         };
+        let filters: Vec<String> = self.only.iter().map(LabelFilter::describe).collect();
+        let only = if filters.is_empty() {
+            String::new()
+        } else {
+            format!(", only where {}", filters.join(" and "))
+        };
         format!(
-            "{}, routed tokens, {special}, layers {}, {} weighting{labels}",
+            "{}, routed tokens, {special}, layers {}, {} weighting{labels}{only}",
             self.phase, self.layers, self.weighting
         )
     }
@@ -200,6 +208,35 @@ impl From<LayerSelection> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_is_told_with_its_filters_and_old_ones_are_read() {
+        let plain = Scope::default().describe();
+        let scope = Scope {
+            labels: vec!["chemistry".into()],
+            only: vec![
+                "genre=abstract,review".parse().unwrap(),
+                "source=arxiv".parse().unwrap(),
+            ],
+            ..Scope::default()
+        };
+        assert_eq!(
+            scope.describe(),
+            format!(
+                "{plain}, only chemistry, only where genre is abstract or review and source is arxiv"
+            )
+        );
+        let text = serde_json::to_string(&scope).unwrap();
+        assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), scope);
+        let old: Scope = serde_json::from_str(r#"{"labels": ["law"]}"#).unwrap();
+        assert_eq!(
+            old,
+            Scope {
+                labels: vec!["law".into()],
+                ..Scope::default()
+            }
+        );
+    }
 
     #[test]
     fn layer_lists_read_and_print() {

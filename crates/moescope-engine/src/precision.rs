@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How the large matrices of a model are kept: attention, experts, dense layers and the head.
 ///
 /// Routers, norms, biases and embeddings are always kept as stored, since a router's decisions are what is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum WeightType {
     /// As in the files.
     #[default]
@@ -38,7 +43,8 @@ impl fmt::Display for WeightType {
 }
 
 /// The type of the numbers that go into matrix products. Sums, norms, softmax and routing weights are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ComputeType {
     /// Activations keep the precision of f32; weights are used exactly as they are kept.
     #[default]

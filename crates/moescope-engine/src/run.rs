@@ -3,6 +3,8 @@
 mod growth;
 mod record;
 
+use std::mem;
+
 use burn::tensor::Tensor;
 use moescope_core::{DecisionBatch, Phase};
 
@@ -59,6 +61,8 @@ pub struct BatchRun<'m> {
     free: Vec<usize>,
     /// The first sequence that has not begun.
     next: usize,
+    /// The first sequence whose record was not taken out.
+    kept: usize,
     pass_tokens: usize,
     tokens_run: usize,
 }
@@ -165,6 +169,7 @@ impl<'m> BatchRun<'m> {
             last_logits: vec![None; prompts.len()],
             free: Vec::new(),
             next: 0,
+            kept: 0,
             pass_tokens: usize::MAX,
             tokens_run: 0,
             config,
@@ -215,8 +220,7 @@ impl<'m> BatchRun<'m> {
     /// # Panics
     /// When it is called before [`Self::prefill`].
     pub fn decode_step(&mut self) -> Result<Vec<(usize, u32)>, EngineError> {
-        let mut drawn = Vec::new();
-        let mut fed = Vec::new();
+        let (mut drawn, mut fed, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for (number, sequence) in self
             .sequences
             .iter_mut()
@@ -238,8 +242,9 @@ impl<'m> BatchRun<'m> {
             let generated = sequence.record.tokens.len() - sequence.record.num_prompt_tokens;
             if generated >= self.config.max_new_tokens || self.config.stop_tokens.contains(&id) {
                 sequence.is_live = false;
-                self.free.extend(sequence.place.take());
-            } else {
+                ended.push(number);
+            }
+            if sequence.is_live || self.config.routes_last {
                 fed.push(NewTokens {
                     sequence: number,
                     ids: vec![id],
@@ -247,12 +252,23 @@ impl<'m> BatchRun<'m> {
                 });
             }
         }
+        if !self.config.routes_last {
+            self.free_places(&ended);
+        }
         let begun = self.begin(fed.len());
         fed.extend(begun);
         if !fed.is_empty() {
             self.step(&fed)?;
         }
+        self.free_places(&ended);
         Ok(drawn)
+    }
+
+    /// Gives the parts of the cache back that ended sequences had.
+    fn free_places(&mut self, ended: &[usize]) {
+        for number in ended {
+            self.free.extend(self.sequences[*number].place.take());
+        }
     }
 
     /// Ends a sequence, after a stop text for example; its last token is not fed back.
@@ -280,11 +296,34 @@ impl<'m> BatchRun<'m> {
         self.sequences.iter().any(|sequence| sequence.is_live)
     }
 
-    /// What was recorded, sequence by sequence.
+    /// Takes out what was recorded of the next sequences that have ended, in their order: one that still grows holds back
+    /// those after it. Ask only between passes.
+    #[must_use]
+    pub fn take_ended(&mut self) -> Vec<SequenceRecord> {
+        let spec = self.model.spec();
+        let (experts, top_k) = (usize::from(spec.num_experts), usize::from(spec.top_k));
+        let begun = &mut self.sequences[self.kept..self.next];
+        let ended = begun.iter_mut().take_while(|sequence| !sequence.is_live);
+        let taken: Vec<SequenceRecord> = ended
+            .map(|sequence| {
+                let nothing = SequenceRecord {
+                    tokens: Vec::new(),
+                    num_prompt_tokens: 0,
+                    decisions: DecisionBatch::new(experts, top_k),
+                };
+                mem::replace(&mut sequence.record, nothing)
+            })
+            .collect();
+        self.kept += taken.len();
+        taken
+    }
+
+    /// What was recorded, sequence by sequence, of those that were not [taken out](Self::take_ended).
     #[must_use]
     pub fn finish(self) -> Vec<SequenceRecord> {
         self.sequences
             .into_iter()
+            .skip(self.kept)
             .map(|sequence| sequence.record)
             .collect()
     }

@@ -101,25 +101,29 @@ fn assert_same(a: &Growth<'_>, b: &Growth<'_>) {
 fn a_growing_sequence_is_the_one_that_a_batch_run_makes() {
     let model = model();
     let growth = grown(&model, &prompt(), 4, &[], 12);
-    let run_config = RunConfig {
-        max_new_tokens: 12,
-        sampling: sampling(4),
-        ..RunConfig::default()
+    let batch_run = |routes_last: bool| {
+        let config = RunConfig {
+            max_new_tokens: 12,
+            sampling: sampling(4),
+            routes_last,
+            ..RunConfig::default()
+        };
+        let mut run = BatchRun::new(&model, &[prompt()], &[0], config, Interventions::default());
+        run.prefill().unwrap();
+        while run.is_live() {
+            run.decode_step().unwrap();
+        }
+        run.finish().pop().unwrap()
     };
-    let mut run = BatchRun::new(
-        &model,
-        &[prompt()],
-        &[0],
-        run_config,
-        Interventions::default(),
-    );
-    run.prefill().unwrap();
-    while run.is_live() {
-        run.decode_step().unwrap();
-    }
-    let record = run.finish().pop().unwrap();
+    let whole = batch_run(true);
+    assert_eq!(ids(&whole), ids(growth.record()));
+    assert_eq!(whole.decisions, growth.record().decisions);
+    let phases =
+        |record: &SequenceRecord| -> Vec<_> { record.tokens.iter().map(|t| t.phase).collect() };
+    assert_eq!(phases(&whole), phases(growth.record()));
+    // Unless that is asked for, a batch run does not route its last token.
+    let record = batch_run(false);
     assert_eq!(ids(&record), ids(growth.record()));
-    // A batch run does not route its last token.
     let rows = record.decisions.len();
     assert_eq!(
         rows + model.spec().moe_layers.len(),

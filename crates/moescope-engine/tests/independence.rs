@@ -49,6 +49,18 @@ fn to_the_end(mut run: BatchRun<'_>) -> Vec<SequenceRecord> {
     run.finish()
 }
 
+/// The same, with every record taken out as soon as it is whole and its turn.
+fn piece_by_piece(mut run: BatchRun<'_>) -> Vec<SequenceRecord> {
+    run.prefill().unwrap();
+    let mut records = run.take_ended();
+    while run.is_live() {
+        run.decode_step().unwrap();
+        records.extend(run.take_ended());
+    }
+    records.extend(run.finish());
+    records
+}
+
 /// Deterministic token sequences of different lengths.
 fn prompts() -> Vec<Vec<u32>> {
     [3usize, 61, 130, 17, 1]
@@ -264,11 +276,14 @@ fn sequences_that_take_the_places_of_others_give_the_same_bits() {
     for (count, pass_tokens) in [(1, 70), (2, 70), (3, 1000), (99, 20)] {
         let lanes = Lanes { count, pass_tokens };
         let run = BatchRun::in_lanes(&model, &prompts, &numbers, config.clone(), none(), lanes);
-        for (a, b) in together.iter().zip(&to_the_end(run)) {
-            assert_eq!(a.tokens, b.tokens, "{lanes:?}");
-            let rows = a.decisions.len();
-            let (a, b) = (&a.decisions, &b.decisions);
-            assert_eq!(bits(a, rows), bits(b, rows), "{lanes:?}");
+        for records in [to_the_end(run.clone()), piece_by_piece(run)] {
+            assert_eq!(records.len(), together.len());
+            for (a, b) in together.iter().zip(&records) {
+                assert_eq!(a.tokens, b.tokens, "{lanes:?}");
+                let rows = a.decisions.len();
+                let (a, b) = (&a.decisions, &b.decisions);
+                assert_eq!(bits(a, rows), bits(b, rows), "{lanes:?}");
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod cache_folder;
 mod capture;
 mod checksum;
 mod clock;
+pub mod command_words;
 mod compare_traces;
 mod compare_weights;
 pub mod data;
@@ -61,8 +62,8 @@ pub use data::{
 };
 pub use error::PipelineError;
 pub use figure::{
-    FigureJob, FigureSpec, SpecFigure, TraceSource, caption_of, export_figure, kind,
-    latex_caption_of, usual_metric,
+    FigureJob, FigureSource, FigureSpec, SpecFigure, caption_of, export_figure, kind,
+    latex_caption_of, measurements_to_json, read_measurements, usual_metric,
 };
 pub use findings::{Finding, Findings, findings};
 pub use generate::{FinishReason, GenerateConfig, Generation, generate, pass_size};

@@ -127,7 +127,7 @@ pub(crate) struct Conversation {
 }
 
 /// What stands between the messages of a conversation's text.
-const BETWEEN: &str = "\n\n";
+pub(crate) const BETWEEN: &str = "\n\n";
 
 impl<'m> Prompter<'m> {
     /// Opens what the configuration asks for, and tries a chat template on a first text.

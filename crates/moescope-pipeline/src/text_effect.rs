@@ -1,6 +1,6 @@
 //! What interventions do to one text that stands: token by token, teacher-forced.
 
-use moescope_core::{LayerId, Progress};
+use moescope_core::{Axis, AxisKind, LayerId, Measurement, Progress, Protocol};
 use moescope_engine::{Computation, Intervention, Interventions, ReferencePass};
 use serde::Serialize;
 
@@ -56,6 +56,36 @@ impl TextEffect {
         let mut positions: Vec<usize> = (0..self.tokens.len()).collect();
         positions.sort_by(|a, b| size(b).total_cmp(&size(a)));
         positions
+    }
+
+    /// The share of assignments that change at each layer, as a table that can be drawn.
+    #[must_use]
+    pub fn by_layer(&self) -> Measurement {
+        let layers = self.layers.iter();
+        let names = layers.clone().map(|of| of.layer.to_string()).collect();
+        let interventions = self.interventions.join(", ");
+        Measurement {
+            metric: "changed_assignments".to_owned(),
+            title: format!("Assignments that change under {interventions}"),
+            unit: "share of assignments".to_owned(),
+            axes: vec![Axis::new(AxisKind::Layer, names)],
+            values: layers.map(|of| of.changed_assignments).collect(),
+            intervals: None,
+            nulls: None,
+            reference: Some(0.0),
+            protocol: Protocol {
+                scope: format!("one text as it stands, without and with {interventions}"),
+                phase: "all".to_owned(),
+                by: "all".to_owned(),
+                interval_method: "no interval: one text".to_owned(),
+                bias_correction: "none".to_owned(),
+                resample_by: "group".to_owned(),
+                n_tokens: self.tokens.len() as u64,
+                n_documents: 1,
+                n_groups: 1,
+                ..Protocol::default()
+            },
+        }
     }
 }
 

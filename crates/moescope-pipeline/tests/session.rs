@@ -10,8 +10,8 @@ use moescope_engine::SamplingConfig;
 use moescope_pipeline::{
     FinishReason, GenerateConfig, generate, prompt_id,
     session::{
-        Branch, BranchId, BranchState, Given, LiveScope, SessionCommand, SessionConfig,
-        SessionEvent, StartConfig, picture, picture_difference,
+        Branch, BranchId, BranchState, Given, LiveScope, PictureSource, SessionCommand,
+        SessionConfig, SessionEvent, StartConfig, picture, picture_difference,
     },
     text_effect,
 };
@@ -369,7 +369,12 @@ fn pictures_are_what_measure_says_of_the_saved_trace() {
     });
     let (transcript, failures, _) = listening.close();
     assert!(failures.is_empty(), "{failures:?}");
-    let columns = &transcript.branch(FIRST).unwrap().columns;
+    let kept = transcript.branch(FIRST).unwrap();
+    assert_eq!(kept.kept_whole(), Some(path.as_path()));
+    let mut grown = kept.clone();
+    grown.columns.truncate(3);
+    assert_eq!(grown.kept_whole(), None, "other tokens than were kept");
+    let columns = &kept.columns;
     let data = TraceData::open(&path).unwrap();
     let measured = |phase| {
         let request = MeasureRequest {
@@ -415,7 +420,14 @@ fn pictures_are_what_measure_says_of_the_saved_trace() {
     let last = shown(&LiveScope::Token(columns.len() - 1));
     let is_share = |v: &f64| v.abs() < 1e-12 || (v - 0.5).abs() < 1e-12;
     assert!(last.values.iter().all(is_share));
-    assert_eq!(shown(&LiveScope::Last(8)).protocol.n_tokens, 8);
+    let last = LiveScope::Last(8);
+    assert_eq!(shown(&last).protocol.n_tokens, 8);
+    // What was taken stays as it was when the sequence is cut.
+    let mut cut = columns.clone();
+    let taken = PictureSource::new(&cut, last.clone());
+    cut.truncate(columns.len() - 4);
+    assert_eq!(taken.picture(None).unwrap(), shown(&last));
+    assert_ne!(picture(&cut, &last, None).unwrap(), shown(&last));
     assert!(picture(columns, &LiveScope::Token(999), None).is_err());
     let label = LiveScope::ReplyMinusLabel("law".into());
     let error = picture(columns, &label, None).unwrap_err();
@@ -437,7 +449,8 @@ fn two_prompts_differ_by_the_shares_of_each() {
     let both = [FIRST, SECOND].map(|id| &listening.branch(id).columns);
     let scope = LiveScope::Prompt;
     let [first, second] = both.map(|columns| picture(columns, &scope, None).unwrap());
-    let difference = picture_difference(both, &scope).unwrap();
+    let sources = both.map(|columns| PictureSource::new(columns, scope.clone()));
+    let difference = picture_difference(sources.each_ref()).unwrap();
     difference.check().unwrap();
     assert_eq!(difference.axes, first.axes);
     let wanted: Vec<f64> = first
@@ -491,6 +504,12 @@ fn the_effect_on_a_text_is_that_of_two_passes() {
     let mean = changes.iter().sum::<f64>() / 39.0;
     assert!((effect.mean_surprisal_change.unwrap() - mean).abs() < 1e-12 && mean != 0.0);
     assert!(effect.mean_kl > 0.0);
+    let table = effect.by_layer();
+    table.check().unwrap();
+    assert_eq!(table.axes[0].labels, ["0", "1", "2", "3", "4", "5"]);
+    let shares = effect.layers.iter().map(|layer| layer.changed_assignments);
+    assert_eq!(table.values, shares.collect::<Vec<f64>>());
+    assert!(table.title.contains("mask:1:0,1,2"), "{}", table.title);
     let nothing = text_effect(
         &loaded,
         &tokens,

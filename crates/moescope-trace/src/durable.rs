@@ -80,7 +80,14 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), TraceError> {
         .map_err(|error| TraceError::io("move a finished file into place", to, error))
 }
 
-/// Makes renames within a folder last.
+/// Removes a file that is not needed any more.
+pub(crate) fn remove(path: &Path) -> Result<(), TraceError> {
+    step()
+        .and_then(|()| fs::remove_file(path))
+        .map_err(|error| TraceError::io("remove a file that was merged", path, error))
+}
+
+/// Makes renames and removals within a folder last.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), TraceError> {
     let sync = || -> io::Result<()> {
         step()?;
@@ -93,6 +100,21 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), TraceError> {
     sync().map_err(|error| TraceError::io("sync a folder", folder, error))
 }
 
+/// Compares a file's SHA-256 with the one that the manifest has; `report` hears of each piece's length.
+pub(crate) fn check_sum(
+    path: &Path,
+    expected: &str,
+    report: impl FnMut(u64) -> Result<(), TraceError>,
+) -> Result<(), TraceError> {
+    if sha256_of(path, report)? == expected {
+        return Ok(());
+    }
+    Err(TraceError::damaged(
+        path,
+        "its checksum is not that of the manifest",
+    ))
+}
+
 /// The SHA-256 of a file, in hexadecimal, read in pieces; `report` hears of each piece's length.
 pub(crate) fn sha256_of(
     path: &Path,
@@ -100,7 +122,7 @@ pub(crate) fn sha256_of(
 ) -> Result<String, TraceError> {
     use std::io::Read as _;
     let failed = |error| TraceError::io("read a file", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(|error| TraceError::opening(path, error))?;
     let mut hasher = Sha256::new();
     let mut piece = vec![0; 1 << 20];
     loop {

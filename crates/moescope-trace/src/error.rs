@@ -147,6 +147,16 @@ pub enum TraceError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that was there when the trace was opened.
+    #[error(
+        "a file of the trace is gone; a capture that still writes the trace merges small files, so open the trace again; \
+         if that does not help, run `moescope validate`: {}",
+        path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// A sample id that the trace does not hold.
     #[error("no sample '{id}' among {samples}; there are for example: {}", known.join(", "))]
     UnknownSample {
@@ -188,6 +198,17 @@ impl TraceError {
                 source,
                 path,
             }
+        }
+    }
+
+    /// An error at opening a shard's file, which may have been merged since its name was read.
+    pub(crate) fn opening(path: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound {
+            Self::Gone {
+                path: path.to_owned(),
+            }
+        } else {
+            Self::io("open a shard", path, source)
         }
     }
 

@@ -1,6 +1,7 @@
 //! What lies in a trace's folder, and what an interrupted writer left there.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -83,14 +84,13 @@ pub(crate) fn remove_leftovers(path: &Path, manifest: &Manifest) -> Result<(), T
 
 /// Files in the tables' folders that look like this crate's and are not in the manifest.
 pub(crate) fn stray_files(path: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, TraceError> {
+    let listed: BTreeSet<u32> = manifest.shards.iter().map(|shard| shard.index).collect();
     let mut stray = Vec::new();
     for table in Table::ALL {
         let folder = path.join(table.name());
         for name in entries(&folder)? {
             let is_temporary = name.starts_with(".part-") && name.ends_with(".parquet.tmp");
-            let is_listed = shard_index(&name).is_some_and(|index| {
-                usize::try_from(index).is_ok_and(|index| index < manifest.shards.len())
-            });
+            let is_listed = shard_index(&name).is_some_and(|index| listed.contains(&index));
             let is_shard = name.starts_with("part-") && name.ends_with(".parquet");
             if is_temporary || (is_shard && !is_listed) {
                 stray.push(folder.join(name));

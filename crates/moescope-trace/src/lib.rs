@@ -53,6 +53,7 @@ pub mod import;
 mod journal;
 mod lock;
 mod manifest;
+mod merging;
 mod profile;
 mod record;
 mod rounding;

@@ -14,7 +14,8 @@ use crate::{
 /// A trace on disk whose manifest was checked and whose files are there.
 ///
 /// Opening reads `manifest.json` and the lengths of the files, nothing else; `moescope validate` reads it all.
-/// An incomplete trace opens too: it holds the shards that are finished.
+/// An incomplete trace opens too: it holds the shards that are finished. While a capture writes it, small shards are merged
+/// into others; what was opened before does not find them any more ([`TraceError::Gone`]) and is opened again.
 #[derive(Clone, Debug)]
 pub struct RoutingTrace {
     path: PathBuf,
@@ -28,8 +29,15 @@ impl RoutingTrace {
     /// When there is no manifest, when it is newer than this crate or contradicts itself, when it names a file
     /// outside the folder, or when a file is missing or has another length.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let manifest = Manifest::read(path)?;
-        folder::check_shards(path, &manifest)?;
+        let mut manifest = Manifest::read(path)?;
+        while let Err(error) = folder::check_shards(path, &manifest) {
+            // A capture that is running may have merged shards between the two looks.
+            let now = Manifest::read(path)?;
+            if now.shards == manifest.shards {
+                return Err(error);
+            }
+            manifest = now;
+        }
         Ok(Self {
             path: path.to_owned(),
             manifest,
@@ -72,14 +80,7 @@ impl RoutingTrace {
         report: impl FnMut(u64) -> Result<(), TraceError>,
     ) -> Result<(), TraceError> {
         let path = self.path.join(table.shard_file(shard.index));
-        let sum = durable::sha256_of(&path, report)?;
-        if sum == shard.tables[table.name()].sha256 {
-            return Ok(());
-        }
-        Err(TraceError::damaged(
-            &path,
-            "its checksum is not that of the manifest",
-        ))
+        durable::check_sum(&path, &shard.tables[table.name()].sha256, report)
     }
 
     /// Opens one shard's file of a table to read columns of row groups; [`Self::check_sum`] comes first.

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use arrow_array::{Array as _, RecordBatch};
@@ -22,6 +23,7 @@ use crate::{
     error::TraceError,
     manifest::{Manifest, Shard, ShardFile},
     schema::{self, Table, qualified},
+    table_file::TableFile,
 };
 
 /// Constant, so that the same rows give the same bytes whichever build wrote them.
@@ -44,13 +46,22 @@ pub(crate) struct ShardWriter {
 }
 
 impl ShardWriter {
+    /// The shard that comes next.
     pub(crate) fn create(folder: &Path, manifest: &Manifest) -> Result<Self, TraceError> {
-        let index = u32::try_from(manifest.shards.len())
-            .expect("shards hold samples, and samples are numbered in u32");
         let first_sample = manifest
             .shards
             .last()
             .map_or(0, |shard| shard.first_sample + shard.samples);
+        Self::begin(folder, manifest.next_shard(), first_sample, manifest)
+    }
+
+    /// A shard with a number that no other has.
+    pub(crate) fn begin(
+        folder: &Path,
+        index: u32,
+        first_sample: u32,
+        manifest: &Manifest,
+    ) -> Result<Self, TraceError> {
         let tables = Table::ALL
             .into_iter()
             .map(|table| TableWriter::create(folder, table, index, manifest))
@@ -81,6 +92,16 @@ impl ShardWriter {
         Ok(())
     }
 
+    /// Adds all documents of a shard that is on the disk, some thousand rows at a time.
+    pub(crate) fn copy(&mut self, shard: &Shard, manifest: &Manifest) -> Result<(), TraceError> {
+        for writer in &mut self.tables {
+            let path = self.folder.join(writer.table.shard_file(shard.index));
+            writer.copy(&path, &shard.tables[writer.table.name()], manifest)?;
+        }
+        self.samples += shard.samples;
+        Ok(())
+    }
+
     pub(crate) fn decisions(&self) -> u64 {
         self.tables[2].rows
     }
@@ -88,10 +109,30 @@ impl ShardWriter {
     /// Puts all four files on the disk, gives them their names, and then names them in the manifest.
     ///
     /// Until the manifest is replaced the shard does not exist: a resumed capture removes its files.
-    pub(crate) fn commit(self, manifest: &mut Manifest) -> Result<(), TraceError> {
+    pub(crate) fn commit(mut self, manifest: &mut Manifest) -> Result<(), TraceError> {
+        let (tokens, decisions) = (self.tables[1].rows, self.tables[2].rows);
+        let by_discipline = mem::take(&mut self.by_discipline);
+        let folder = self.folder.clone();
+        let (shard, seen) = self.place()?;
+        let mut next = manifest.clone();
+        next.counts.samples += u64::from(shard.samples);
+        next.counts.tokens += tokens;
+        next.counts.decisions += decisions;
+        for (label, count) in by_discipline {
+            *next.counts.by_discipline.entry(label).or_default() += count;
+        }
+        next.unknown_columns.retain(|column| !seen.contains(column));
+        next.shards.push(shard);
+        next.write(&folder)?;
+        *manifest = next;
+        Ok(())
+    }
+
+    /// Puts all four files on the disk and gives them their names; also says which nullable columns have values. It is
+    /// for the caller to name the shard in the manifest.
+    pub(crate) fn place(self) -> Result<(Shard, BTreeSet<String>), TraceError> {
         let mut seen = BTreeSet::new();
         let mut files = BTreeMap::new();
-        let (tokens, decisions) = (self.tables[1].rows, self.tables[2].rows);
         let mut moves = Vec::new();
         for writer in self.tables {
             let (table, temporary) = (writer.table, writer.temporary.clone());
@@ -106,23 +147,13 @@ impl ShardWriter {
         for table in Table::ALL {
             durable::sync_folder(&self.folder.join(table.name()))?;
         }
-        let mut next = manifest.clone();
-        next.shards.push(Shard {
+        let shard = Shard {
             index: self.index,
             first_sample: self.first_sample,
             samples: self.samples,
             tables: files,
-        });
-        next.counts.samples += u64::from(self.samples);
-        next.counts.tokens += tokens;
-        next.counts.decisions += decisions;
-        for (label, count) in self.by_discipline {
-            *next.counts.by_discipline.entry(label).or_default() += count;
-        }
-        next.unknown_columns.retain(|column| !seen.contains(column));
-        next.write(&self.folder)?;
-        *manifest = next;
-        Ok(())
+        };
+        Ok((shard, seen))
     }
 
     /// Removes what was written, after an error or a cancelled capture.
@@ -181,6 +212,36 @@ impl TableWriter {
         self.parquet
             .write(batch)
             .map_err(|error| TraceError::parquet("write a shard", &self.temporary, error))
+    }
+
+    /// Appends all rows of a file that the manifest describes.
+    fn copy(
+        &mut self,
+        path: &Path,
+        described: &ShardFile,
+        manifest: &Manifest,
+    ) -> Result<(), TraceError> {
+        // What is damaged must not get a checksum of its own.
+        durable::check_sum(path, &described.sha256, |_| Ok(()))?;
+        let schema = self.table.schema(&manifest.label_columns);
+        let mut scan = TableFile::open(path, self.table, manifest)?.scan()?;
+        let before = self.rows;
+        while let Some(batch) = scan.next_batch()? {
+            let batch = RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())
+                .map_err(|error| TraceError::parquet("merge shards", path, error.into()))?;
+            self.append(&batch)?;
+        }
+        let found = self.rows - before;
+        if found != described.rows {
+            return Err(TraceError::damaged(
+                path,
+                format!(
+                    "the file has {found} rows, the manifest says {}",
+                    described.rows
+                ),
+            ));
+        }
+        Ok(())
     }
 
     fn finish(mut self, index: u32) -> Result<(ShardFile, BTreeSet<String>), TraceError> {

@@ -55,7 +55,7 @@ pub(crate) struct TableFile {
 impl TableFile {
     /// Reads the footer and compares it with what the table must look like.
     pub(crate) fn open(path: &Path, table: Table, manifest: &Manifest) -> Result<Self, TraceError> {
-        let file = File::open(path).map_err(|error| TraceError::io("open a shard", path, error))?;
+        let file = File::open(path).map_err(|error| TraceError::opening(path, error))?;
         let bytes = file
             .metadata()
             .map_err(|error| TraceError::io("open a shard", path, error))?

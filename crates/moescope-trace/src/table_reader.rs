@@ -102,8 +102,8 @@ impl TableReader {
     /// # Errors
     /// When the file cannot be opened.
     pub fn row_group(&self, group: usize) -> Result<RowGroup<'_>, TraceError> {
-        let file = File::open(&self.path)
-            .map_err(|error| TraceError::io("open a shard", &self.path, error))?;
+        let file =
+            File::open(&self.path).map_err(|error| TraceError::opening(&self.path, error))?;
         Ok(RowGroup {
             table: self,
             group,

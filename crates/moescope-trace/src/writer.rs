@@ -16,7 +16,7 @@ use crate::{
     folder,
     lock::Lock,
     manifest::{Manifest, Performance, prepare},
-    profile,
+    merging, profile,
     record::{ProfileRecord, SampleRecord, record_error},
     samples_reader,
     schema::Table,
@@ -26,7 +26,7 @@ use crate::{
 /// What a trace keeps, and how long its shards are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterConfig {
-    /// A shard is cut at the first batch end at which it has this many decisions.
+    /// A shard is cut at the first batch end at which it has this many decisions; shorter ones are merged up to it.
     pub shard_decisions: u64,
     /// Whether `samples.text` and `tokens.text` are kept.
     pub keep_text: bool,
@@ -60,10 +60,11 @@ pub struct CaptureSummary {
 
 /// Writes a trace so that a kill at any moment loses at most the samples since the last cut.
 ///
-/// Records go in by [`Self::append`] in sample order; [`Self::end_batch`] says where a capture batch ends.
-/// Shards are cut only there, so a resumed capture plans the same batches as an uninterrupted one.
+/// Records go in by [`Self::append`] in sample order; [`Self::end_batch`] says where a batch of them ends.
+/// Shards are cut only there.
 /// A shard that is long enough is cut by itself. A writer knows no clock: who would lose too much time before that
 /// cuts by [`Self::flush_shard`], and so does who stops; a writer that is dropped discards what is in no shard.
+/// Shards that are shorter are merged again when they hold enough together, and when the trace is finished.
 /// A writer that returned an I/O error takes no more rows; what its manifest lists is intact.
 pub struct TraceWriter {
     path: PathBuf,
@@ -274,7 +275,7 @@ impl TraceWriter {
         self.write(row.meta, batches)
     }
 
-    /// Says that a capture batch ended; a shard that is long enough is cut here.
+    /// Says that a batch of records ended; a shard that is long enough is cut here.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -312,6 +313,7 @@ impl TraceWriter {
             self.shard = Some(ShardWriter::create(&self.path, &self.manifest)?);
         }
         self.cut()?;
+        merging::merge_rest(&self.path, &mut self.manifest, self.config.shard_decisions)?;
         let mut manifest = self.manifest.clone();
         manifest.times.finished_at = summary.finished_at;
         #[expect(
@@ -385,6 +387,8 @@ impl TraceWriter {
         if let Some(shard) = self.shard.take() {
             self.has_failed = true;
             shard.commit(&mut self.manifest)?;
+            let usual = self.config.shard_decisions;
+            merging::merge_where_full(&self.path, &mut self.manifest, usual)?;
             self.has_failed = false;
         }
         Ok(())

@@ -11,6 +11,7 @@ mod data_args;
 mod devices;
 mod exit;
 mod interrupt;
+mod label_args;
 mod output;
 mod run_head;
 mod shared_args;

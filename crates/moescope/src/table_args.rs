@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use moescope_analytics::{long_table, table};
 use moescope_core::Measurement;
+use moescope_pipeline::measurements_to_json;
 
 use crate::output;
 
@@ -36,6 +37,8 @@ pub(crate) enum TableFormat {
     Json,
     Csv,
     Parquet,
+    /// One JSON object with everything, which `moescope figure` draws.
+    Measurements,
 }
 
 impl TableArgs {
@@ -65,6 +68,9 @@ impl TableArgs {
                 return Ok(long_table(measurements).write_parquet(out)?);
             }
             (TableFormat::Json, _) => long_table(measurements).write_json_lines(&mut bytes)?,
+            (TableFormat::Measurements, _) => {
+                bytes.extend_from_slice(measurements_to_json(measurements)?.as_bytes());
+            }
             (TableFormat::Csv, _) => long_table(measurements).write_csv(&mut bytes)?,
             _ => {
                 let tables: Vec<String> = measurements.iter().map(table).collect();

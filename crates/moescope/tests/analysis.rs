@@ -206,6 +206,65 @@ fn an_expert_is_told_of_with_the_numbers_of_measure() {
     refuse(&["expert", trace(), "77:0"], &["77", "the trace has"]);
 }
 
+/// Measures at a layer and gives the rows.
+fn rows(options: &[&str]) -> Vec<Value> {
+    let args = ["measure", trace(), "assignment_share", "--layers", "2"];
+    let quick = ["--json", "--resamples", "0"];
+    let told = succeed(&[&args[..], &quick, options].concat()).stdout;
+    told.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn labels_are_filtered_and_merged_by_every_verb_that_measures() {
+    let merge = ["--merge", "science=math,physics"];
+    let merged = rows(&[&merge[..], &["--labels", "science,law"]].concat());
+    let labels: Vec<&str> = merged
+        .iter()
+        .map(|row| row["group_a"].as_str().unwrap())
+        .collect();
+    assert_eq!(labels.len(), 2 * 8, "two labels of eight experts");
+    assert!(labels.contains(&"science") && labels.contains(&"law"));
+    assert!(
+        merged[0]["protocol"]
+            .as_str()
+            .unwrap()
+            .contains("science for math and physics")
+    );
+    // A column stands for itself: the documents of a label are those that a filter by it leaves.
+    let own = rows(&["--labels", "law"]);
+    let filtered = rows(&["--only", "discipline=law"]);
+    let values = |rows: &[Value]| -> Vec<Value> {
+        let values = rows.iter().map(|row| row["value"].clone());
+        values.collect()
+    };
+    assert_eq!(values(&own), values(&filtered));
+
+    let expert = ["expert", trace(), "2:5", "--json", "--resamples", "0"];
+    let weighted = ["--weighting", "document", "--only", "discipline=law,math"];
+    let told = succeed(&[&expert[..], &weighted, &["--contexts", "0"]].concat()).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["labels"].as_array().unwrap().len(), 2);
+    let notes = told["notes"].to_string();
+    assert!(notes.contains("each with the weight of one"), "{notes}");
+
+    let measure = |options: &[&str], wanted: &[&str]| {
+        let args = ["measure", trace(), "jsd", "--resamples", "0"];
+        refuse(&[&args[..], options].concat(), wanted);
+    };
+    measure(&["--only", "genre"], &["genre=abstract,review"]);
+    measure(
+        &["--only", "disciplin=law"],
+        &["no column 'disciplin'", "did you mean 'discipline'?"],
+    );
+    measure(&["--merge", "science"], &["science=chemistry,physics"]);
+    measure(
+        &["--merge", "a=law", "--merge", "b=law"],
+        &["'law' is named twice"],
+    );
+}
+
 #[test]
 fn weights_are_measured_where_the_model_is_named() {
     let args = [
@@ -302,6 +361,65 @@ fn a_file_of_figures_makes_the_same_figure_again() {
     let outside = changed("\"a.svg\"", "\"../a.svg\"");
     refuse(&["figure", &outside], &["../a.svg", "below the folder"]);
     refuse(&["figure", trace()], &["KIND"]);
+}
+
+#[test]
+fn a_file_of_measurements_is_drawn_as_its_trace_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let arg = |name: &str| path(name).to_str().unwrap().to_owned();
+    let quick = ["--resamples", "100"];
+    let numbers = arg("numbers.json");
+    let measure = ["measure", trace(), "nmi", "jsd", "--out", &numbers];
+    succeed(&[&measure[..], &["--format", "measurements"], &quick].concat());
+    let (of_trace, of_file, file) = (arg("a.svg"), arg("b.svg"), arg("b.toml"));
+    let look = ["--order", "given", "--layer", "3", "--out"];
+    let drawn = |source: &[&str], out: &str| {
+        succeed(&[&["figure"][..], source, &look, &[out]].concat());
+        fs::read(out).unwrap()
+    };
+    let matrix = [trace(), "group_matrix", "--resamples", "100"];
+    let expected = drawn(&matrix, &of_trace);
+    let spec_out = [numbers.as_str(), "group_matrix", "--spec-out", &file];
+    assert!(drawn(&spec_out, &of_file) == expected);
+    fs::remove_file(&of_file).unwrap();
+    succeed(&["figure", &file]);
+    assert!(fs::read(&of_file).unwrap() == expected);
+    let spec = fs::read_to_string(&file).unwrap();
+    assert!(spec.contains("measurement = \"numbers.json\""), "{spec}");
+
+    // One of several by its number, counted from 1; the first has no pairs of labels.
+    let draw = ["figure", &numbers, "group_matrix", "--out", &of_file];
+    let first = ["--table", "1", "--variant", "plug_in"];
+    refuse(&[&draw[..], &first].concat(), &["group B"]);
+    refuse(
+        &[&draw[..], &["--table", "9"]].concat(),
+        &["'9'", "by its number", "1 "],
+    );
+    refuse(
+        &[&draw[..], &["--by", "genre"]].concat(),
+        &["drawn as they are"],
+    );
+    refuse(&["figure", &numbers, "--out", &of_file], &["one KIND"]);
+    let rows = arg("rows.json");
+    let measure = ["measure", trace(), "jsd", "--json", "--out", &rows];
+    succeed(&[&measure[..], &["--resamples", "0"]].concat());
+    refuse(
+        &["figure", &rows, "group_matrix", "--out", &of_file],
+        &["no file of measurements", "--format measurements"],
+    );
+    refuse(
+        &[
+            "figure",
+            trace(),
+            "group_matrix",
+            "--table",
+            "1",
+            "--out",
+            &of_file,
+        ],
+        &["--table", ".json"],
+    );
 }
 
 #[test]
@@ -424,4 +542,37 @@ fn findings_answer_every_question_or_say_what_is_missing() {
     assert!(answer("beyond token identity").contains("Given the token: at most"));
     // The prompts are given text only.
     assert!(answer("generated text").starts_with("This trace cannot say"));
+    // The commands give these numbers and no others.
+    let commands: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding["command"].as_str().unwrap())
+        .collect();
+    let options = "--labels math,law,smiles --resamples 99";
+    for metric in ["mutual_information", "conditional_mutual_information"] {
+        let expected = format!("measure TRACE {metric} {options}");
+        assert!(commands.contains(&expected.as_str()), "{commands:?}");
+    }
+    let options = ["--labels", "math,law", "--resamples", "0"];
+    let text = succeed(&[&["findings", trace][..], &options].concat()).stdout;
+    let command = format!(" mutual_information {}", options.join(" "));
+    assert!(text.contains(&command), "{text}");
+    assert!(!text.contains("measure TRACE"), "{text}");
+}
+
+#[test]
+fn findings_refuse_labels_that_the_trace_lacks() {
+    let trace = trace();
+    for (option, value) in [
+        ("--labels", "astrology"),
+        ("--merge", "sky=astrology,math"),
+        ("--only", "discipline=astrology"),
+        ("--contrast", "math:astrology"),
+    ] {
+        refuse(&["findings", trace, option, value], &["'astrology'"]);
+    }
+    // A group that is called as a label outside of it.
+    refuse(
+        &["findings", trace, "--merge", "law=math,smiles"],
+        &["'law'", "a name of their own"],
+    );
 }

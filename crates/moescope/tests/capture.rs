@@ -373,6 +373,8 @@ fn a_dry_run_writes_nothing_and_counts_everything() {
     );
     assert_eq!(found["decisions"], (24 + 8) * 2);
     assert!(found["trace_bytes"].as_u64().unwrap() > 0 && found["secs"].as_f64().unwrap() > 0.0);
+    assert!(found["free_disk_bytes"].as_u64().unwrap() > 0, "{found}");
+    assert!(found["memory"]["pass"].as_u64().unwrap() > 0, "{found}");
     assert!(!scratch.path("trace").exists());
 }
 

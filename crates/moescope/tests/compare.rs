@@ -170,6 +170,7 @@ fn the_standard_comparison_tells_what_differs_and_where() {
         "chooses the same set of experts",
         "How far did the load of the experts move?",
         "30 documents hold the same counted tokens",
+        "→ moescope compare TRACE… routing_agreement --resamples 50",
     ] {
         assert!(text.contains(words), "'{words}' is not in\n{text}");
     }
@@ -178,6 +179,27 @@ fn the_standard_comparison_tells_what_differs_and_where() {
     assert_eq!(report["reference"], "plain");
     assert_eq!(report["findings"].as_array().unwrap().len(), 6);
     assert!(report["refusals"].as_array().unwrap().is_empty());
+    // The commands say what differs from the usual: another reference, and labels in scope.
+    let turned = [
+        "--reference",
+        "masked",
+        "--labels",
+        "law,math",
+        "--layers",
+        "2",
+        "--json",
+    ];
+    let report: Value =
+        serde_json::from_str(&succeed(&[&args[..], &turned].concat()).stdout).unwrap();
+    let commands: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["command"].as_str().unwrap())
+        .collect();
+    let options = "--reference masked --labels law,math --layers 2 --resamples 50";
+    let expected = format!("compare TRACE… router_saturation {options}");
+    assert!(commands.contains(&expected.as_str()), "{commands:?}");
     // Another reference turns the comparison round.
     let args = [
         "compare",

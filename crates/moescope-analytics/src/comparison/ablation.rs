@@ -52,10 +52,7 @@ pub(super) fn measure(
     downstream: &[bool],
     request: &MeasureRequest,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
-    let pooled = &MeasureRequest {
-        by: "all".to_owned(),
-        ..request.clone()
-    };
+    let pooled = &request.divided_by("all");
     let all = tables.select(pooled)?;
     let of_all = Beside {
         tables,

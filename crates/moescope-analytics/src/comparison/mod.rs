@@ -102,7 +102,7 @@ impl RoutingComparison {
             ));
         }
         let data = self.data()?;
-        data.labels(&request.by)?;
+        request.labels_in(&data)?;
         // `group` may be absent everywhere: a document without one is a group of its own.
         if request.resample_by != "group" {
             data.labels(&request.resample_by)?;

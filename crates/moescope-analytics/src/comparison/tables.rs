@@ -29,10 +29,7 @@ impl Tables<'_> {
         &self,
         request: &MeasureRequest,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
-        let request = &MeasureRequest {
-            by: "all".to_owned(),
-            ..request.clone()
-        };
+        let request = &request.divided_by("all");
         let selection = self.select(request)?;
         let mut found = self.pooled(&selection, request)?;
         found.extend(self.by_layer(&selection, request, OF_DECISIONS)?);

@@ -9,7 +9,7 @@ use super::{
     DecisionNeeds, DecisionShard, Document, DocumentTensor, OptionalColumn, ProfileColumn,
     TraceData, source::Source,
 };
-use crate::AnalyticsError;
+use crate::{AnalyticsError, MeasureRequest};
 
 /// The column of joined traces that names a document's trace.
 pub(crate) const TRACE: &str = "trace";
@@ -58,7 +58,7 @@ impl TraceData {
     /// When the models differ in layers, experts or `top_k`.
     pub(crate) fn join(
         members: [JoinedMember<'_>; 2],
-        by: &str,
+        request: &MeasureRequest,
         is_paired: bool,
     ) -> Result<Self, AnalyticsError> {
         check(&members)?;
@@ -74,7 +74,8 @@ impl TraceData {
                     own
                 };
                 places[*index] = Some(documents.len());
-                documents.push(joined_document(documents.len(), labelled, member.name, by));
+                let number = documents.len();
+                documents.push(joined_document(number, labelled, member.name, request));
             }
             places
         });
@@ -141,13 +142,18 @@ fn check(members: &[JoinedMember<'_>; 2]) -> Result<(), AnalyticsError> {
     )))
 }
 
-fn joined_document(number: usize, document: &Document, trace: &str, by: &str) -> Document {
+fn joined_document(
+    number: usize,
+    document: &Document,
+    trace: &str,
+    request: &MeasureRequest,
+) -> Document {
     let mut labels = document.labels.clone();
     // Without a group a document is a group of its own, and it must be the same one in both traces.
     labels
         .entry("group".to_owned())
         .or_insert_with(|| document.id.clone());
-    if let Some(label) = document.label(by) {
+    if let Some(label) = request.label_of(document) {
         let cell = label_in_trace(label, trace);
         labels.insert(LABEL_IN_TRACE.to_owned(), cell);
     }

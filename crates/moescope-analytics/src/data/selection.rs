@@ -77,7 +77,11 @@ impl Selection {
         let mut builder = Builder::default();
         let kept = |(index, _): &(usize, _)| keep(*index);
         for (index, document) in data.documents().iter().enumerate().filter(kept) {
-            let Some(label) = document.label(&request.by) else {
+            if !request.lets_through(document) {
+                builder.unknown += usize::from(request.lacks_filtered_column(document));
+                continue;
+            }
+            let Some(label) = request.label_of(document) else {
                 builder.unlabelled += 1;
                 continue;
             };
@@ -130,6 +134,19 @@ impl Selection {
             self.unit_label = vec![0; self.groups];
         }
         self
+    }
+
+    /// The same documents as another trace holds them: under the same labels, in the same groups and with the same weights,
+    /// at all layers of that trace. `place` finds a document of this trace in the other, where both are in one order.
+    pub(crate) fn in_other_trace(&self, other: &TraceData, place: impl Fn(usize) -> usize) -> Self {
+        let layers = other.layers();
+        Self {
+            documents: self.documents.iter().map(|d| place(*d)).collect(),
+            layers: (0..layers.len()).collect(),
+            layer_labels: layers.iter().map(ToString::to_string).collect(),
+            partners: None,
+            ..self.clone()
+        }
     }
 
     /// The place of each of the trace's documents in this selection, where it has one.
@@ -229,7 +246,7 @@ impl Selection {
     /// The protocol of this request so far: scope, sizes and notes.
     pub(crate) fn protocol(&self, request: &MeasureRequest) -> Protocol {
         Protocol {
-            scope: request.scope.describe(),
+            scope: request.describe_scope(),
             phase: match request.scope.phase {
                 moescope_core::PhaseSelection::All => "all".to_owned(),
                 other => other.to_string(),
@@ -272,6 +289,8 @@ struct Row {
 #[derive(Default)]
 struct Builder {
     rows: Vec<Row>,
+    /// Documents without a label in a column that is filtered by.
+    unknown: usize,
     unlabelled: usize,
     empty: usize,
 }
@@ -297,9 +316,13 @@ impl Builder {
                     "{} of {} documents have tokens in scope ({})",
                     self.rows.len(),
                     data.documents().len(),
-                    request.scope.describe()
+                    request.describe_scope()
                 ),
-                help: "widen the scope, e.g. --phase all".to_owned(),
+                help: if request.scope.only.is_empty() {
+                    "widen the scope, e.g. --phase all".to_owned()
+                } else {
+                    "widen the scope, e.g. without --only, or with --phase all".to_owned()
+                },
             });
         }
         let place: BTreeMap<usize, usize> = used.iter().copied().zip(0..).collect();
@@ -379,6 +402,15 @@ impl Builder {
         used: &BTreeSet<usize>,
     ) -> Vec<String> {
         let mut notes = Vec::new();
+        if self.unknown > 0 {
+            let filters = request.scope.only.iter();
+            let columns: Vec<&str> = filters.map(|filter| filter.column.as_str()).collect();
+            notes.push(format!(
+                "{} documents without {} are left out by the filter",
+                self.unknown,
+                columns.join(" or ")
+            ));
+        }
         if self.unlabelled > 0 {
             notes.push(format!(
                 "{} documents without {} are left out",
@@ -428,18 +460,9 @@ fn select_labels(
     data: &TraceData,
     request: &MeasureRequest,
 ) -> Result<Vec<String>, AnalyticsError> {
-    let available = data.labels(&request.by)?;
-    let wanted: Vec<String> = match &request.contrast {
-        Some((a, b)) => vec![a.clone(), b.clone()],
-        None => request.scope.labels.clone(),
-    };
-    if let Some(unknown) = wanted.iter().find(|label| !available.contains(label)) {
-        return Err(AnalyticsError::UnknownLabel {
-            label: unknown.clone(),
-            by: request.by.clone(),
-            available,
-        });
-    }
+    let available = request.labels_in(data)?;
+    let wanted = request.named_labels();
+    request.check_labels(&wanted, &available)?;
     if request.contrast.is_some() {
         return Ok(wanted);
     }

@@ -6,7 +6,7 @@ mod positions;
 mod shares;
 mod tokens;
 
-use moescope_core::{Interval, LayerId, LayerSelection, Measurement, Progress};
+use moescope_core::{Interval, LayerId, LayerSelection, Measurement, Progress, Weighting};
 use serde::Serialize;
 
 use crate::{AnalyticsError, MeasureRequest, TraceData, data::Selection};
@@ -47,7 +47,7 @@ pub struct ExpertProfile {
     pub level: Option<f64>,
     /// How the intervals of `labels` were made, or why there are none.
     pub interval_method: String,
-    /// The share of all tokens in scope that choose the expert.
+    /// The share of all tokens in scope that choose the expert, weighted as `labels` are.
     pub share: f64,
     /// The same of each label, as `domain_specialization` measures it at this layer.
     pub labels: Vec<LabelShare>,
@@ -197,7 +197,8 @@ pub struct Context {
 
 /// Tells all of an expert; what the trace does not hold is named in `missing`.
 ///
-/// Every number is that of the metric it is named after, with the same request at this layer.
+/// Every number is that of the metric it is named after, with the same request at this layer. Labels are matched in the
+/// shares alone, and a list of tokens counts every occurrence once; `notes` say so where the request asks for more.
 ///
 /// # Errors
 /// When the trace has no such layer or expert, the request makes no sense, a table is malformed, or the work is cancelled.
@@ -210,23 +211,29 @@ pub fn expert_profile(
     let mut request = request.clone();
     request.scope.layers = LayerSelection::Ranges(vec![(config.layer.0, config.layer.0)]);
     check(data, &request, config)?;
-    let selection = Selection::new(data, &request, "the expert", progress)?;
-    let protocol = selection.protocol(&request);
+    let matched = Selection::new(data, &request, shares::NAME, progress)?;
+    let mut protocol = matched.protocol(&request);
+    protocol.notes.extend(notes_on_weights(&request));
     let mut missing = Vec::new();
-    let shares = shares::shares(data, &selection, &request, config.expert, progress)?;
+    let shares = shares::shares(data, &matched, &request, config.expert, progress)?;
+    // No label divides what follows, so there is nothing to match.
+    request.match_on.clear();
     let companions = or_missing(
         companions::companions(data, &request, config, progress),
         &mut missing,
     )?;
+    let positions = or_missing(
+        positions::positions(data, &request, config.expert, progress),
+        &mut missing,
+    )?;
+    // An occurrence in a list has the weight of one.
+    request.scope.weighting = Weighting::Token;
     let tokens = or_missing(
         tokens::tokens(data, &request, config, progress),
         &mut missing,
     )?;
     let vocabulary = or_missing(tokens::vocabulary(data, &request, progress), &mut missing)?;
-    let positions = or_missing(
-        positions::positions(data, &request, config.expert, progress),
-        &mut missing,
-    )?;
+    let selection = Selection::new(data, &request, "the expert", progress)?;
     let drawn = or_missing(
         occurrences::occurrences(data, &selection, &request, config, progress),
         &mut missing,
@@ -257,6 +264,24 @@ pub fn expert_profile(
         missing,
         notes: protocol.notes,
     })
+}
+
+/// What parts of the profile leave out of a request's weights.
+fn notes_on_weights(request: &MeasureRequest) -> Vec<String> {
+    let mut notes = Vec::new();
+    if request.scope.weighting == Weighting::Document {
+        notes.push(
+            "tokens, vocabulary and contexts are counted by occurrences, each with the weight of one; all else weights documents alike"
+                .to_owned(),
+        );
+    }
+    if !request.match_on.is_empty() {
+        notes.push(
+            "shares and lifts are of matched labels; companions, tokens, vocabulary, positions and contexts are of all documents in scope"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 fn check(

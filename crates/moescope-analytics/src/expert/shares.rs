@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// The metric whose values these are.
+pub(super) const NAME: &str = "domain_specialization";
+
 /// The shares of all labels.
 pub(super) struct Shares {
     /// Share of all tokens in scope.
@@ -34,9 +37,8 @@ pub(super) fn shares(
     expert: u16,
     progress: &dyn Progress,
 ) -> Result<Shares, AnalyticsError> {
-    let metric = find("domain_specialization")?;
-    let measured = metric.measure(data, request, progress)?.remove(0);
-    let table = load_table(data, selection, request, metric.about().name, progress)?;
+    let measured = find(NAME)?.measure(data, request, progress)?.remove(0);
+    let table = load_table(data, selection, request, NAME, progress)?;
     let (experts, expert) = (table.columns, usize::from(expert));
     let top_k = f64::from(data.model().top_k);
     let of_tokens = move |sums: &[f64]| top_k * sums[expert] / sums.iter().sum::<f64>();

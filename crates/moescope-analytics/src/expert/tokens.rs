@@ -122,10 +122,11 @@ pub(super) fn vocabulary(
     request: &MeasureRequest,
     progress: &dyn Progress,
 ) -> Result<Vec<VocabularyValue>, AnalyticsError> {
-    let mut request = request.clone();
-    if request.scope.labels.is_empty() {
-        ALL.clone_into(&mut request.by);
-    }
+    let request = if request.scope.labels.is_empty() {
+        request.divided_by(ALL)
+    } else {
+        request.clone()
+    };
     let metric = find("vocabulary_specialization")?;
     let found = metric.measure(data, &request, progress)?.remove(0);
     let (labels, variants) = (&found.axes[1].labels, &found.axes[2].labels);

@@ -53,13 +53,10 @@ pub(crate) fn measure_sense_contrast(
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
     refuse_contrast(request, about.name, "it is one, of pairs")?;
-    let everything = MeasureRequest {
-        by: if request.scope.labels.is_empty() {
-            ALL.to_owned()
-        } else {
-            request.by.clone()
-        },
-        ..request.clone()
+    let everything = if request.scope.labels.is_empty() {
+        request.divided_by(ALL)
+    } else {
+        request.clone()
     };
     let selection = Selection::new(data, &everything, about.name, progress)?;
     let mut pairs = SensePairs::find(data, &selection, about.name)?;

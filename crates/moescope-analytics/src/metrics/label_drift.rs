@@ -1,6 +1,7 @@
 //! What a window of a document's routing looks like: how far it is from each label, and how likely each label is.
 
 mod calibration;
+mod preference;
 mod reference;
 mod windows;
 
@@ -14,6 +15,7 @@ use crate::{
 };
 
 use calibration::Calibration;
+pub use preference::LabelPreference;
 pub use reference::{LabelLook, LabelReference};
 use windows::{Window, windows};
 

@@ -65,7 +65,7 @@ mod vocabulary_specialization;
 mod weight_ratio;
 mod z_loss;
 
-pub use label_drift::{LabelLook, LabelReference};
+pub use label_drift::{LabelLook, LabelPreference, LabelReference};
 
 use crate::Metric;
 

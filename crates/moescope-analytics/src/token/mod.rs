@@ -104,6 +104,17 @@ pub struct FirstChoiceAgreement {
     pub expected: f64,
 }
 
+impl FirstChoiceAgreement {
+    /// The share of decisions that would agree if occurrences chose as all tokens in scope do; NaN where nothing was
+    /// compared.
+    #[must_use]
+    pub fn expected_share(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a count of decisions")]
+        let compared = self.compared as f64;
+        self.expected / compared
+    }
+}
+
 impl TokenProfile {
     /// How often occurrences have the same heaviest experts as a token elsewhere; layers that the trace lacks do not
     /// count.

@@ -57,20 +57,21 @@ pub(crate) fn contrast_traces(
     let mut of_all = Vec::new();
     let mut of_labels = Vec::new();
     for other in traces.others() {
-        let pair = Pair::new(traces, other, request, progress)?;
+        let pair = Pair::new(traces, other, request, about.name, progress)?;
         let names = [traces.name(other), traces.reference_name()];
         let run = |column: &str, labels: Option<[String; 2]>| {
             // What a difference is called, by its two sides.
             let [a, b] = labels.clone().unwrap_or(names.map(str::to_owned));
             let sides = format!(": {a} minus {b}");
+            // What is in scope by its labels was chosen when the traces were joined.
             let inner = MeasureRequest {
-                by: column.to_owned(),
                 contrast: labels.map(|[a, b]| (a, b)),
                 scope: Scope {
                     labels: Vec::new(),
+                    only: Vec::new(),
                     ..request.scope.clone()
                 },
-                ..request.clone()
+                ..request.divided_by(column)
             };
             let found = metric.measure(&pair.data, &inner, progress)?;
             let checked = found
@@ -113,13 +114,13 @@ pub(crate) fn contrast_traces(
     Ok(found)
 }
 
-/// The labels of the request that occur in some trace; none where all documents are put together.
+/// The labels of the request that occur in the reference; none where all documents are put together.
 fn labels_of(traces: &TraceSet, request: &MeasureRequest) -> Result<Vec<String>, AnalyticsError> {
     if request.by == "all" {
         return Ok(Vec::new());
     }
     let wanted = &request.scope.labels;
-    let labels = traces.reference().labels(&request.by)?.into_iter();
+    let labels = request.labels_in(traces.reference())?.into_iter();
     Ok(labels
         .filter(|label| wanted.is_empty() || wanted.contains(label))
         .collect())
@@ -168,14 +169,13 @@ impl<'a> Pair<'a> {
         traces: &'a TraceSet,
         other: usize,
         request: &MeasureRequest,
+        metric: &str,
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         let reference = traces.reference_index();
         let names = [traces.name(other), traces.reference_name()];
-        let wanted = &request.scope.labels;
         let is_wanted = |trace: usize, document: usize| {
-            let label = traces.trace(trace).documents()[document].label(&request.by);
-            wanted.is_empty() || label.is_some_and(|label| wanted.iter().any(|w| w == label))
+            request.is_wanted(&traces.trace(trace).documents()[document])
         };
         let common = traces.common_documents();
         let is_paired = common.len() > 0;
@@ -192,6 +192,8 @@ impl<'a> Pair<'a> {
             let (a, b): (Vec<usize>, Vec<usize>) = pairs.into_iter().unzip();
             ([a, b], notes)
         } else {
+            // Of pairs the reference's labels count, otherwise each trace's own.
+            request.check_filters(traces.trace(other))?;
             let all = |trace: usize| {
                 let documents = 0..traces.trace(trace).documents().len();
                 documents.filter(|d| is_wanted(trace, *d)).collect()
@@ -202,6 +204,10 @@ impl<'a> Pair<'a> {
             );
             ([all(other), all(reference)], vec![note])
         };
+        let counts = documents.each_ref().map(Vec::len);
+        if counts.contains(&0) {
+            return Err(nothing_in_scope(names, counts, request, metric));
+        }
         let member = |side: usize, trace: usize| JoinedMember {
             name: names[side],
             data: traces.trace(trace),
@@ -209,7 +215,7 @@ impl<'a> Pair<'a> {
         };
         let members = [member(0, other), member(1, reference)];
         Ok(Self {
-            data: TraceData::join(members, &request.by, is_paired)?,
+            data: TraceData::join(members, request, is_paired)?,
             names,
             notes,
         })
@@ -239,7 +245,7 @@ impl<'a> Pair<'a> {
             .axes
             .retain(|axis| !matches!(axis.kind, AxisKind::Group | AxisKind::GroupB));
         let protocol = &mut found.protocol;
-        protocol.scope = request.scope.describe();
+        protocol.scope = request.describe_scope();
         // Those of the traces, which stand for labels here.
         protocol.label_sizes.clear();
         for note in &mut protocol.notes {
@@ -253,6 +259,24 @@ impl<'a> Pair<'a> {
             protocol.notes.push(note.to_owned());
         }
         Ok(found)
+    }
+}
+
+fn nothing_in_scope(
+    names: [&str; 2],
+    [a, b]: [usize; 2],
+    request: &MeasureRequest,
+    metric: &str,
+) -> AnalyticsError {
+    AnalyticsError::TooLittle {
+        metric: metric.to_owned(),
+        found: format!(
+            "{a} documents of {} and {b} of {} are in scope ({})",
+            names[0],
+            names[1],
+            request.describe_scope()
+        ),
+        help: "widen the scope, e.g. without --only or --labels".to_owned(),
     }
 }
 
@@ -276,7 +300,7 @@ fn notes_of_pairs(
     let of = |(first, second): &(usize, usize)| texts[other][*first].zip(texts[reference][*second]);
     let other_texts = pairs.iter().filter_map(of).filter(|(a, b)| a != b).count();
     let label = |data: &TraceData, document: usize| {
-        let label = data.documents()[document].label(&request.by);
+        let label = request.label_of(&data.documents()[document]);
         label.map(ToOwned::to_owned)
     };
     let other_labels = pairs

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use moescope_core::{Axis, Measurement, Progress, Protocol, Scope, Weighting};
+use moescope_core::{Axis, Measurement, Progress, Protocol, Weighting};
 
 use super::{
     TraceSet,
@@ -79,29 +79,19 @@ impl<'a> AgreementTables<'a> {
         }
         let reference = traces.reference();
         let places = common.places(traces.reference_index());
-        let wanted = &request.scope.labels;
-        let is_wanted = |document: usize| {
-            let label = reference.documents()[document].label(&request.by);
-            wanted.is_empty() || label.is_some_and(|label| wanted.iter().any(|w| w == label))
-        };
+        let is_wanted = |document: usize| request.is_wanted(&reference.documents()[document]);
         let is_matched = |document: usize| {
             let place = places.get(&document);
             place.is_some_and(|place| agreements.iter().all(|found| found.has(*place)))
         };
-        let inner = MeasureRequest {
-            by: by.to_owned(),
-            scope: Scope {
-                labels: Vec::new(),
-                ..request.scope.clone()
-            },
-            ..request.clone()
-        };
+        let mut inner = request.divided_by(by);
+        inner.scope.labels.clear();
         let keep = |document| is_wanted(document) && is_matched(document);
         let selection = Selection::among(reference, &inner, metric, progress, &keep)?;
         Ok(Self {
             traces,
             request: inner,
-            scope: request.scope.describe(),
+            scope: request.describe_scope(),
             progress,
             agreements,
             places,
@@ -225,16 +215,8 @@ pub(super) fn check(
             "{metric} compares traces, and takes no contrast of labels; leave it out and see the values by label"
         )));
     }
-    let available = traces.reference().labels(&request.by)?;
-    let mut labels = request.scope.labels.iter();
-    match labels.find(|label| !available.contains(label)) {
-        Some(unknown) => Err(AnalyticsError::UnknownLabel {
-            label: unknown.clone(),
-            by: request.by.clone(),
-            available,
-        }),
-        None => Ok(()),
-    }
+    let available = request.labels_in(traces.reference())?;
+    request.check_labels(&request.scope.labels, &available)
 }
 
 fn nothing_in_common(traces: &TraceSet, other: usize, metric: &str) -> AnalyticsError {

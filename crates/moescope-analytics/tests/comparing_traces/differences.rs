@@ -1,9 +1,9 @@
 //! Metrics of one trace as differences of two.
 
-use crate::common::{Synthetic, measure, quick};
+use crate::common::{NAMES, Synthetic, measure, quick};
 use crate::{close, compare, data, difference, set};
-use moescope_analytics::{MeasureRequest, difference_of_traces, find};
-use moescope_core::{AxisKind, Measurement, NoProgress};
+use moescope_analytics::{MeasureRequest, MemoryDocument, difference_of_traces, find};
+use moescope_core::{AxisKind, Discipline, Measurement, NoProgress, Scope};
 
 #[test]
 fn a_trace_compared_with_itself_differs_in_nothing() {
@@ -135,6 +135,84 @@ fn dependence_on_labels_is_compared_with_intervals_from_pairs() {
         assert!(null.p_corrected.unwrap() < 0.05, "{null:?}");
     }
     assert!(found.title.ends_with(": trace minus last"));
+}
+
+/// The documents that are abstracts, with one name for the first two labels.
+fn abstracts_of_science(synthetic: Synthetic) -> Vec<MemoryDocument> {
+    let mut documents = synthetic.documents();
+    documents.retain(|document| document.sample.genre.as_deref() == Some("abstract"));
+    for document in &mut documents {
+        let discipline = document.sample.discipline.as_ref();
+        if discipline.is_some_and(|own| NAMES[..2].contains(&own.as_str())) {
+            document.sample.discipline = Some(Discipline::new("science").unwrap());
+        }
+    }
+    documents
+}
+
+#[test]
+fn filters_and_groups_choose_documents_of_every_trace() {
+    let early = Synthetic {
+        groups_per_label: 12,
+        ..Synthetic::default()
+    };
+    let last = Synthetic {
+        effect: 1.4,
+        ..early
+    };
+    let both = set(vec![("early", early.data()), ("last", last.data())]);
+    let of = |synthetic: Synthetic| data(&synthetic.model(), abstracts_of_science(synthetic));
+    let chosen = set(vec![("early", of(early)), ("last", of(last))]);
+    let group = format!("science={},{}", NAMES[0], NAMES[1]);
+    let scoped = MeasureRequest {
+        scope: Scope {
+            only: vec!["genre=abstract".parse().unwrap()],
+            ..Scope::default()
+        },
+        merge: vec![group.parse().unwrap()],
+        ..quick()
+    };
+    let same = |found: &[Measurement], expected: &[Measurement]| {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.axes, expected.axes);
+            close(&found.values, &expected.values);
+            assert_eq!(found.intervals, expected.intervals);
+            assert!(found.protocol.scope.contains("genre is abstract"));
+        }
+    };
+    let found = difference(&both, "assignment_share", &scoped);
+    let of_labels = found[1].axis(AxisKind::Group).unwrap().1;
+    assert!(of_labels.labels.contains(&"science".to_owned()));
+    same(&found, &difference(&chosen, "assignment_share", &quick()));
+    for name in ["router_saturation", "routing_drift"] {
+        same(
+            &compare(&both, name, &scoped),
+            &compare(&chosen, name, &quick()),
+        );
+    }
+    let mut nothing = quick();
+    nothing.scope.labels = vec![NAMES[1].to_owned()];
+    nothing.scope.only = vec![format!("discipline={}", NAMES[0]).parse().unwrap()];
+    let metric = find("assignment_share").unwrap();
+    let refused = difference_of_traces(&both, metric, &nothing, &NoProgress).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("0 documents of early and 0 of last are in scope")
+    );
+    let mut twice = scoped.clone();
+    twice.merge.extend_from_within(..);
+    let refused = difference_of_traces(&both, metric, &twice, &NoProgress).unwrap_err();
+    assert!(refused.to_string().contains("two groups of labels"));
+    let mut unknown = scoped;
+    unknown.scope.only = vec!["genre=letter".parse().unwrap()];
+    let refused = difference_of_traces(&both, metric, &unknown, &NoProgress).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("no document has genre 'letter'")
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::common::{Synthetic, quick};
 use crate::{close, compare, data, refused, set};
 use moescope_analytics::{MeasureRequest, MemoryDocument};
-use moescope_core::{DecisionBatch, Measurement};
+use moescope_core::{DecisionBatch, Discipline, LabelFilter, Measurement};
 
 #[test]
 fn other_numbers_of_experts_are_refused_by_id_and_matched_by_profile() {
@@ -112,6 +112,40 @@ fn renamed_experts_are_found_by_profiles_and_by_tokens() {
             .all(|null| null.unwrap().p < 0.02 && null.unwrap().null_mean < 0.95)
     );
     assert!(score("held_out").intervals.is_some());
+}
+
+#[test]
+fn profiles_are_over_the_labels_that_documents_have_in_the_reference() {
+    let synthetic = Synthetic {
+        labels: 8,
+        effect: 2.0,
+        ..Synthetic::default()
+    };
+    let names = [3, 7, 0, 6, 1, 5, 2, 4];
+    let mut relabelled = renamed(synthetic, &names);
+    for document in &mut relabelled {
+        // By one label for all there are no profiles, and filters on others let none of them through.
+        document.sample.discipline = Some(Discipline::new("law").unwrap());
+    }
+    let labels = synthetic.data().labels("discipline").unwrap();
+    let [alike, other] = [renamed(synthetic, &names), relabelled].map(|documents| {
+        let renamed = data(&synthetic.model(), documents);
+        set(vec![("renamed", renamed), ("reference", synthetic.data())])
+    });
+    let mut request = quick();
+    for only in [labels.clone(), labels[..3].to_vec()] {
+        request.scope.only = vec![LabelFilter {
+            column: "discipline".into(),
+            labels: only,
+        }];
+        let expected = compare(&alike, "expert_matching", &request);
+        let found = compare(&other, "expert_matching", &request);
+        assert_eq!(found[0].axes[3].labels, ["profiles", "co_selection"]);
+        for (found, expected) in found.iter().zip(&expected) {
+            close(&found.values, &expected.values);
+            assert_eq!(found.nulls, expected.nulls);
+        }
+    }
 }
 
 #[test]

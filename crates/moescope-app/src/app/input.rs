@@ -1,18 +1,14 @@
 //! What keys and dropped files ask for.
 
-use std::{
-    cmp::Reverse,
-    path::{Path, PathBuf},
-};
+use std::{cmp::Reverse, path::PathBuf};
 
 use egui::{Context, Key, KeyboardShortcut, Modifiers};
 
 use super::App;
 use crate::{
-    actions,
+    actions::{self, is_pressed_anew},
     command::{Command, ZoomStep},
     lives::LAYER_KEYS,
-    notices::Notice,
 };
 
 impl App {
@@ -39,9 +35,16 @@ impl App {
             let is_fields_own = is_typing
                 && (is_of_fields(&action.command) || is_plain(Key::Period))
                 || has_focus && is_plain(Key::Space);
+            // Keys that are held are taken as well, or those with fewer modifiers would see them.
+            let is_meant = |shortcut: KeyboardShortcut| {
+                ctx.input_mut(|input| {
+                    let is_anew = is_pressed_anew(input, shortcut);
+                    input.consume_shortcut(&shortcut) && (is_anew || !action.closes())
+                })
+            };
             if let Some(shortcut) = action.shortcut
                 && !is_fields_own
-                && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
+                && is_meant(shortcut)
             {
                 self.commands.send(action.command);
             }
@@ -77,29 +80,14 @@ impl App {
         }
     }
 
-    /// Opens every trace that was dropped, and takes all files together as texts.
+    /// Opens every trace that was dropped, and takes all files together as texts, once it is known what they are.
     pub(super) fn take_drops(&mut self, ctx: &Context) {
         let dropped: Vec<PathBuf> = ctx.input(|input| {
             let files = input.raw.dropped_files.iter();
             files.map(|file| file.path().to_owned()).collect()
         });
-        let (texts, folders): (Vec<PathBuf>, Vec<PathBuf>) =
-            dropped.into_iter().partition(|path| path.is_file());
-        let models: Vec<&PathBuf> = folders.iter().filter(|path| is_model(path)).collect();
-        if let [.., _, taken] = models[..] {
-            let told = format!(
-                "{} models were dropped, and a capture has one: {}; the others are in the menu File",
-                models.len(),
-                taken.display()
-            );
-            self.commands
-                .send(Command::Notify(Notice::found(told, None)));
-        }
-        for folder in folders {
-            self.commands.send(Command::Open(folder));
-        }
-        if !texts.is_empty() {
-            self.commands.send(Command::ChooseTexts(texts));
+        if !dropped.is_empty() {
+            self.paths.take_dropped(dropped, ctx);
         }
     }
 }
@@ -110,9 +98,4 @@ fn is_of_fields(command: &Command) -> bool {
         command,
         Command::Undo | Command::Redo | Command::CloseThisView
     )
-}
-
-/// Whether a folder is opened as a model; one that is a trace, too, is opened as that.
-fn is_model(path: &Path) -> bool {
-    !path.join("manifest.json").is_file() && path.join("config.json").is_file()
 }

@@ -6,12 +6,15 @@ use std::{
 };
 
 use egui::Context;
-use moescope_pipeline::session::{Branch, Recovery, Transcript};
+use moescope_pipeline::session::{Branch, BranchId, Recovery, Transcript};
 
 use super::App;
 use crate::{
     captures::{self, CaptureEnd, CaptureEvent},
+    choices::CaptureChoice,
+    command::Command,
     error::AppError,
+    history::Part,
     lives::LiveEvent,
     notices::Notice,
 };
@@ -32,7 +35,9 @@ impl App {
             self.notify(Notice::failed(told), now);
         }
         self.state.answers.advance(&self.state.traces, ctx);
-        for event in self.state.captures.advance() {
+        let is_shown = self.layout.is_in_front("capture");
+        let shown = is_shown.then_some((&self.state.choices.capture, self.state.device_choice));
+        for event in self.state.captures.advance(shown, ctx, now) {
             self.take_capture_event(event, ctx, now);
         }
         let choice = &self.state.choices.live;
@@ -46,6 +51,7 @@ impl App {
                 } => {
                     let told = told_replaced(&model, lines, kept_in.as_deref());
                     self.notify(Notice::found(told, None), now);
+                    self.forget_compared_lines();
                 }
                 LiveEvent::Failed(told) => self.notify(Notice::failed(told), now),
                 LiveEvent::Saved(path) => {
@@ -56,9 +62,19 @@ impl App {
                     };
                     self.notify(notice, now);
                 }
+                LiveEvent::Closed { line, prompt, kept } => {
+                    self.take_closed(line, &prompt, kept, now);
+                }
                 LiveEvent::Sent(message) => {
-                    if self.state.choices.live.next_message == message {
-                        self.choose("sent", now, |choices| choices.live.next_message.clear());
+                    // No step: undo would put back what was sent.
+                    let next = &mut self.state.choices.live.next_message;
+                    if *next == message {
+                        next.clear();
+                        self.history.amend(|part| {
+                            if let Part::Live(choice) = part {
+                                choice.next_message.clear();
+                            }
+                        });
                     }
                     self.load_message();
                 }
@@ -90,6 +106,51 @@ impl App {
         {
             prompt.clone_from(&shown.info.prompt);
         }
+    }
+
+    /// Lets go of what was chosen of a line that is gone, and offers its trace.
+    fn take_closed(&mut self, line: BranchId, prompt: &str, kept: Option<PathBuf>, now: Instant) {
+        let choices = &mut self.state.choices;
+        for side in &mut choices.compare.lines {
+            if *side == Some(line) {
+                *side = None;
+            }
+        }
+        // Its prompt is no line's now, so that it would stay as if somebody had typed it.
+        if choices.live.prompt == prompt
+            && let Some(shown) = self.state.lives.branch()
+        {
+            choices.live.prompt.clone_from(&shown.info.prompt);
+        }
+        let number = line.0 + 1;
+        let told = match &kept {
+            Some(path) => format!(
+                "Closed line {number}; it is a trace now: {}",
+                path.display()
+            ),
+            None if self.state.lives.keeps_closed() => {
+                format!("Closed line {number}; it had been kept as a trace before")
+            }
+            None => format!("Closed line {number}; nothing is kept in this run by itself"),
+        };
+        if let Some(path) = &kept {
+            self.state.recent.note_trace(path);
+        }
+        let notice = Notice {
+            opens: kept,
+            ..Notice::done(told)
+        };
+        self.notify(notice, now);
+    }
+
+    /// Each session numbers its own lines, so that those of the last one would be taken for others.
+    fn forget_compared_lines(&mut self) {
+        self.state.choices.compare.lines = [None; 2];
+        self.history.amend(|part| {
+            if let Part::Compare(choice) = part {
+                choice.lines = [None; 2];
+            }
+        });
     }
 
     /// Offers to open what an interrupted run had written.
@@ -136,6 +197,7 @@ impl App {
     fn take_capture_event(&mut self, event: CaptureEvent, ctx: &Context, now: Instant) {
         match event {
             CaptureEvent::Planned { device } => self.state.device = Some(device),
+            CaptureEvent::Copied(line) => self.apply(Command::Copy(line), ctx, now),
             CaptureEvent::Ended(CaptureEnd::Complete(captured)) => {
                 #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
                 let pace = captured.tokens as f64 / captured.elapsed_secs.max(1e-9);
@@ -147,13 +209,13 @@ impl App {
                     now,
                 );
                 self.shell.tokens_per_sec = Some(pace);
-                self.forget_captured();
+                self.forget_captured(&captured.path);
                 self.state.traces.open(captured.path, ctx);
                 self.layout.show("disciplines");
             }
-            CaptureEvent::Ended(CaptureEnd::Stopped { told, .. }) => {
+            CaptureEvent::Ended(CaptureEnd::Stopped { path, told }) => {
                 // What was recorded is kept, and the next start goes on with it.
-                self.state.choices.capture.resumes = true;
+                self.change_captures_into(&path, |choice| choice.resumes = true);
                 self.notify(Notice::done(told), now);
             }
             CaptureEvent::Ended(CaptureEnd::NotBegun) => {
@@ -168,13 +230,17 @@ impl App {
     pub(super) fn close_capture(&mut self) {
         match self.state.captures.close() {
             None
-            | Some(CaptureEvent::Planned { .. } | CaptureEvent::Ended(CaptureEnd::NotBegun)) => {}
+            | Some(
+                CaptureEvent::Planned { .. }
+                | CaptureEvent::Copied(_)
+                | CaptureEvent::Ended(CaptureEnd::NotBegun),
+            ) => {}
             Some(CaptureEvent::Ended(CaptureEnd::Complete(captured))) => {
                 self.state.recent.note_trace(&captured.path);
-                self.forget_captured();
+                self.forget_captured(&captured.path);
             }
-            Some(CaptureEvent::Ended(CaptureEnd::Stopped { .. })) => {
-                self.state.choices.capture.resumes = true;
+            Some(CaptureEvent::Ended(CaptureEnd::Stopped { path, .. })) => {
+                self.change_captures_into(&path, |choice| choice.resumes = true);
             }
             Some(CaptureEvent::Failed(told)) => {
                 self.state.choices.capture.resumes = true;
@@ -186,10 +252,28 @@ impl App {
     }
 
     /// The next capture has a trace of its own.
-    fn forget_captured(&mut self) {
-        let capture = &mut self.state.choices.capture;
-        capture.resumes = false;
-        capture.out = captures::suggested_out(&capture.model);
+    fn forget_captured(&mut self, captured: &Path) {
+        let next = captures::suggested_out(&self.state.choices.capture.model);
+        self.change_captures_into(captured, |choice| {
+            choice.resumes = false;
+            choice.out.clone_from(&next);
+        });
+    }
+
+    /// Changes the choice of a capture into a folder, also as undo knows it: what a capture leaves there is no step.
+    fn change_captures_into(&mut self, out: &Path, change: impl Fn(&mut CaptureChoice)) {
+        let chosen = &mut self.state.choices.capture;
+        if chosen.out == out {
+            change(chosen);
+            self.state.captures.rest_on(chosen);
+        }
+        self.history.amend(|part| {
+            if let Part::Capture(choice) = part
+                && choice.out == out
+            {
+                change(choice);
+            }
+        });
     }
 }
 

@@ -41,6 +41,8 @@ pub enum LiveCommand {
     Regenerate,
     /// Writes the branch that is shown as a trace.
     Save(PathBuf),
+    /// Frees a branch; where nobody has kept it, it is written as a trace before.
+    Close(BranchId),
     /// Shows a branch.
     ChooseBranch(BranchId),
     /// Shows a branch beside it, or none.

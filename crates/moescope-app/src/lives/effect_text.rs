@@ -1,6 +1,6 @@
 //! Which text interventions are measured on: one that they did not write.
 
-use moescope_pipeline::session::{Branch, BranchId, Transcript};
+use moescope_pipeline::session::{Branch, BranchId, BranchInfo, Transcript};
 
 /// Why an effect was measured on the text that it was measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,18 @@ pub(super) fn text_to_measure<'a>(
     shown: &'a Branch,
     beside: Option<&'a Branch>,
 ) -> (&'a Branch, TextOrigin) {
-    let is_own = |branch: &Branch| !is_intervened(transcript, branch, branch.columns.len());
+    let is_own = |branch: &Branch| {
+        let origin = (&branch.info, branch.columns.num_prompt_tokens());
+        !is_intervened(transcript, origin, branch.columns.len())
+    };
     if is_own(shown) {
         return (shown, TextOrigin::Shown);
     }
-    let ancestors = std::iter::successors(parent(transcript, shown), |branch| {
-        parent(transcript, branch)
+    // Those that were closed have no text any more, and may have come from one that does.
+    let above = std::iter::successors(parent(&shown.info), |id| {
+        transcript.origin(*id).and_then(|(info, _)| parent(info))
     });
+    let ancestors = above.filter_map(|id| transcript.branch(id));
     let mut others = beside.into_iter().chain(ancestors);
     let before = others.find(|other| other.info.prompt == shown.info.prompt && is_own(other));
     before.map_or((shown, TextOrigin::Intervened), |before| {
@@ -41,26 +46,29 @@ pub(super) fn text_to_measure<'a>(
     })
 }
 
-fn parent<'a>(transcript: &'a Transcript, branch: &Branch) -> Option<&'a Branch> {
-    let (parent, _) = branch.info.parent?;
-    transcript.branch(parent)
+fn parent(info: &BranchInfo) -> Option<BranchId> {
+    info.parent.map(|(parent, _)| parent)
 }
 
 /// Whether one of a branch's first tokens was drawn while interventions were in force, there or in the branch that it
-/// has them from.
-fn is_intervened(transcript: &Transcript, branch: &Branch, tokens: usize) -> bool {
+/// has them from; `given` of its tokens are its prompt.
+fn is_intervened(
+    transcript: &Transcript,
+    (info, given): (&BranchInfo, usize),
+    tokens: usize,
+) -> bool {
     // A token is drawn from what the one before it left.
-    let from = branch.columns.num_prompt_tokens().saturating_sub(1);
+    let from = given.saturating_sub(1);
     let to = tokens.saturating_sub(1);
-    let stretches = &branch.info.interventions;
+    let stretches = &info.interventions;
     let mut own = stretches.iter().enumerate();
     let is_own = own.any(|(place, (first, specs))| {
         let next = stretches.get(place + 1);
         let end = next.map_or(to, |(first, _)| to.min(*first));
         !specs.is_empty() && from.max(*first) < end
     });
-    let inherits = branch.info.parent.is_some_and(|(id, kept)| {
-        let parent = transcript.branch(id);
+    let inherits = info.parent.is_some_and(|(id, kept)| {
+        let parent = transcript.origin(id);
         parent.is_some_and(|parent| is_intervened(transcript, parent, kept.min(tokens)))
     });
     is_own || inherits

@@ -17,32 +17,36 @@ use super::{
 use crate::{
     choices::{CaptureChoice, Cell},
     job::{Job, JobProgress},
+    models::{ModelKey, Models},
     traces::Traces,
 };
 
 /// Tokens of a pass that must fit into memory before a model is loaded for generations.
 const PLANNED_TOKENS: u64 = 4096;
 
-/// Loads a model where it shall run.
+/// Loads a model where it shall run, unless something holds it already.
 pub(super) fn load(
-    name: &str,
-    device: DeviceChoice,
+    key: &ModelKey,
+    models: &Models,
     progress: &Arc<JobProgress>,
 ) -> Result<LiveModel, PipelineError> {
-    let files = ModelFiles::open(ModelFolder::find(name, None)?)?;
-    let device = ComputeDevice::open(device)?;
+    let files = ModelFiles::open(ModelFolder::find(&key.name, None)?)?;
+    let device = ComputeDevice::open(key.device)?;
     let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
-    let options = LoadOptions::default();
     let pass = PassSize::prefill(PLANNED_TOKENS);
-    if let Some(warning) = check_memory(&files.checkpoint, &device, options.weights, &pass)? {
+    if let Some(warning) = check_memory(&files.checkpoint, &device, key.options.weights, &pass)? {
         progress.report(0, 0, &warning)?;
     }
-    let loaded = files.load(device, options, progress.as_ref())?;
+    let loaded = models.get_or_load(key, || {
+        // Another model may have been waited for, and this one given up meanwhile.
+        progress.report(0, 0, "loading the model")?;
+        files.load(device, key.options, progress.as_ref())
+    })?;
     Ok(LiveModel {
-        name: name.to_owned(),
+        name: key.name.clone(),
         device: told,
         tokenizer: loaded.files.tokenizer_identity(),
-        loaded: Arc::new(loaded),
+        loaded,
     })
 }
 
@@ -111,7 +115,7 @@ impl Lives {
                 files: capture.files.clone(),
                 embedded: held_out.unwrap_or_default(),
                 limit: (choice.ablate_limit > 0).then_some(choice.ablate_limit),
-                ..DataConfig::default()
+                ..capture.data()
             },
             ..CaptureConfig::default()
         };
@@ -120,14 +124,15 @@ impl Lives {
             .value()
             .filter(|model| model.name == capture.model);
         let known = known.map(|model| Arc::clone(&model.loaded));
-        let name = capture.model.clone();
+        let key = ModelKey::of_live(&capture.model, device);
+        let models = self.models.clone();
         let live = choice.clone();
         self.ablation
             .start("does it matter?", ctx, move |progress| {
                 let work = || -> Result<Ablated, PipelineError> {
                     let loaded = match known {
                         Some(loaded) => loaded,
-                        None => load(&name, device, progress)?.loaded,
+                        None => load(&key, &models, progress)?.loaded,
                     };
                     let kind = loaded.device.kind;
                     let plan = CapturePlan::new(data, &loaded.files, kind, progress.as_ref())?;
@@ -206,22 +211,24 @@ impl Lives {
             }
         }
         let columns = &branch.columns;
-        let is_alike =
-            reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
+        let is_alike = reference.has_routers(columns.layers(), columns.num_experts());
         let window = columns.last_content(reference.window as usize);
         let counted = u32::try_from(window.len()).unwrap_or(u32::MAX);
-        let counts = columns.counts_of(window);
+        let chosen = columns.chosen().clone();
         let reference = Arc::clone(reference);
         let is_of_another = self.reference_is_of.is_some();
         self.looked = Some(((id, tokens), Instant::now()));
         self.looking
             .start("which label it looks like", ctx, move |_| {
-                let mut look = (is_alike && counted > 0).then(|| reference.look(&counts, counted));
-                if let Some(look) = look.as_mut().filter(|_| is_of_another) {
-                    // They were calibrated with another model's routers.
-                    look.probability = None;
+                if !is_alike || counted == 0 {
+                    return Ok(None);
                 }
-                Ok(look)
+                let counts = chosen.counts_of(window);
+                Ok(Some(if is_of_another {
+                    reference.distances(&counts)
+                } else {
+                    reference.look(&counts, counted)
+                }))
             });
     }
 }

@@ -4,12 +4,15 @@ mod choice;
 mod command;
 mod comparing;
 mod effect_text;
+mod event;
 mod keeping;
 mod measuring;
 mod painting;
 mod sessions;
+mod shown;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,8 +23,7 @@ use moescope_engine::DeviceChoice;
 use moescope_pipeline::{
     Ablation, LoadedModel, TextEffect,
     session::{
-        Branch, BranchId, BranchState, Recovery, Session, SessionCommand, SessionEvent, Transcript,
-        recover,
+        Branch, BranchId, BranchState, Recovery, Session, SessionCommand, Transcript, recover,
     },
 };
 use moescope_trace::TokenizerIdentity;
@@ -29,22 +31,24 @@ use moescope_trace::TokenizerIdentity;
 pub(crate) use choice::LAYER_KEYS;
 pub use choice::{CellAction, ChipColor, LiveChoice, NumbersChoice, PictureChoice};
 pub use command::LiveCommand;
+use comparing::ComparedKey;
 pub use comparing::{ComparedLines, LinePart};
 pub use effect_text::TextOrigin;
+pub(crate) use event::LiveEvent;
 pub(crate) use keeping::Keeping;
 use painting::PictureKey;
+pub(crate) use shown::ShownLines;
 
 use crate::{
     answers::Measured,
     choices::{CaptureChoice, Cell},
     job::{Job, JobProgress},
+    models::{ModelKey, Models},
     traces::{TraceId, Traces},
 };
 
 /// The picture of a running reply is made anew at most this often.
 const BETWEEN_PICTURES: Duration = Duration::from_millis(120);
-/// Events that are taken in one frame; more wait for the next.
-const EVENTS_PER_FRAME: usize = 256;
 
 /// A model on its device.
 #[derive(Clone, Debug)]
@@ -104,12 +108,10 @@ pub struct Lives {
     pub beside: Option<BranchId>,
     /// The token that is looked at.
     pub token: Option<usize>,
-    /// Layers × experts of what is chosen to be shown.
+    /// Layers × experts of what is chosen to be shown; for a moment after another choice, of the one before it.
     pub picture: Option<Measured>,
     /// Why there is no picture.
     pub picture_error: Option<String>,
-    /// The two lines that are chosen to be compared, where there are two.
-    pub compared: Option<ComparedLines>,
     /// Which label the last window of tokens looks like.
     pub look: Option<LabelLook>,
     /// The labels' profiles of a trace.
@@ -124,8 +126,10 @@ pub struct Lives {
     /// The other checkpoint that the labels' trace is of, if it is of another.
     pub reference_is_of: Option<String>,
     looking: Job<Option<LabelLook>>,
+    /// Models in memory, whatever runs them.
+    pub(crate) models: Models,
     /// The model that is being loaded, or was last.
-    asked: Option<String>,
+    asked: Option<ModelKey>,
     session: Option<Session>,
     /// How many sessions there were: the branches of each are numbered anew.
     pub(crate) sessions: u32,
@@ -137,36 +141,24 @@ pub struct Lives {
     run_when_loaded: Option<usize>,
     /// How many tokens a branch draws as soon as it is there.
     run_when_opened: Option<usize>,
+    /// Lines that the session was told to close and has not closed yet.
+    closing: BTreeSet<BranchId>,
     /// Where branches are kept that nobody saves.
     keeping: Option<Keeping>,
+    painting: Job<(PictureKey, Measured)>,
+    /// What the picture that is there is of.
+    picture_of: Option<PictureKey>,
+    /// What the picture that is there or being made is of, and when it was asked for.
     pictured: Option<(PictureKey, Instant)>,
     /// Whether the picture is older than the tokens, for a moment.
     is_picture_late: bool,
-    /// Whether the comparison is, for a moment.
+    comparing: Job<ComparedLines>,
+    /// What the comparison that is there or being made is of, and when it was asked for.
+    compared_key: Option<(ComparedKey, Instant)>,
+    /// Whether the comparison is older than the tokens, for a moment.
     is_comparison_late: bool,
     /// The branch and its number of tokens when it was looked at, and when that was.
     looked: Option<((BranchId, usize), Instant)>,
-}
-
-/// Something that happened to a generation.
-#[derive(Clone, Debug)]
-pub(crate) enum LiveEvent {
-    /// A model is on its device.
-    Loaded { device: String },
-    /// Another model's lines were taken away; those that nobody saved are written into a folder, if there is one.
-    Replaced {
-        model: String,
-        lines: usize,
-        kept_in: Option<PathBuf>,
-    },
-    /// Something could not be done.
-    Failed(String),
-    /// A branch was written.
-    Saved(PathBuf),
-    /// A message is part of a conversation now.
-    Sent(String),
-    /// What an interrupted run had left is traces now.
-    Recovered(Recovery),
 }
 
 impl Lives {
@@ -233,7 +225,9 @@ impl Lives {
             && !self.effect.is_running()
             && !self.ablation.is_running()
             && !self.recovery.is_running()
+            && !self.painting.is_running()
             && !self.is_picture_late
+            && !self.comparing.is_running()
             && !self.is_comparison_late
             && self.waiting.is_empty()
             && self.run_when_opened.is_none()
@@ -344,6 +338,7 @@ impl Lives {
                 let branch = self.need_branch()?;
                 self.send(SessionCommand::Save { branch, path });
             }
+            LiveCommand::Close(line) => self.close_line(line)?,
             LiveCommand::ChooseBranch(branch) => {
                 self.shown = Some(branch);
                 self.token = None;
@@ -372,7 +367,10 @@ impl Lives {
             self.take_model(ctx, &mut events);
         }
         self.hear(ctx, &mut events);
-        self.reference.poll();
+        if self.reference.poll() {
+            // What was shown was held against other labels, or none.
+            (self.pictured, self.looked) = (None, None);
+        }
         if self.recovery.poll()
             && let Job::Ready(recovery) = &self.recovery
         {
@@ -397,6 +395,7 @@ impl Lives {
                 )));
             }
         }
+        self.forget_effect_of_closed();
         self.follow_reference(traces, ctx);
         self.look_again(ctx);
         self.paint(choice, ctx);
@@ -422,53 +421,6 @@ impl Lives {
     fn need_branch(&self) -> Result<BranchId, String> {
         let shown = self.shown.filter(|_| self.branch().is_some());
         shown.ok_or_else(|| "nothing was generated yet; start a generation first".to_owned())
-    }
-
-    fn hear(&mut self, ctx: &egui::Context, events: &mut Vec<LiveEvent>) {
-        for taken in 0..=EVENTS_PER_FRAME {
-            let Some(event) = self.session.as_ref().and_then(Session::next_event) else {
-                return;
-            };
-            if taken == EVENTS_PER_FRAME {
-                ctx.request_repaint();
-            }
-            events.extend(self.take(event));
-        }
-    }
-
-    /// Takes note of what a session told.
-    pub(crate) fn take(&mut self, event: SessionEvent) -> Option<LiveEvent> {
-        if let Some(transcript) = &mut self.transcript {
-            transcript.apply(&event);
-        }
-        match event {
-            SessionEvent::Opened { info, .. } => {
-                self.shown = Some(info.id);
-                self.token = None;
-                if let Some(tokens) = self.run_when_opened.take() {
-                    self.run(info.id, Some(tokens));
-                }
-                let is_answer = info.messages.len() > 1;
-                is_answer.then_some(LiveEvent::Sent(info.prompt))
-            }
-            SessionEvent::Saved { path, .. } => Some(LiveEvent::Saved(path)),
-            SessionEvent::Unsafe { branch, error } => {
-                let what = branch.map_or_else(
-                    || "what is generated".to_owned(),
-                    |branch| format!("the rest of line {}", branch.0 + 1),
-                );
-                Some(LiveEvent::Failed(format!(
-                    "{what} will not survive a crash until it is kept as a trace: {error}"
-                )))
-            }
-            SessionEvent::Failed { command, error } => {
-                self.run_when_opened = None;
-                Some(LiveEvent::Failed(format!("cannot {command}: {error}")))
-            }
-            SessionEvent::Tokens { .. } | SessionEvent::State { .. } | SessionEvent::Changed(_) => {
-                None
-            }
-        }
     }
 }
 

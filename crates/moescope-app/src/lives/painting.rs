@@ -1,11 +1,11 @@
 //! The picture of what is generated: layers × experts of the tokens that are chosen.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem::discriminant, sync::Arc, time::Instant};
 
-use moescope_core::Measurement;
-use moescope_pipeline::session::{BranchId, LiveScope, picture};
+use moescope_pipeline::session::{BranchId, LiveScope, PictureSource};
 
 use super::{BETWEEN_PICTURES, LiveChoice, Lives, PictureChoice};
+use crate::{answers::Measured, job::Job};
 
 /// What a picture was made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,19 @@ pub(super) struct PictureKey {
 }
 
 impl Lives {
+    /// The picture, where it is of the line and of the tokens that are chosen: else its numbers are not what the choices say.
+    pub(crate) fn chosen_picture(&self, choice: &LiveChoice) -> Option<&Measured> {
+        let of = self.picture_of.as_ref()?;
+        let is_chosen =
+            self.is_picture_of_shown() && self.scope(choice).as_ref() == Some(&of.scope);
+        self.picture.as_ref().filter(|_| is_chosen)
+    }
+
+    /// Whether the picture is of the line that is shown, whichever tokens of it.
+    pub(crate) fn is_picture_of_shown(&self) -> bool {
+        self.picture_of.as_ref().map(|of| of.branch) == self.shown
+    }
+
     /// What the heat map shall show.
     fn scope(&self, choice: &LiveChoice) -> Option<LiveScope> {
         Some(match choice.picture {
@@ -35,7 +48,10 @@ impl Lives {
         chosen.or(labels.first()).map(String::as_str)
     }
 
+    /// Has the picture made anew, on another thread, where it is of other tokens than are chosen; the last one stays until the
+    /// next is there.
     pub(super) fn paint(&mut self, choice: &LiveChoice, ctx: &egui::Context) {
+        self.take_picture();
         self.is_picture_late = false;
         let key = self.branch().and_then(|branch| {
             Some(PictureKey {
@@ -48,9 +64,9 @@ impl Lives {
         let Some(key) = key else {
             let waits_for_label =
                 choice.picture == PictureChoice::MinusLabel && self.branch().is_some();
+            self.forget_picture();
             self.picture_error = waits_for_label
                 .then(|| "open a trace of this model whose texts have labels".to_owned());
-            (self.picture, self.pictured) = (None, None);
             return;
         };
         if let Some((known, at)) = &self.pictured {
@@ -64,22 +80,81 @@ impl Lives {
                 ctx.request_repaint_after(left);
                 return;
             }
+            // The thread asks for a frame when this one is there, and then it is the next one's turn. Else a picture of the
+            // last token might never be there: the next token comes before it.
+            let is_alike = known.branch == key.branch
+                && discriminant(&known.scope) == discriminant(&key.scope);
+            if is_alike && self.painting.is_running() {
+                return;
+            }
         }
-        let reference = self.reference.value().map(Arc::as_ref);
-        let made: Option<Result<Measurement, _>> = self
-            .branch()
-            .map(|branch| picture(&branch.columns, &key.scope, reference));
-        match made {
-            Some(Ok(measurement)) => {
-                self.picture = Some(Arc::new(vec![measurement]));
+        let Some(branch) = self.branch() else {
+            return;
+        };
+        let source = PictureSource::new(&branch.columns, key.scope.clone());
+        let reference = self.reference.value().cloned();
+        self.pictured = Some((key.clone(), Instant::now()));
+        self.painting.start("picture of tokens", ctx, move |_| {
+            source
+                .picture(reference.as_deref())
+                .map(|measurement| (key, Arc::new(vec![measurement])))
+                .map_err(|error| error.to_string())
+        });
+    }
+
+    /// Shows the picture that has been made, or why there is none.
+    fn take_picture(&mut self) {
+        if !self.painting.poll() {
+            return;
+        }
+        match &self.painting {
+            Job::Ready((key, measured)) => {
+                self.picture = Some(Arc::clone(measured));
+                self.picture_of = Some(key.clone());
                 self.picture_error = None;
             }
-            Some(Err(error)) => {
-                self.picture = None;
-                self.picture_error = Some(error.to_string());
+            Job::Failed { error, .. } => {
+                (self.picture, self.picture_of) = (None, None);
+                self.picture_error = Some(error.clone());
             }
-            None => {}
+            Job::Idle | Job::Running(_) => {}
         }
-        self.pictured = Some((key, Instant::now()));
+    }
+
+    /// Drops the picture, and waits for none that is being made.
+    pub(super) fn forget_picture(&mut self) {
+        (self.picture, self.picture_of, self.pictured) = (None, None, None);
+        self.picture_error = None;
+        self.painting = Job::Idle;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_of_another_line_or_of_other_tokens_is_not_the_chosen_one() {
+        let reply = LiveChoice::default();
+        let mut lives = Lives {
+            shown: Some(BranchId(1)),
+            picture: Some(Arc::new(Vec::new())),
+            picture_of: Some(PictureKey {
+                branch: BranchId(1),
+                tokens: 3,
+                scope: LiveScope::Reply,
+                has_reference: false,
+            }),
+            ..Lives::default()
+        };
+        assert!(lives.chosen_picture(&reply).is_some());
+        let last = LiveChoice {
+            picture: PictureChoice::Last,
+            ..reply.clone()
+        };
+        assert!(lives.chosen_picture(&last).is_none() && lives.is_picture_of_shown());
+        lives.shown = Some(BranchId(0));
+        assert!(lives.chosen_picture(&reply).is_none() && !lives.is_picture_of_shown());
+        assert!(lives.picture.is_some(), "it stays until the next is there");
     }
 }

@@ -6,7 +6,7 @@ use moescope_engine::DeviceChoice;
 use moescope_pipeline::session::{Session, SessionCommand, SessionConfig, Transcript};
 
 use super::{LiveEvent, LiveModel, Lives, measuring};
-use crate::job::Job;
+use crate::{job::Job, models::ModelKey};
 
 impl Lives {
     /// Tells a session of a model something, and loads the model before if that is needed. The lines of another model stay
@@ -18,22 +18,30 @@ impl Lives {
         device: DeviceChoice,
         ctx: &egui::Context,
     ) {
+        let key = ModelKey::of_live(model, device);
+        // What was kept for a plan with another model is room that this one can use.
+        self.models.let_go_of_others(&key);
         if self.session.is_some() && self.session_of == model {
             self.give_up_loading();
             self.send(command);
             return;
         }
         self.run_when_loaded = self.run_when_opened.take();
-        if self.model.is_running() && self.asked.as_deref() == Some(model) {
+        if self.model.is_running() && self.asked.as_ref() == Some(&key) {
             self.waiting.push(command);
             return;
         }
         self.waiting = vec![command];
-        self.asked = Some(model.to_owned());
-        let name = model.to_owned();
+        self.asked = Some(key.clone());
+        let models = self.models.clone();
         self.model.start("loading the model", ctx, move |progress| {
-            measuring::load(&name, device, progress).map_err(|error| error.to_string())
+            measuring::load(&key, &models, progress).map_err(|error| error.to_string())
         });
+    }
+
+    /// The model that is being loaded.
+    pub(crate) fn loading(&self) -> Option<&ModelKey> {
+        self.asked.as_ref().filter(|_| self.model.is_running())
     }
 
     /// Goes on with the model of the lines while another was being loaded.
@@ -62,9 +70,10 @@ impl Lives {
             }
         });
         (self.transcript, self.shown, self.beside, self.token) = (None, None, None, None);
-        (self.picture, self.pictured) = (None, None);
+        self.closing.clear();
+        self.forget_picture();
+        self.forget_comparison();
         (self.look, self.looked) = (None, None);
-        self.compared = None;
         self.effect = Job::Idle;
         // Whether the labels' trace is of another checkpoint depends on the model.
         self.reference_of = None;

@@ -141,15 +141,16 @@ impl ExportWindow {
             .labelled_by(label.id);
         });
         ui.checkbox(&mut self.has_data, "The numbers, as CSV");
-        ui.add_enabled_ui(offer.again.is_some(), |ui| {
-            ui.checkbox(
-                &mut self.has_spec,
-                "The specification, for moescope figure SPEC.toml",
-            )
-            .on_disabled_hover_text(
-                "A figure of a generation has no specification; keep the line as a trace to have one",
-            );
-        });
+        let made_of = if offer.again.is_some() {
+            "It names the trace and what is measured, and draws the same figure"
+        } else {
+            "It names a file of these numbers, which is written beside it, and draws the same figure"
+        };
+        ui.checkbox(
+            &mut self.has_spec,
+            "The specification, for moescope figure SPEC.toml",
+        )
+        .on_hover_text(made_of);
         ui.add_space(6.0);
         let formats: Vec<Format> = Format::ALL
             .into_iter()

@@ -1,11 +1,14 @@
 //! Where the views stand: tiles that can be dragged, split and put into tabs.
 
+mod dragging;
+mod saved;
+
 use std::collections::BTreeMap;
 
 use egui::{Color32, Stroke, Ui, Visuals, WidgetText};
 use egui_tiles::{
-    Behavior, Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles,
-    Tree, UiResponse,
+    Behavior, Container, EditAction, Linear, LinearDir, SimplificationOptions, TabState, Tile,
+    TileId, Tiles, Tree, UiResponse,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +19,12 @@ use crate::{
     views::VIEWS,
 };
 
+pub(crate) use dragging::{Dragged, Rearranged};
+pub(crate) use saved::SavedLayout;
+
 /// A view by name: what a tile holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pane(String);
-
-/// A layout as settings keep it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct SavedLayout {
-    tree: Option<Tree<Pane>>,
-}
 
 /// Where the views stand.
 #[derive(Debug)]
@@ -33,6 +32,12 @@ pub(crate) struct Layout {
     tree: Tree<Pane>,
     /// The view that was used last.
     last: Option<String>,
+    /// How they stood when a button of the pointer was pressed.
+    pressed: Option<SavedLayout>,
+    /// What has been dragged since then.
+    dragged: Option<Dragged>,
+    /// What was dragged and let go, until the app takes note of it.
+    rearranged: Option<Rearranged>,
 }
 
 /// Share of the width that the main views have at first.
@@ -60,10 +65,7 @@ impl Default for Layout {
         row.shares.set_share(main, MAIN_SHARE);
         row.shares.set_share(right, 1.0 - MAIN_SHARE);
         let root = tiles.insert_container(Container::Linear(row));
-        Self {
-            tree: Tree::new(egui::Id::unique("views"), root, tiles),
-            last: None,
-        }
+        Self::of(Tree::new(egui::Id::unique("views"), root, tiles))
     }
 }
 
@@ -79,9 +81,26 @@ impl Layout {
             Tile::Container(_) => true,
         });
         if are_known && !tree.is_empty() {
-            Self { tree, last: None }
+            Self::of(tree)
         } else {
             Self::default()
+        }
+    }
+
+    fn of(tree: Tree<Pane>) -> Self {
+        Self {
+            tree,
+            last: None,
+            pressed: None,
+            dragged: None,
+            rearranged: None,
+        }
+    }
+
+    /// Puts the views where they stood.
+    pub(crate) fn put_back(&mut self, saved: SavedLayout) {
+        if let Some(tree) = saved.tree {
+            self.tree = tree;
         }
     }
 
@@ -184,14 +203,23 @@ impl Layout {
         context: &ViewContext<'_>,
         views: &mut BTreeMap<&'static str, Box<dyn View>>,
     ) {
+        if self.dragged.is_none() && ui.input(|input| input.pointer.any_pressed()) {
+            self.pressed = Some(self.saved());
+        }
         let mut painter = Painter {
             context,
             views,
             used: None,
+            dragged: None,
         };
         self.tree.ui(&mut painter, ui);
-        if let Some(used) = painter.used {
-            self.last = Some(used);
+        let Painter { used, dragged, .. } = painter;
+        if used.is_some() {
+            self.last = used;
+        }
+        self.dragged = dragged.or(self.dragged);
+        if !ui.input(|input| input.pointer.any_down()) {
+            self.note_rearranged(ui.ctx());
         }
     }
 
@@ -221,6 +249,8 @@ struct Painter<'a, 'c> {
     views: &'a mut BTreeMap<&'static str, Box<dyn View>>,
     /// The view in which something was pressed, by pointer or key.
     used: Option<String>,
+    /// What was moved in this frame.
+    dragged: Option<Dragged>,
 }
 
 impl Behavior<Pane> for Painter<'_, '_> {
@@ -275,6 +305,15 @@ impl Behavior<Pane> for Painter<'_, '_> {
         }
         // The app closes it, as it does everything.
         false
+    }
+
+    fn on_edit(&mut self, edit_action: EditAction) {
+        match edit_action {
+            EditAction::TileResized => self.dragged = Some(Dragged::Border),
+            EditAction::TileDropped => self.dragged = Some(Dragged::View),
+            // Nothing has moved yet, or only another view is in front.
+            EditAction::TileDragged | EditAction::TabSelected => {}
+        }
     }
 
     fn simplification_options(&self) -> SimplificationOptions {
@@ -382,6 +421,18 @@ mod tests {
         }
         layout.show("expert");
         assert_eq!(layout.visible(), ["expert"]);
+    }
+
+    #[test]
+    fn layouts_are_alike_whichever_views_are_in_front() {
+        let first = Layout::default().saved();
+        let mut layout = Layout::default();
+        layout.show("compare");
+        assert!(first != layout.saved() && first.is_arranged_as(&layout.saved()));
+        layout.hide("compare");
+        assert!(!first.is_arranged_as(&layout.saved()));
+        layout.put_back(first.clone());
+        assert!(layout.holds("compare") && first == layout.saved());
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>, layout: &Layout) {
             }
         });
         ui.menu_button("Edit", |ui| entries(ui, context, actions::edit_actions()));
+        ui.menu_button("Generation", |ui| {
+            entries(ui, context, actions::live_actions(context.state));
+        });
         ui.menu_button("Views", |ui| views(ui, context, layout));
         ui.menu_button("Window", |ui| {
             entries(ui, context, actions::window_actions(context.state));

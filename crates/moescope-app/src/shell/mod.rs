@@ -61,6 +61,14 @@ impl MemoryMeter {
 }
 
 impl Shell {
+    /// One whose size was chosen before; `None` is the display's own.
+    pub(crate) fn of_size(zoom: Option<f32>) -> Self {
+        Self {
+            zoom,
+            ..Self::default()
+        }
+    }
+
     /// Notes how long the last frame took.
     pub(crate) fn note_frame(&mut self, secs: Option<f32>) {
         self.frame_secs = secs;

@@ -1,5 +1,7 @@
 //! Which decisions are measured, and how carefully: one scope for all views.
 
+mod label_rows;
+
 use egui::{ComboBox, DragValue, RichText, ScrollArea, TextEdit, Ui};
 use moescope_analytics::{Control, MeasureRequest};
 use moescope_core::{LayerSelection, PhaseSelection, Weighting};
@@ -8,6 +10,7 @@ use moescope_pipeline::sizes::scaled;
 use crate::{
     command::Command,
     fonts,
+    state::with_unseen,
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
@@ -29,24 +32,17 @@ pub(super) fn ui(ui: &mut Ui, context: &ViewContext<'_>) {
             let mut request = context.request().clone();
             scope(ui, context, trace, &mut request);
             ui.add_space(10.0);
-            care(ui, context, trace, &mut request);
-            if request != *context.request() {
-                let request = with_chosen_labels(context, request);
+            let is_usual = care(ui, context, trace, &mut request);
+            if is_usual {
+                context.send(Command::ChooseRequest(Box::default()));
+            } else if request != *context.request() {
+                // A trace without what is chosen is measured by others, and does not change what is chosen.
+                let chosen = &context.state.choices.request;
+                let request = with_unseen(request, context.request(), chosen);
                 context.send(Command::ChooseRequest(Box::new(request)));
             }
         }
     });
-}
-
-/// A request that was changed, by the labels that are chosen where it was not these that were changed: a trace without
-/// them is measured by others, and does not change what is chosen.
-fn with_chosen_labels(context: &ViewContext<'_>, mut request: MeasureRequest) -> MeasureRequest {
-    let (shown, chosen) = (context.request(), &context.state.choices.request);
-    if request.by == shown.by && request.scope.labels == shown.scope.labels {
-        request.by.clone_from(&chosen.by);
-        request.scope.labels.clone_from(&chosen.scope.labels);
-    }
-    request
 }
 
 fn about(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace) {
@@ -85,16 +81,15 @@ fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mu
             if ui.selectable_label(request.by == column, column).clicked() {
                 column.clone_into(&mut request.by);
                 request.scope.labels.clear();
+                request.merge.clear();
             }
         }
     });
-    let chosen = &context.state.choices.request.by;
-    if *chosen != context.request().by {
-        let told =
-            format!("This trace has no labels by {chosen}; they stay chosen for traces that have");
-        ui.add(egui::Label::new(soft(told, context.theme)).wrap());
-    }
-    label_choice(ui, trace.labels(&request.by), request);
+    label_rows::told_unseen(ui, context);
+    let labels = request.merged_labels(trace.labels(&request.by));
+    label_choice(ui, &labels, request);
+    label_rows::groups(ui, context, trace, request);
+    label_rows::only(ui, context, trace, request);
     layers(ui, context, trace, request);
     combo(ui, "Tokens", phase_title(request.scope.phase), |ui| {
         for phase in [
@@ -149,23 +144,30 @@ fn label_choice(ui: &mut Ui, labels: &[String], request: &mut MeasureRequest) {
         chosen.join(", ")
     };
     combo(ui, "Labels", &shown, |ui| {
-        if ui.selectable_label(chosen.is_empty(), "all").clicked() {
-            chosen.clear();
-        }
-        ui.separator();
-        for label in labels {
-            let mut is_in = chosen.contains(label);
-            if ui.checkbox(&mut is_in, label).clicked() {
-                if is_in {
-                    chosen.push(label.clone());
-                } else {
-                    chosen.retain(|known| known != label);
-                }
-                // The order of the measurement, whatever the order of the clicks.
-                chosen.sort_by_key(|c| labels.iter().position(|l| l == c));
-            }
-        }
+        tick_labels(ui, labels, chosen, "all");
     });
+}
+
+/// Labels to tick, after the words for none that are ticked; whether these were clicked.
+fn tick_labels(ui: &mut Ui, labels: &[String], ticked: &mut Vec<String>, none: &str) -> bool {
+    let is_cleared = ui.selectable_label(ticked.is_empty(), none).clicked();
+    if is_cleared {
+        ticked.clear();
+    }
+    ui.separator();
+    for label in labels {
+        let mut is_in = ticked.contains(label);
+        if ui.checkbox(&mut is_in, label).clicked() {
+            if is_in {
+                ticked.push(label.clone());
+            } else {
+                ticked.retain(|known| known != label);
+            }
+            // The order of the measurement, whatever the order of the clicks.
+            ticked.sort_by_key(|c| labels.iter().position(|l| l == c));
+        }
+    }
+    is_cleared
 }
 
 /// Layers as text such as `0,5-8`; what cannot be read is said and not taken.
@@ -211,7 +213,13 @@ fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &m
     }
 }
 
-fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
+/// How carefully is measured; whether the usual scope is asked for.
+fn care(
+    ui: &mut Ui,
+    context: &ViewContext<'_>,
+    trace: &OpenTrace,
+    request: &mut MeasureRequest,
+) -> bool {
     heading(ui, "Uncertainty");
     row(ui, "Resamples", |ui| {
         let mut resamples = request.resamples;
@@ -258,9 +266,7 @@ fn care(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut
     });
     ui.add_space(6.0);
     let is_usual = context.state.choices.request == MeasureRequest::default();
-    if !is_usual && ui.button("Usual scope").clicked() {
-        *request = MeasureRequest::default();
-    }
+    !is_usual && ui.button("Usual scope").clicked()
 }
 
 fn row(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {

@@ -11,7 +11,7 @@ pub(crate) struct Sheet {
 }
 
 /// What works within widgets, besides the list of actions.
-const WITHIN: [(&str, &str); 14] = [
+const WITHIN: [(&str, &str); 15] = [
     ("Tab", "go to the next control; Shift+Tab to the one before"),
     (
         "Arrow keys",
@@ -42,6 +42,7 @@ const WITHIN: [(&str, &str); 14] = [
         "choose the documents of a map by drawing around them",
     ),
     ("Double click", "show all of it again"),
+    ("Delete", "close the line of Live whose name has the focus"),
     ("Drag a tab", "put a view elsewhere"),
     (
         "Drop a file or folder",

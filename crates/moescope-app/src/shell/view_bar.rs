@@ -39,6 +39,14 @@ pub(crate) fn ui(ui: &mut Ui, context: &ViewContext<'_>, view: &dyn View) {
 /// What copies the command line of a view, or tells what it lacks.
 pub(crate) fn copy_command(view: &dyn View, context: &ViewContext<'_>) -> Command {
     match view.command_line(context) {
+        Ok(line) => view.copy(line),
+        missing => copied(missing),
+    }
+}
+
+/// What copies a command line, or tells what it lacks.
+pub(crate) fn copied(line: Result<String, &'static str>) -> Command {
+    match line {
         Ok(line) => Command::Copy(line),
         Err(missing) => Command::Notify(Notice::failed(format!(
             "There is no command for this yet: {missing}"

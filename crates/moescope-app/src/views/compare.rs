@@ -7,17 +7,18 @@ mod traces;
 use egui::Ui;
 use moescope_pipeline::session::{BranchId, Transcript};
 
-use super::disciplines::shared::{named_combo, scale_combo};
+use super::{
+    disciplines::shared::{named_combo, scale_combo},
+    live::shared::close_button,
+};
 use crate::{
     choices::CompareChoice,
     command::Command,
+    command_line,
     export::FigureOffer,
     view::{View, ViewAbout, ViewContext},
     widgets::{empty::empty, text::soft},
 };
-
-const NO_COMMAND: &str =
-    "no command reads the lines of Live: keep both as traces, and compare those";
 
 /// The Compare view.
 #[derive(Debug, Default)]
@@ -101,7 +102,7 @@ impl View for Compare {
         let choice = &ctx.state.choices.compare;
         match Compared::of(ctx, choice) {
             Compared::Traces(pair) => Ok(traces::command_line(&pair, choice)),
-            Compared::Lines(_) => Err(NO_COMMAND),
+            Compared::Lines(pair) => command_line::compare_lines(pair.lines, choice.part),
             Compared::Unlike => Err("choose two traces, for a line has no documents to pair"),
             Compared::TooFew => Err("choose two open traces first"),
         }
@@ -130,9 +131,12 @@ fn sides_ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut CompareChoice) {
                 for line in transcript.flat_map(Transcript::branches) {
                     let id = line.info.id;
                     let is_chosen = choice.lines[side] == Some(id);
-                    if ui.selectable_label(is_chosen, lines::name(line)).clicked() {
-                        choice.lines[side] = Some(id);
-                    }
+                    ui.horizontal(|ui| {
+                        if ui.selectable_label(is_chosen, lines::name(line)).clicked() {
+                            choice.lines[side] = Some(id);
+                        }
+                        close_button(ui, ctx, id);
+                    });
                 }
             });
         }

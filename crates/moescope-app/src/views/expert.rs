@@ -105,12 +105,12 @@ impl View for Expert {
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
         let trace = ctx.trace().ok_or("open a trace first")?;
         let cell = ctx.state.choices.cell.ok_or("choose an expert first")?;
-        command_line::expert(
+        Ok(command_line::expert(
             &trace.path,
             cell,
             ctx.request(),
             [EXPERT_TOP, EXPERT_CONTEXTS, EXPERT_WINDOW],
-        )
+        ))
     }
 }
 

@@ -3,19 +3,21 @@
 mod ablation;
 mod effect;
 
+use std::sync::Arc;
+
 use egui::{DragValue, Panel, ScrollArea, Ui};
-use moescope_core::AxisKind;
+use moescope_core::{AxisKind, Measurement};
 use moescope_figures::FigureOptions;
 
 use crate::{
     command::Command,
-    command_line::{self, Generation},
+    command_line,
     export::FigureOffer,
-    lives::{Ablated, CellAction, LiveChoice, LiveCommand, NumbersChoice},
+    lives::{Ablated, CellAction, LiveChoice, LiveCommand, MeasuredEffect, NumbersChoice},
     view::{View, ViewAbout, ViewContext},
     views::live::{
-        heat_ui,
-        shared::{Chips, nothing_yet, running},
+        heat_ui, picture_figure,
+        shared::{Chips, close_button, nothing_yet, running},
     },
     widgets::{
         heatmap::HeatmapState,
@@ -101,13 +103,18 @@ impl View for Intervene {
         keep(ctx, choice);
     }
 
+    /// What the numbers under the texts show, or the heat map where there are none.
     fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
-        let ablated = shown_ablation(ctx)?;
-        let measured = std::sync::Arc::new(ablated.found.measurements.clone());
-        let axes = [AxisKind::Group, AxisKind::Variant];
-        let index = measured.iter().position(|m| {
-            m.metric == "ablation_effect" && m.axes.iter().map(|axis| axis.kind).eq(axes)
-        })?;
+        let Some(ablated) = shown_ablation(ctx) else {
+            let Some(shown) = shown_effect(ctx) else {
+                return picture_figure(ctx);
+            };
+            let measured = Arc::new(vec![shown.effect.by_layer()]);
+            let options = FigureOptions::default();
+            return Some(FigureOffer::new("layer_series", &measured, options));
+        };
+        let index = by_label(&ablated.found.measurements)?;
+        let measured = Arc::new(ablated.found.measurements.clone());
         let options = FigureOptions {
             title: Some(format!(
                 "{}: {}",
@@ -122,11 +129,13 @@ impl View for Intervene {
     }
 
     fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
-        shown_ablation(ctx).is_some()
+        match shown_ablation(ctx) {
+            Some(ablated) => by_label(&ablated.found.measurements).is_some(),
+            None => shown_effect(ctx).is_some() || picture_figure(ctx).is_some(),
+        }
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        let lives = &ctx.state.lives;
         if let Some(ablated) = shown_ablation(ctx) {
             return command_line::ablate(
                 &ablated.capture,
@@ -135,12 +144,13 @@ impl View for Intervene {
                 ablated.cell,
             );
         }
-        lives.branch().ok_or("generate something first")?;
-        let is_effect = ctx.state.choices.live.numbers == NumbersChoice::Effect;
-        if let Some(measured) = lives.effect.value().filter(|_| is_effect) {
+        let shown = ctx.state.lives.branch();
+        shown.ok_or("generate something first")?;
+        if let Some(measured) = shown_effect(ctx) {
             return command_line::effect(measured, ctx.state.device_choice);
         }
-        command_line::generate(&Generation::shown(ctx.state)?)
+        // The heat map is that of Live.
+        command_line::live(ctx.state)
     }
 
     fn is_busy(&self) -> bool {
@@ -154,6 +164,23 @@ fn shown_ablation<'a>(ctx: &ViewContext<'a>) -> Option<&'a Ablated> {
     let is_shown =
         lives.branch().is_none() || ctx.state.choices.live.numbers == NumbersChoice::Ablation;
     lives.ablation.value().filter(|_| is_shown)
+}
+
+/// The effect on a text, where the view shows it.
+fn shown_effect<'a>(ctx: &ViewContext<'a>) -> Option<&'a MeasuredEffect> {
+    let lives = &ctx.state.lives;
+    let is_shown =
+        lives.branch().is_some() && ctx.state.choices.live.numbers == NumbersChoice::Effect;
+    lives.effect.value().filter(|_| is_shown)
+}
+
+/// The table of an ablation's effect on the texts of each label, if they have labels.
+fn by_label(measurements: &[Measurement]) -> Option<usize> {
+    let axes = [AxisKind::Group, AxisKind::Variant];
+    measurements.iter().position(|measurement| {
+        let kinds = measurement.axes.iter().map(|axis| axis.kind);
+        measurement.metric == "ablation_effect" && kinds.eq(axes)
+    })
 }
 
 /// Makes a choice that was changed the one that is in force.
@@ -263,12 +290,18 @@ impl Intervene {
         };
         if let Some(other) = lives.other().filter(|other| other.info.id != shown.info.id) {
             let half = ui.available_height() * 0.5;
-            ui.label(soft(words(other), ctx.theme));
+            ui.horizontal_wrapped(|ui| {
+                ui.label(soft(words(other), ctx.theme));
+                close_button(ui, ctx, other.info.id);
+            });
             ui.allocate_ui(egui::vec2(ui.available_width(), half - 28.0), |ui| {
                 above.ui(ui, ctx, other, choice, "Text before");
             });
         }
-        ui.label(soft(words(shown), ctx.theme));
+        ui.horizontal_wrapped(|ui| {
+            ui.label(soft(words(shown), ctx.theme));
+            close_button(ui, ctx, shown.info.id);
+        });
         below.ui(ui, ctx, shown, choice, "Text now");
     }
 }

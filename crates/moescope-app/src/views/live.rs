@@ -4,6 +4,7 @@ mod chips;
 mod color_legend;
 mod colors;
 mod controls;
+mod lines;
 mod looks;
 
 use egui::{Panel, Ui};
@@ -13,7 +14,7 @@ use moescope_figures::FigureOptions;
 use crate::{
     choices::Cell,
     command::Command,
-    command_line::{self, Generation},
+    command_line,
     export::FigureOffer,
     lives::{LiveChoice, LiveCommand, PictureChoice},
     view::{View, ViewAbout, ViewContext},
@@ -26,7 +27,9 @@ use crate::{
 
 /// What other views of generations use as well.
 pub(in crate::views) mod shared {
-    pub(in crate::views) use super::{chips::Chips, controls::layer_combo, nothing_yet, running};
+    pub(in crate::views) use super::{
+        chips::Chips, controls::layer_combo, lines::close_button, nothing_yet, running,
+    };
 }
 
 /// The Live view.
@@ -78,20 +81,16 @@ impl View for Live {
     }
 
     fn figure(&self, ctx: &ViewContext<'_>) -> Option<FigureOffer> {
-        let measured = ctx.state.lives.picture.as_ref()?;
-        let options = FigureOptions {
-            scale: ctx.state.choices.live.scale,
-            ..FigureOptions::default()
-        };
-        Some(FigureOffer::new("layer_expert_heatmap", measured, options))
+        picture_figure(ctx)
     }
 
     fn has_figure(&self, ctx: &ViewContext<'_>) -> bool {
-        ctx.state.lives.picture.is_some()
+        let state = ctx.state;
+        state.lives.chosen_picture(&state.choices.live).is_some()
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        command_line::generate(&Generation::shown(ctx.state)?)
+        command_line::live(ctx.state)
     }
 
     fn is_busy(&self) -> bool {
@@ -135,6 +134,17 @@ impl Live {
     }
 }
 
+/// The figure of the picture of the generation.
+pub(in crate::views) fn picture_figure(ctx: &ViewContext<'_>) -> Option<FigureOffer> {
+    let choice = &ctx.state.choices.live;
+    let measured = ctx.state.lives.chosen_picture(choice)?;
+    let options = FigureOptions {
+        scale: choice.scale,
+        ..FigureOptions::default()
+    };
+    Some(FigureOffer::new("layer_expert_heatmap", measured, options))
+}
+
 /// Paints the picture of the generation, or why there is none; the expert that was chosen in it.
 pub(in crate::views) fn heat_ui(
     ui: &mut Ui,
@@ -158,7 +168,10 @@ pub(in crate::views) fn heat_ui(
         chosen: chosen_cell(ctx),
         linked: None,
     };
-    let output = heat.ui(ui, ctx, name, overlay);
+    // The picture of another line, until the next is there, tells no numbers and takes no clicks.
+    let is_of_shown = ctx.state.lives.is_picture_of_shown();
+    let painted = ui.add_enabled_ui(is_of_shown, |ui| heat.ui(ui, ctx, name, overlay));
+    let output = painted.inner;
     output.chosen.and_then(|cell| cell_at(ctx, cell))
 }
 

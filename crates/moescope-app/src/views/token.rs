@@ -10,7 +10,7 @@ use moescope_pipeline::session::{Branch, Given, LiveColumns};
 use crate::{
     choices::Cell,
     command::Command,
-    command_line::{self, Generation},
+    command_line,
     export::FigureOffer,
     fonts,
     lives::LiveCommand,
@@ -85,9 +85,11 @@ impl View for Token {
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        let lives = &ctx.state.lives;
-        lives.branch().ok_or("generate something first")?;
-        command_line::generate(&Generation::shown(ctx.state)?)
+        command_line::token(ctx.state)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_line.is_busy()
     }
 }
 

@@ -21,7 +21,7 @@ use moescope_app::{App, AppConfig, SettingsPlace, ThemeChoice};
 use moescope_core::NoProgress;
 use moescope_engine::{ComputeDevice, DeviceChoice, Intervention, LoadOptions};
 use moescope_pipeline::{
-    CaptureConfig, CapturePlan, DataConfig, LoadedModel, ModelFiles, ModelFolder,
+    CaptureConfig, CapturePlan, DataConfig, FigureSpec, LoadedModel, ModelFiles, ModelFolder,
 };
 
 /// The window of most tests.
@@ -243,6 +243,32 @@ impl Window {
         (node.rect(), text)
     }
 
+    /// The command that a view copies.
+    pub(crate) fn copied(&mut self, view: &'static str) -> String {
+        let copied = self.copied_if_any(view);
+        copied.unwrap_or_else(|| panic!("the view '{view}' copies nothing"))
+    }
+
+    /// The same, if it copies one.
+    pub(crate) fn copied_if_any(&mut self, view: &'static str) -> Option<String> {
+        self.send(moescope_app::Command::OpenView(view));
+        let commands = self.app().commands();
+        commands.send(moescope_app::Command::CopyAsCommand);
+        for _ in 0..4 {
+            self.harness.step();
+            let output = &self.harness.output().platform_output;
+            let copied = output.commands.iter().find_map(|command| match command {
+                egui::OutputCommand::CopyText(text) => Some(text.clone()),
+                _ => None,
+            });
+            if copied.is_some() {
+                self.settle();
+                return copied;
+            }
+        }
+        None
+    }
+
     /// Whether some widget says this.
     pub(crate) fn says(&self, text: &str) -> bool {
         self.harness
@@ -250,6 +276,16 @@ impl Window {
             .next()
             .is_some()
     }
+}
+
+/// The bytes of a figure with this ending, as the specification beside it draws them.
+pub(crate) fn drawn_again(stem: &Path, ending: &str) -> Vec<u8> {
+    let folder = stem.parent().unwrap();
+    let again = tempfile::tempdir().unwrap();
+    let spec = FigureSpec::read(&stem.with_extension("toml")).unwrap();
+    spec.draw(folder, Some(again.path()), &NoProgress).unwrap();
+    let name = stem.with_extension(ending);
+    fs::read(again.path().join(name.file_name().unwrap())).unwrap()
 }
 
 /// Whether something here can paint; says why not where nothing can, which is an error where one must be there.

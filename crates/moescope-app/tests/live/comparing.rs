@@ -3,9 +3,9 @@
 use egui::vec2;
 use moescope_app::{Command, CompareChoice, LinePart, LiveChoice, LiveCommand, ThemeChoice};
 use moescope_figures::short_number;
-use moescope_pipeline::session::{BranchId, LiveScope, picture_difference};
+use moescope_pipeline::session::{BranchId, LiveScope, PictureSource, picture_difference};
 
-use crate::common::traces;
+use crate::common::{Window, traces};
 use crate::{choice, generated};
 
 #[test]
@@ -30,7 +30,8 @@ fn two_prompts_are_compared_on_one_scale_and_a_line_beside_a_trace_is_refused() 
 
     let transcript = window.app().state().lives.transcript.as_ref().unwrap();
     let columns = lines.map(|line| &transcript.branch(line).unwrap().columns);
-    let difference = picture_difference(columns, &LiveScope::Prompt).unwrap();
+    let sources = columns.map(|columns| PictureSource::new(columns, LiveScope::Prompt));
+    let difference = picture_difference(sources.each_ref()).unwrap();
     let expected = format!(
         "layer 2, expert 1, {}",
         short_number(difference.value(&[2, 1]))
@@ -41,6 +42,23 @@ fn two_prompts_are_compared_on_one_scale_and_a_line_beside_a_trace_is_refused() 
     window.settle();
     let (_, told) = window.find("Difference of the lines");
     assert!(told.contains(&expected), "{told} lacks {expected}");
+
+    // What is compared is made on another thread; the last comparison stays until the next is there.
+    let tokens = |window: &Window| {
+        let compared = window.app().state().lives.compared().unwrap();
+        compared.difference.as_ref().unwrap()[0].protocol.n_tokens
+    };
+    let before = tokens(&window);
+    let text = CompareChoice {
+        part: LinePart::Text,
+        ..both.clone()
+    };
+    let command = Command::ChooseCompare(Box::new(text));
+    window.app().commands().send(command);
+    window.harness.step();
+    assert!(tokens(&window) == before || window.app().state().lives.is_idle());
+    window.settle();
+    assert!(tokens(&window) > before);
 
     // A click in a side shows its line.
     let (cells, _) = window.find("Layers by experts of line 1");

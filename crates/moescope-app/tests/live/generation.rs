@@ -9,10 +9,10 @@ use moescope_app::{
 };
 use moescope_core::LayerId;
 use moescope_figures::short_number;
-use moescope_pipeline::session::{BranchId, LiveToken};
+use moescope_pipeline::session::{BranchId, LiveScope, LiveToken, picture};
 use moescope_testkit::TinyModel;
 
-use crate::common::{SIZE, Window, can_paint, config};
+use crate::common::{SIZE, Window, can_paint, config, traces};
 use crate::{TOKENS, choice, experts, generated};
 
 #[test]
@@ -160,6 +160,84 @@ fn pictures_and_colours_follow_what_is_chosen() {
     let tokens = window.app().state().lives.branch().unwrap().columns.len();
     assert_eq!(look.probability.is_some(), tokens >= 32);
     assert!(tokens >= 32 || window.says("Distances only"));
+}
+
+#[test]
+fn the_number_under_a_token_is_its_mean_preference_of_the_label() {
+    let mut window = generated(ThemeChoice::Light);
+    let agreement = LiveChoice {
+        color: ChipColor::Agreement,
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(agreement)));
+    let lives = &window.app().state().lives;
+    let reference = lives.reference.value().unwrap();
+    let columns = &lives.branch().unwrap().columns;
+    let place = columns.len() - 2;
+    let label = &reference.labels[0];
+    let preference = reference.preference(label).unwrap();
+    let bits = preference.mean_bits(columns.chosen().of(place)).unwrap();
+    let expected = format!("agreement with {label} in bits {bits:+.1}");
+    let choose = LiveCommand::ChooseToken(Some(place));
+    window.send(Command::Live(Box::new(choose)));
+    let (_, told) = window.find("Reply: “");
+    assert!(told.ends_with(&expected), "{told} lacks {expected}");
+}
+
+#[test]
+fn a_picture_stays_until_the_next_is_there() {
+    let mut window = generated(ThemeChoice::Dark);
+    let shown = |window: &Window| {
+        let picture = window.app().state().lives.picture.clone();
+        picture.expect("a picture once there is one")[0].clone()
+    };
+    let reply = shown(&window);
+    assert!(reply.title.ends_with("the reply"), "{}", reply.title);
+    let last = LiveChoice {
+        picture: PictureChoice::Last,
+        last: 5,
+        ..choice()
+    };
+    let command = Command::ChooseLive(Box::new(last.clone()));
+    window.app().commands().send(command);
+    window.harness.step();
+    assert!(shown(&window) == reply || window.app().state().lives.is_idle());
+    window.settle();
+    let columns = &window.app().state().lives.branch().unwrap().columns;
+    let expected = picture(columns, &LiveScope::Last(5), None).unwrap();
+    assert_eq!(shown(&window), expected);
+    // The latest request wins, whatever was asked for before it was answered.
+    for picture in [PictureChoice::Token, PictureChoice::MinusPrompt] {
+        let choice = LiveChoice {
+            picture,
+            ..last.clone()
+        };
+        let command = Command::ChooseLive(Box::new(choice));
+        window.app().commands().send(command);
+        window.harness.step();
+    }
+    window.settle();
+    assert!(shown(&window).title.contains("the reply minus the prompt"));
+}
+
+#[test]
+fn labels_of_another_trace_are_looked_at_anew() {
+    let mut window = generated(ThemeChoice::Light);
+    let minus_label = LiveChoice {
+        picture: PictureChoice::MinusLabel,
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(minus_label)));
+    let seen = |window: &Window| {
+        let lives = &window.app().state().lives;
+        let look = lives.look.clone().unwrap().divergence_bits;
+        (look, lives.picture.as_ref().unwrap()[0].values.clone())
+    };
+    let plain = seen(&window);
+    window.send(Command::OpenTrace(traces().masked.clone()));
+    let masked = seen(&window);
+    assert_ne!(plain.0, masked.0);
+    assert_ne!(plain.1, masked.1);
 }
 
 #[test]
@@ -380,7 +458,7 @@ fn a_conversation_goes_on_with_the_next_message() {
     let copy = window.harness.get_all_by_label("Copy as command").next();
     copy.expect("the button of the view in front").click();
     window.settle();
-    assert!(window.says("a conversation of several messages is kept as a trace"));
+    assert!(window.says("a conversation of several messages can be kept as a trace"));
     // A text that goes on has no next message, and a model without a template says so.
     window.send(Command::ChooseModel("demo".to_owned()));
     window.send(Command::OpenView("live"));

@@ -7,7 +7,7 @@ use moescope_core::LayerId;
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::session::BranchId;
 
-use crate::common::{SIZE, Window, config, traces};
+use crate::common::{SIZE, Window, config, drawn_again, traces};
 use crate::{choice, experts, generated};
 
 /// Where all that is called so stands.
@@ -225,6 +225,13 @@ fn an_expert_is_asked_about_on_embedded_texts_where_none_were_chosen() {
     let values = values.filter(|at| at.left() > target.right() && at.left() < edge);
     let all: Vec<Rect> = titles.into_iter().flatten().chain(values).collect();
     assert!(all.iter().all(|at| at.right() <= edge), "{all:?} of {edge}");
+    // The figure of it is drawn again from the numbers beside it.
+    let folder = tempfile::tempdir().unwrap();
+    let stem = folder.path().join("ablation");
+    window.send(Command::ExportView("intervene", stem.clone()));
+    assert!(stem.with_extension("json").is_file());
+    let drawn = std::fs::read(stem.with_extension("svg")).unwrap();
+    assert!(drawn == drawn_again(&stem, "svg"));
     // The expert is one of the line's model, whichever writes the next. Another model has no texts of its own.
     window.send(Command::ChooseModel("my-model".into()));
     assert!(

@@ -59,7 +59,8 @@ fn interrupt(unfinished: &Path) {
         let folder = std::fs::read_dir(&aside).into_iter().flatten().next();
         let journal = folder.map(|folder| folder.unwrap().path().join("branch-0.journal"));
         let journal = journal.filter(|journal| journal.exists());
-        let found = journal.and_then(|path| Some((read_journal(&path).unwrap()?, path)));
+        // While it is begun, its first tokens are not whole.
+        let found = journal.and_then(|path| Some((read_journal(&path).ok()??, path)));
         if let Some((sample, path)) = found
             && sample.record.tokens.len() == sample.head.num_prompt_tokens as usize + 4
         {

@@ -4,9 +4,11 @@
 mod common;
 mod comparing;
 mod expert_menu;
+mod figures;
 mod generation;
 mod intervening;
 mod keeping;
+mod lines;
 mod same_token;
 
 use moescope_app::{Command, LiveChoice, ThemeChoice};

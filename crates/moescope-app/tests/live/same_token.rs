@@ -79,6 +79,51 @@ fn the_same_token_is_found_in_the_open_trace_and_its_document_is_read() {
 }
 
 #[test]
+fn the_same_token_in_the_line_is_compared_with_it_on_another_thread() {
+    let mut window = generated(ThemeChoice::Dark);
+    let repeated = LiveChoice {
+        prompt: "the enzyme of the enzyme of the enzyme of the enzyme".into(),
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(repeated)));
+    window.send(Command::OpenView("live"));
+    window.click("Start");
+    let columns = window.app().state().lives.branch().unwrap().columns.clone();
+    let mut given = 0..columns.num_prompt_tokens();
+    let token = given
+        .find(|token| columns.same_token(*token).len() > 1)
+        .expect("a word of the prompt comes again");
+    look_at(&mut window, token);
+    let places = columns.same_token(token);
+    let layer = columns.layers().len() - 1;
+    let first = |token: usize, layer: usize| columns.experts(token, layer)[0];
+    let alike = places
+        .iter()
+        .filter(|place| first(**place, layer) == first(token, layer));
+    let told = format!(
+        "Other places in this line: {}; the heaviest expert at layer {} is the same at {} of them",
+        places.len(),
+        columns.layers()[layer],
+        alike.count()
+    );
+    assert!(window.says(&told), "{told}");
+    let in_common = |layer: usize| {
+        let there = columns.experts(places[0], layer);
+        let here = columns.experts(token, layer).iter();
+        here.filter(|expert| there.contains(expert)).count()
+    };
+    let same: usize = (0..=layer).map(in_common).sum();
+    let all = (layer + 1) * columns.top_k();
+    assert!(window.says(&format!("{same} of {all} experts the same")));
+    // A token that comes once has no other place.
+    let mut drawn = 0..columns.len();
+    if let Some(alone) = drawn.find(|token| columns.same_token(*token).is_empty()) {
+        look_at(&mut window, alone);
+        assert!(window.says("It occurs once in this line"));
+    }
+}
+
+#[test]
 fn tokens_of_another_tokenizer_are_not_matched_by_their_ids() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = generated(ThemeChoice::Dark);

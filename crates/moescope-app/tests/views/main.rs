@@ -1,22 +1,23 @@
 //! Every view in both themes, and what a user does in each, by name.
 
+mod capturing;
 #[path = "../common/mod.rs"]
 mod common;
 mod documents;
+mod scope;
+mod undo;
 
 use std::{collections::HashSet, fs, path::Path};
 
-use common::{SIZE, Window, can_paint, config, traces};
+use common::{SIZE, Window, can_paint, config, drawn_again, traces};
 use egui::{Key, Modifiers, accesskit::Role, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use moescope_analytics::{MeasureRequest, TraceData, TraceSet, difference_of_traces, find};
 use moescope_app::{
-    CaptureChoice, Cell, Command, CompareChoice, DisciplinesChoice, DisciplinesTab, Theme,
-    ThemeChoice, VIEWS,
+    Cell, Command, CompareChoice, DisciplinesChoice, DisciplinesTab, Theme, ThemeChoice, VIEWS,
 };
 use moescope_core::{AxisKind, LayerId, NoProgress};
 use moescope_figures::{ColorScale, short_number};
-use moescope_pipeline::FigureSpec;
 
 /// Quick enough for a test, and careful enough for intervals.
 fn quick() -> MeasureRequest {
@@ -387,65 +388,7 @@ fn the_difference_of_a_label_is_shown_and_drawn_again_by_its_specification() {
     window.send(Command::ExportView("compare", stem.clone()));
     let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
     assert!(svg.contains("minus plain") && svg.contains("law"), "{svg}");
-    assert_eq!(svg, drawn_again(folder.path(), "moved"));
-}
-
-/// The SVG that the specification beside an exported figure draws.
-fn drawn_again(folder: &Path, name: &str) -> String {
-    let again = folder.join("again");
-    fs::create_dir(&again).unwrap();
-    let spec = FigureSpec::read(&folder.join(name).with_extension("toml")).unwrap();
-    spec.draw(folder, Some(&again), &NoProgress).unwrap();
-    fs::read_to_string(again.join(name).with_extension("svg")).unwrap()
-}
-
-#[test]
-fn a_capture_says_its_cost_runs_and_opens() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut window = Window::open(SIZE, config(ThemeChoice::Dark, &[]));
-    assert!(window.says("No trace is open"));
-    window.send(Command::OpenView("capture"));
-    let choice = CaptureChoice {
-        text: "The court found for the plaintiff.".to_owned(),
-        text_label: "law".to_owned(),
-        out: folder.path().join("trace"),
-        ..CaptureChoice::default()
-    };
-    window.send(Command::ChooseCapture(Box::new(choice)));
-    window.click("Estimate");
-    assert!(window.says("What it will cost"));
-    window.send(Command::StartCapture);
-    assert!(
-        window
-            .app()
-            .state()
-            .traces
-            .at(&folder.path().join("trace"))
-            .is_some(),
-        "the trace is open"
-    );
-}
-
-#[test]
-fn the_place_of_a_capture_is_chosen_and_typed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
-    window.send(Command::OpenView("capture"));
-    assert!(window.says("Choose…"));
-    let out = |window: &Window| window.app().state().choices.capture.out.clone();
-    window.send(Command::ChooseOut(folder.path().to_owned()));
-    assert_eq!(out(&window), folder.path());
-    assert!(!window.says("The folder is there already"));
-    // Where other things are, the trace gets a folder of its own.
-    std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
-    window.send(Command::ChooseOut(folder.path().to_owned()));
-    assert_eq!(out(&window), folder.path().join("demo-1"));
-    let typed = CaptureChoice {
-        out: folder.path().to_owned(),
-        ..CaptureChoice::default()
-    };
-    window.send(Command::ChooseCapture(Box::new(typed)));
-    assert!(window.says("The folder is there already"));
+    assert!(svg.as_bytes() == drawn_again(&stem, "svg"));
 }
 
 #[test]
@@ -458,8 +401,34 @@ fn figures_are_written_with_numbers_and_specification() {
         let path = stem.with_extension(ending);
         assert!(path.is_file(), "{} is missing", path.display());
     }
-    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
-    assert_eq!(svg, drawn_again(folder.path(), "share"));
+    // Every format that was written is made again.
+    for ending in ["svg", "pdf"] {
+        let drawn = fs::read(stem.with_extension(ending)).unwrap();
+        assert!(drawn == drawn_again(&stem, ending), "{ending}");
+    }
+    assert!(
+        !stem.with_extension("json").exists(),
+        "the trace has the numbers"
+    );
+}
+
+#[test]
+fn the_figure_of_every_tab_is_drawn_again_by_its_specification() {
+    let mut window = window(ThemeChoice::Light);
+    for (number, tab) in DisciplinesTab::ALL.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = DisciplinesChoice {
+            tab,
+            // No map is called so; the first one is shown.
+            map: "none".to_owned(),
+            ..DisciplinesChoice::default()
+        };
+        window.send(Command::ChooseDisciplines(Box::new(choice)));
+        let stem = folder.path().join(format!("tab-{number}"));
+        window.send(Command::ExportView("disciplines", stem.clone()));
+        let drawn = fs::read(stem.with_extension("svg")).unwrap();
+        assert!(drawn == drawn_again(&stem, "svg"), "{}", tab.title());
+    }
 }
 
 #[test]
@@ -478,6 +447,9 @@ fn the_labels_of_an_expert_are_a_figure() {
     assert!(svg.contains("expert 5 of layer 3"), "{svg}");
     assert!(svg.contains("law · expert 5"), "{svg}");
     assert!(stem.with_extension("csv").is_file());
+    // No metric has a table of one expert, so its numbers are beside it.
+    assert!(stem.with_extension("json").is_file());
+    assert!(svg.as_bytes() == drawn_again(&stem, "svg"));
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub struct RunConfig {
     pub sampling: SamplingConfig,
     /// Tokens that end a sequence.
     pub stop_tokens: Vec<u32>,
+    /// Whether the last token that is drawn of a sequence goes through the model as well. Nothing is drawn after it, so this
+    /// is for its routing alone.
+    pub routes_last: bool,
 }
 
 impl Default for RunConfig {
@@ -27,6 +30,7 @@ impl Default for RunConfig {
             max_new_tokens: 0,
             sampling: SamplingConfig::default(),
             stop_tokens: Vec::new(),
+            routes_last: false,
         }
     }
 }

@@ -1,13 +1,20 @@
 //! What a capture will cost, before it is run.
 
-use std::time::Instant;
+use std::{
+    path::{self, Path},
+    time::Instant,
+};
 
 use moescope_core::{ModelSpec, Progress};
 use moescope_engine::{BatchRun, RunConfig};
 use serde::Serialize;
 
 use super::plan::CapturePlan;
-use crate::{error::PipelineError, model::LoadedModel};
+use crate::{
+    error::PipelineError,
+    model::{LoadedModel, MemoryNeed, ModelSizes, Placement, WeightForm, memory_need},
+    sizes,
+};
 
 /// Bytes of a trace per token besides its decisions: the other tables. Like the next four, measured on the discipline
 /// prompt sets through the demo model: 48,214 tokens, 6 layers, top-2 of 8 experts.
@@ -41,10 +48,30 @@ pub struct Estimate {
     pub batches: u64,
     /// Estimated bytes of the trace.
     pub trace_bytes: u64,
+    /// Bytes that are free where the trace goes; `None` where the system does not say.
+    pub free_disk_bytes: Option<u64>,
+    /// Memory that the model and the largest pass need.
+    pub memory: MemoryNeed,
     /// Estimated seconds, from a timed prefill (and a few decode steps).
     pub secs: f64,
     /// Tokens per second of that prefill.
     pub prefill_tokens_per_sec: f64,
+}
+
+impl Estimate {
+    /// What to know before the capture where the disk has less room than its trace may take.
+    #[must_use]
+    pub fn disk_warning(&self) -> Option<String> {
+        let free = self.free_disk_bytes?;
+        (free < self.trace_bytes).then(|| {
+            format!(
+                "the trace may take {}, and {} are free where it goes; take fewer texts, leave router logits out, or \
+                 choose a folder on another disk",
+                sizes::bytes(self.trace_bytes),
+                sizes::bytes(free)
+            )
+        })
+    }
 }
 
 /// Estimated bytes of a trace per token.
@@ -115,9 +142,22 @@ impl CapturePlan {
             decisions: routed * layers as u64,
             batches: self.batches.len() as u64,
             trace_bytes: (bytes * routed as f64) as u64,
+            free_disk_bytes: free_disk_bytes(&self.config.out),
+            memory: self.memory(loaded)?,
             secs: tokens as f64 / timing.prefill_tokens_per_sec + steps * timing.secs_per_step,
             prefill_tokens_per_sec: timing.prefill_tokens_per_sec,
         })
+    }
+
+    /// What the model and the largest pass need on the device that it is loaded on.
+    fn memory(&self, loaded: &LoadedModel) -> Result<MemoryNeed, PipelineError> {
+        let placement = match loaded.device.kind {
+            "cpu" => Placement::Cpu,
+            _ => Placement::Gpu,
+        };
+        let form = WeightForm::Kept(loaded.model.options().weights);
+        let sizes = ModelSizes::of(&loaded.files.checkpoint)?;
+        Ok(memory_need(&sizes, &self.pass_size(), placement, form))
     }
 
     fn time(&self, loaded: &LoadedModel) -> Result<Timing, PipelineError> {
@@ -187,4 +227,42 @@ impl CapturePlan {
 struct Timing {
     prefill_tokens_per_sec: f64,
     secs_per_step: f64,
+}
+
+/// Bytes that are free on the disk of a folder that need not be there yet.
+fn free_disk_bytes(out: &Path) -> Option<u64> {
+    let out = path::absolute(out).ok()?;
+    let there = out.ancestors().find(|folder| folder.is_dir())?;
+    fs4::available_space(there).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_that_is_larger_than_the_disk_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = free_disk_bytes(&folder.path().join("not/there/yet")).unwrap();
+        assert!(free > 0);
+        assert_eq!(free_disk_bytes(Path::new("")), None);
+        let estimate = |trace_bytes| Estimate {
+            samples: 1,
+            tokens: 1,
+            generated_tokens: 0,
+            decisions: 1,
+            batches: 1,
+            trace_bytes,
+            free_disk_bytes: Some(1_000_000_000),
+            memory: MemoryNeed::default(),
+            secs: 1.0,
+            prefill_tokens_per_sec: 1.0,
+        };
+        assert_eq!(estimate(1_000_000_000).disk_warning(), None);
+        let told = estimate(3_000_000_000).disk_warning().unwrap();
+        assert!(
+            told.contains("3.00 GB") && told.contains("1.00 GB"),
+            "{told}"
+        );
+    }
 }

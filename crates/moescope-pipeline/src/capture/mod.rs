@@ -74,8 +74,8 @@ pub struct CaptureConfig {
     pub batch_tokens: Option<usize>,
     /// A shard is cut after the batch that gives it this many decisions.
     pub shard_decisions: Option<u64>,
-    /// A shard is cut, too, after the batch at whose end the last cut is this long ago: what is in no shard is lost with
-    /// the process.
+    /// A shard is cut, too, once the last cut is this long ago, after the sample that is finished then even if others of
+    /// its batch are not: what is in no shard is lost with the process. [`CapturePlan::run`] says what that is.
     pub cut_after: Duration,
     /// Whether to continue what is there.
     pub resumes: bool,

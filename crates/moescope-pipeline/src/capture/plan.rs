@@ -104,6 +104,7 @@ impl CapturePlan {
                 max_new_tokens: config.generate,
                 sampling: config.sampling.clone(),
                 stop_tokens: prompter.stop_tokens(&files.checkpoint.config().eos_token_ids),
+                routes_last: false,
             },
             writer: WriterConfig {
                 shard_decisions: config.shard_decisions.unwrap_or(usual.shard_decisions),

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf, time::Instant};
 
 use moescope_core::{Cancelled, Progress};
-use moescope_engine::{BatchRun, EngineError, SequenceRecord};
+use moescope_engine::{BatchRun, EngineError, SequenceRecord, Tokenizer};
 use moescope_trace::{CaptureSummary, Manifest, TraceWriter};
 
 use super::{plan::CapturePlan, record::sample_record};
@@ -27,8 +27,12 @@ pub struct CaptureOutcome {
 impl CapturePlan {
     /// Runs all samples that the trace does not hold yet, and completes it.
     ///
-    /// When `progress` cancels, or the model fails, the batches that are done are put on the disk first. A process that is
-    /// killed loses the batch in flight and those that ended since the last cut, which is `cut_after` ago at most.
+    /// When `progress` cancels, or the model fails, every sample that is finished is put on the disk first.
+    ///
+    /// A process that is killed loses three things: samples that still grew or were in the pass that ran; samples that
+    /// were finished and had one before them that was not, for a trace holds samples in their order; and those that were
+    /// finished since the last cut, which is `cut_after` ago, or one pass more. Resuming runs the unfinished batch from its
+    /// start, so that all of them are made again with the same draws, and leaves out what the trace holds.
     ///
     /// # Errors
     /// [`PipelineError::Interrupted`] after a cancel; when the trace's folder is in use or cannot be continued; when
@@ -39,7 +43,7 @@ impl CapturePlan {
         progress: &dyn Progress,
     ) -> Result<CaptureOutcome, PipelineError> {
         let manifest = self.manifest(loaded);
-        let mut writer = if self.config.resumes {
+        let writer = if self.config.resumes {
             TraceWriter::resume(&self.config.out, &manifest, self.writer.clone())?
         } else {
             TraceWriter::create(&self.config.out, manifest, self.writer.clone())?
@@ -56,12 +60,13 @@ impl CapturePlan {
             });
         }
         let mut pace = Pace::new(self, resumed_samples as usize, started);
-        let result = self.run_batches(loaded, &mut writer, &mut pace, progress);
+        let mut recording = Recording::new(self, writer, &loaded.files.tokenizer);
+        let result = self.run_batches(loaded, &mut recording, &mut pace, progress);
         if let Err(error) = result {
-            return Err(self.stop(writer, error));
+            return Err(self.stop(recording.writer, error));
         }
         let elapsed_secs = started.elapsed().as_secs_f64();
-        let manifest = writer.finish(CaptureSummary {
+        let manifest = recording.writer.finish(CaptureSummary {
             elapsed_secs,
             tokens: pace.tokens_run,
             finished_at: Some(clock::now()),
@@ -78,39 +83,17 @@ impl CapturePlan {
     fn run_batches(
         &self,
         loaded: &LoadedModel,
-        writer: &mut TraceWriter,
+        recording: &mut Recording<'_>,
         pace: &mut Pace<'_>,
         progress: &dyn Progress,
     ) -> Result<(), PipelineError> {
-        let completed = writer.completed_samples() as usize;
-        let mut last_cut = Instant::now();
         for batch in &self.batches {
-            if batch.end <= completed {
+            if batch.end <= recording.resumed {
                 continue;
             }
             pace.report(progress)?;
-            let records = self.run_batch(loaded, batch, pace, progress)?;
-            for (number, record) in batch.clone().zip(records) {
-                if number < completed {
-                    continue;
-                }
-                let seed = (self.run.max_new_tokens > 0).then_some(self.run.sampling.seed);
-                writer.append(sample_record(
-                    u32::try_from(number).expect("checked when it was planned"),
-                    &self.samples[number],
-                    record,
-                    self.layers.as_deref(),
-                    seed,
-                    &loaded.files.tokenizer,
-                ))?;
-            }
-            writer.end_batch()?;
-            if last_cut.elapsed() >= self.config.cut_after {
-                writer.flush_shard()?;
-            }
-            if writer.completed_samples() as usize == batch.end {
-                last_cut = Instant::now();
-            }
+            recording.next = batch.start;
+            self.run_batch(loaded, batch, recording, pace, progress)?;
             pace.end_batch(batch);
         }
         pace.report(progress).map_err(PipelineError::from)
@@ -120,9 +103,10 @@ impl CapturePlan {
         &self,
         loaded: &LoadedModel,
         batch: &Range<usize>,
+        recording: &mut Recording<'_>,
         pace: &mut Pace<'_>,
         progress: &dyn Progress,
-    ) -> Result<Vec<SequenceRecord>, PipelineError> {
+    ) -> Result<(), PipelineError> {
         let prompts = self.prompts(batch);
         let numbers: Vec<u64> = batch.clone().map(|number| number as u64).collect();
         let located = |error| self.locate(batch, error);
@@ -137,12 +121,19 @@ impl CapturePlan {
         run.prefill().map_err(located)?;
         pace.add(run.tokens_run());
         while run.is_live() {
-            pace.report(progress)?;
+            let stepped = pace.report(progress).map_err(PipelineError::from);
             let before = run.tokens_run();
-            run.decode_step().map_err(located)?;
+            let stepped = stepped.and_then(|()| run.decode_step().map_err(located));
             pace.add(run.tokens_run() - before);
+            // A long generation must not take finished samples with it.
+            if stepped.is_err() || recording.is_due() {
+                recording.append(run.take_ended())?;
+                recording.end_batch()?;
+            }
+            stepped?;
         }
-        Ok(run.finish())
+        recording.append(run.finish())?;
+        recording.end_batch()
     }
 
     /// Gives a failure within a batch the sample's id instead of its place in the batch.
@@ -183,11 +174,75 @@ impl CapturePlan {
     }
 }
 
+/// The trace as it grows: records go in, and onto the disk in time.
+struct Recording<'p> {
+    plan: &'p CapturePlan,
+    tokenizer: &'p Tokenizer,
+    writer: TraceWriter,
+    /// Samples that were there before.
+    resumed: usize,
+    /// The sample whose record comes next.
+    next: usize,
+    last_cut: Instant,
+}
+
+impl<'p> Recording<'p> {
+    fn new(plan: &'p CapturePlan, writer: TraceWriter, tokenizer: &'p Tokenizer) -> Self {
+        Self {
+            plan,
+            tokenizer,
+            resumed: writer.completed_samples() as usize,
+            writer,
+            next: 0,
+            last_cut: Instant::now(),
+        }
+    }
+
+    /// Appends the records of the next samples, but for those that were there before.
+    fn append(&mut self, records: Vec<SequenceRecord>) -> Result<(), PipelineError> {
+        let plan = self.plan;
+        let seed = (plan.run.max_new_tokens > 0).then_some(plan.run.sampling.seed);
+        for record in records {
+            let number = self.next;
+            self.next += 1;
+            if number < self.resumed {
+                continue;
+            }
+            self.writer.append(sample_record(
+                u32::try_from(number).expect("checked when it was planned"),
+                &plan.samples[number],
+                record,
+                plan.layers.as_deref(),
+                seed,
+                self.tokenizer,
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the last cut is so long ago that there should be another.
+    fn is_due(&self) -> bool {
+        self.last_cut.elapsed() >= self.plan.config.cut_after
+    }
+
+    /// Says that a shard may be cut after what was appended, and cuts it where that is due.
+    fn end_batch(&mut self) -> Result<(), PipelineError> {
+        self.writer.end_batch()?;
+        if self.is_due() {
+            self.writer.flush_shard()?;
+        }
+        if self.writer.completed_samples() as usize >= self.next {
+            self.last_cut = Instant::now();
+        }
+        Ok(())
+    }
+}
+
 /// How fast it goes, and how long it will take.
 struct Pace<'p> {
     plan: &'p CapturePlan,
     started: Instant,
-    /// Planned tokens of finished samples, earlier sessions included.
+    /// Planned tokens of finished batches, earlier sessions included.
     done: u64,
     /// Tokens of the batch that is running.
     in_flight: u64,
@@ -198,7 +253,9 @@ struct Pace<'p> {
 
 impl<'p> Pace<'p> {
     fn new(plan: &'p CapturePlan, completed: usize, started: Instant) -> Self {
-        let done = plan.planned_tokens(&(0..completed.min(plan.samples.len())));
+        // A batch that was begun is run from its start again.
+        let ended = plan.batches.iter().rfind(|batch| batch.end <= completed);
+        let done = plan.planned_tokens(&(0..ended.map_or(0, |batch| batch.end)));
         Self {
             plan,
             started,

@@ -1,17 +1,21 @@
 //! The questions people ask of two traces, answered with numbers and in plain words.
 
-use moescope_analytics::TraceSet;
+use moescope_analytics::{MeasureRequest, TraceSet};
 use moescope_core::{AxisKind, Measurement};
 
 use super::OriginDifference;
-use crate::findings::{
-    Finding,
-    words::{bracket, interval, percent, sentence},
+use crate::{
+    command_words::Line,
+    findings::{
+        Finding,
+        words::{bracket, interval, percent, sentence},
+    },
 };
 
 /// All answers, in the order in which they should be read.
 pub(super) fn all(
     traces: &TraceSet,
+    request: &MeasureRequest,
     origins: &[OriginDifference],
     measurements: &[Measurement],
     refusals: &[String],
@@ -22,23 +26,38 @@ pub(super) fn all(
             m.metric == metric && m.axes.iter().map(|axis| axis.kind).eq(axes.iter().copied())
         })
     };
+    let command = |words: &str| command(words, traces, request);
     let answers = [
         Some(made(traces, origins)),
-        of("routing_agreement", &[Trace, Variant])
-            .map(|found| agreement(found, of("routing_agreement", &[Margin, Trace, Variant]))),
+        of("routing_agreement", &[Trace, Variant]).map(|found| {
+            let by_margin = of("routing_agreement", &[Margin, Trace, Variant]);
+            agreement(found, by_margin, command("routing_agreement"))
+        }),
         of("router_saturation", &[Layer, Trace, Variant]).map(|found| {
             let expected = measurements.iter().find(|m| {
                 m.metric == "router_saturation"
                     && m.axis(Variant)
                         .is_some_and(|(_, axis)| axis.labels == ["expected_from_loads"])
             });
-            saturation(found, expected)
+            saturation(found, expected, command("router_saturation"))
         }),
-        of("routing_drift", &[Layer, Trace]).map(drift),
-        of("routing_drift", &[Layer, Trace, Group]).and_then(labels),
-        Some(limits(measurements, refusals)),
+        of("routing_drift", &[Layer, Trace]).map(|found| drift(found, command("routing_drift"))),
+        of("routing_drift", &[Layer, Trace, Group])
+            .and_then(|found| labels(found, command("routing_drift"))),
+        Some(limits(measurements, refusals, command("--json"))),
     ];
     answers.into_iter().flatten().collect()
+}
+
+/// The command of these words that gives the numbers, without the traces' paths.
+fn command(words: &str, traces: &TraceSet, request: &MeasureRequest) -> String {
+    let mut line = Line::beginning(&format!("compare TRACE… {words}"));
+    let reference = traces.reference_name();
+    if traces.names().last().is_some_and(|last| last != reference) {
+        line.option("reference", reference);
+    }
+    line.request_options(request);
+    line.into_string()
 }
 
 fn made(traces: &TraceSet, origins: &[OriginDifference]) -> Finding {
@@ -71,7 +90,7 @@ fn made(traces: &TraceSet, origins: &[OriginDifference]) -> Finding {
     }
 }
 
-fn agreement(pooled: &Measurement, by_margin: Option<&Measurement>) -> Finding {
+fn agreement(pooled: &Measurement, by_margin: Option<&Measurement>, command: String) -> Finding {
     let names = labels_of(pooled, AxisKind::Trace);
     let mut parts = Vec::new();
     for (place, name) in names.iter().enumerate() {
@@ -96,7 +115,7 @@ fn agreement(pooled: &Measurement, by_margin: Option<&Measurement>) -> Finding {
     Finding {
         question: "How often are the same experts chosen for the same tokens?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… routing_agreement".to_owned(),
+        command,
     }
 }
 
@@ -126,7 +145,7 @@ fn margins(by_margin: &Measurement, place: usize, others: usize) -> String {
     )
 }
 
-fn saturation(by_layer: &Measurement, expected: Option<&Measurement>) -> Finding {
+fn saturation(by_layer: &Measurement, expected: Option<&Measurement>, command: String) -> Finding {
     let (names, layers) = (
         labels_of(by_layer, AxisKind::Trace),
         labels_of(by_layer, AxisKind::Layer),
@@ -160,11 +179,11 @@ fn saturation(by_layer: &Measurement, expected: Option<&Measurement>) -> Finding
     Finding {
         question: "At which layers do the choices part?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… router_saturation".to_owned(),
+        command,
     }
 }
 
-fn drift(by_layer: &Measurement) -> Finding {
+fn drift(by_layer: &Measurement, command: String) -> Finding {
     let (names, layers) = (
         labels_of(by_layer, AxisKind::Trace),
         labels_of(by_layer, AxisKind::Layer),
@@ -198,12 +217,12 @@ fn drift(by_layer: &Measurement) -> Finding {
     Finding {
         question: "How far did the load of the experts move?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… routing_drift".to_owned(),
+        command,
     }
 }
 
 /// The labels whose load moved most, by the mean over layers.
-fn labels(by_label: &Measurement) -> Option<Finding> {
+fn labels(by_label: &Measurement, command: String) -> Option<Finding> {
     const SHOWN: usize = 3;
     let [layers, names, labels] =
         [AxisKind::Layer, AxisKind::Trace, AxisKind::Group].map(|kind| labels_of(by_label, kind));
@@ -254,11 +273,11 @@ fn labels(by_label: &Measurement) -> Option<Finding> {
             "{} Divergence is larger where there is less text, so compare labels by their intervals.",
             parts.join(" ")
         ),
-        command: "compare TRACE… routing_drift".to_owned(),
+        command,
     })
 }
 
-fn limits(measurements: &[Measurement], refusals: &[String]) -> Finding {
+fn limits(measurements: &[Measurement], refusals: &[String], command: String) -> Finding {
     let protocol = &measurements[0].protocol;
     let mut parts = vec![format!(
         "These numbers count {} tokens per layer in {} documents of {} groups ({}).",
@@ -287,7 +306,7 @@ fn limits(measurements: &[Measurement], refusals: &[String]) -> Finding {
     Finding {
         question: "What was compared, and what can this not say?".to_owned(),
         answer: parts.join(" "),
-        command: "compare TRACE… --json".to_owned(),
+        command,
     }
 }
 

@@ -56,7 +56,7 @@ pub fn compare_traces(
         return Err(PipelineError::Settings(refusals.join("; ")));
     }
     let origins = origins::differences(traces, manifests);
-    let findings = answers::all(traces, &origins, &measurements, &refusals);
+    let findings = answers::all(traces, request, &origins, &measurements, &refusals);
     Ok(TraceComparison {
         origins,
         findings,

@@ -83,6 +83,11 @@ impl<'c> Collector<'c> {
         self.text
     }
 
+    /// The names of all columns that were seen, in alphabetical order.
+    pub(super) fn into_columns(self) -> Vec<String> {
+        self.seen_columns.into_iter().collect()
+    }
+
     /// Ends a file and says how many records it had.
     pub(super) fn end_file(&mut self, file: &str) -> u64 {
         let state = std::mem::take(&mut self.file);

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use moescope_core::Progress;
+use moescope_core::{Cancelled, Progress};
 use moescope_trace::Input;
 
 use super::{
@@ -17,6 +17,8 @@ use super::{
     table,
 };
 use crate::{checksum, error::PipelineError};
+
+const UNKNOWN_FORMAT: &str = "its ending names no known format; known are .jsonl, .ndjson, .json, .csv, .tsv and .txt, each also with .zst";
 
 /// A file's names: as the user gave it, and its own without the folder.
 pub(super) struct FileNames<'a> {
@@ -48,23 +50,13 @@ pub(super) fn read_file(
     progress: &dyn Progress,
 ) -> Result<Option<Input>, PipelineError> {
     let shown = path.display().to_string();
-    let own = path
-        .file_name()
-        .map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+    let own = own_name(path);
     let names = FileNames {
         shown: &shown,
         own: &own,
     };
-    let lower = own.to_lowercase();
-    let (stem, is_compressed) = match lower.strip_suffix(".zst") {
-        Some(stem) => (stem, true),
-        None => (lower.as_str(), false),
-    };
-    let Some(format) = format_of(stem) else {
-        collector.bad_file(
-            &shown,
-            "its ending names no known format; known are .jsonl, .ndjson, .json, .csv, .tsv and .txt, each also with .zst",
-        );
+    let Some((format, is_compressed)) = format_of(&own) else {
+        collector.bad_file(&shown, UNKNOWN_FORMAT);
         return Ok(None);
     };
     let sha256 = match checksum::sha256_of(path) {
@@ -87,15 +79,63 @@ pub(super) fn read_file(
     }))
 }
 
-fn format_of(name: &str) -> Option<Format> {
-    match Path::new(name).extension()?.to_str()? {
-        "jsonl" | "ndjson" => Some(Format::JsonLines),
-        "json" => Some(Format::JsonList),
-        "csv" => Some(Format::Table(b',')),
-        "tsv" => Some(Format::Table(b'\t')),
-        "txt" => Some(Format::Text),
-        _ => None,
+/// Reads a file's first few thousand records. What is wrong with them goes to the collector, as for [`read_file`].
+pub(super) fn read_first(path: &Path, collector: &mut Collector<'_>) -> Result<(), PipelineError> {
+    let shown = path.display().to_string();
+    let own = own_name(path);
+    let names = FileNames {
+        shown: &shown,
+        own: &own,
+    };
+    let Some((format, is_compressed)) = format_of(&own) else {
+        return Err(PipelineError::Settings(format!(
+            "{UNKNOWN_FORMAT}: {shown}"
+        )));
+    };
+    match read_as(
+        path,
+        &names,
+        &format,
+        is_compressed,
+        collector,
+        &FirstRecords,
+    ) {
+        Err(ReadError::Io(error)) => Err(PipelineError::io("read the data file", path, error)),
+        Err(ReadError::Stop(error)) if !error.is_cancelled() => Err(error),
+        Ok(()) | Err(ReadError::Stop(_)) => Ok(()),
     }
+}
+
+/// Ends the reading when it first reports, which is after some thousand records.
+struct FirstRecords;
+
+impl Progress for FirstRecords {
+    fn report(&self, _done: u64, _total: u64, _message: &str) -> Result<(), Cancelled> {
+        Err(Cancelled)
+    }
+}
+
+fn own_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The format that a file's name tells, and whether it is compressed.
+fn format_of(name: &str) -> Option<(Format, bool)> {
+    let lower = name.to_lowercase();
+    let (stem, is_compressed) = match lower.strip_suffix(".zst") {
+        Some(stem) => (stem, true),
+        None => (lower.as_str(), false),
+    };
+    let format = match Path::new(stem).extension()?.to_str()? {
+        "jsonl" | "ndjson" => Format::JsonLines,
+        "json" => Format::JsonList,
+        "csv" => Format::Table(b','),
+        "tsv" => Format::Table(b'\t'),
+        "txt" => Format::Text,
+        _ => return None,
+    };
+    Some((format, is_compressed))
 }
 
 /// Why reading ended early.

@@ -12,7 +12,7 @@ mod lines;
 mod row;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use moescope_core::{Progress, Sample};
 use moescope_trace::Input;
@@ -113,6 +113,29 @@ pub fn read_labels(
     collect(config, Collector::of_labels(config), progress)
 }
 
+/// The names of the columns that a file's first few thousand records have, in alphabetical order.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("papers.csv");
+/// std::fs::write(&path, "abstract,field\nThe court held,law\n")?;
+/// assert_eq!(moescope_pipeline::data::columns_of(&path)?, ["abstract", "field"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the file cannot be read, or its ending names no known format.
+pub fn columns_of(path: &Path) -> Result<Vec<String>, PipelineError> {
+    // No text is kept, however many records are looked at.
+    let config = DataConfig {
+        limit: Some(0),
+        ..DataConfig::default()
+    };
+    let mut collector = Collector::new(&config);
+    format::read_first(path, &mut collector)?;
+    Ok(collector.into_columns())
+}
+
 fn collect(
     config: &DataConfig,
     mut collector: Collector<'_>,
@@ -133,4 +156,36 @@ fn collect(
         inputs,
         skipped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_file_are_those_of_its_first_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |name: &str, content: &str, expected: &[&str]| {
+            let path = folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            assert_eq!(columns_of(&path).unwrap(), expected, "{name}");
+        };
+        check(
+            "a.jsonl",
+            "{\"text\": \"x\", \"field\": 1}\nno JSON\n{\"id\": \"2\"}\n",
+            &["field", "id", "text"],
+        );
+        check("a.json", "[{\"body\": \"x\"}]", &["body"]);
+        check("a.tsv", "abstract\tyear\nx\t1990\n", &["abstract", "year"]);
+        // So many records are not needed for it.
+        let many = "{\"text\": \"x\"}\n".repeat(5000) + "{\"late\": \"x\"}\n";
+        check("many.jsonl", &many, &["text"]);
+
+        let path = folder.path().join("a.docx");
+        let told = columns_of(&path).unwrap_err().to_string();
+        assert!(told.contains("no known format"), "{told}");
+        assert!(columns_of(&folder.path().join("none.csv")).is_err());
+    }
 }

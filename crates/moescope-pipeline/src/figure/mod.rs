@@ -1,6 +1,7 @@
-//! From a trace to finished figures.
+//! From a trace, or from measurements in a file, to finished figures.
 
 mod caption;
+mod measurement_file;
 mod spec;
 
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use moescope_core::{AxisKind, Measurement, Progress};
 use moescope_figures::{FigureKind, FigureOptions, Format, find as find_kind, render};
 
 pub use caption::{caption_of, latex_caption_of};
-pub use spec::{FigureSpec, SpecFigure, TraceSource};
+pub use measurement_file::{measurements_to_json, read_measurements};
+pub use spec::{FigureSource, FigureSpec, SpecFigure};
 
 use crate::{compare_traces::ComparedMetric, error::PipelineError, names};
+use measurement_file::place_of_table;
 
 /// One figure to draw.
 #[derive(Clone, Debug)]
@@ -76,6 +79,26 @@ impl FigureJob {
         draw_first(kind, found, &self.options)
     }
 
+    /// Draws one of some measurements that are there already, as [`read_measurements`] gives them: the one that `table`
+    /// names by its title or its number from 1, or else the first that the kind can draw. Nothing is measured.
+    ///
+    /// # Errors
+    /// When the kind is unknown or cannot draw the measurement, or there is none of that name.
+    pub fn draw_measured(
+        &self,
+        mut measurements: Vec<Measurement>,
+        table: Option<&str>,
+    ) -> Result<(String, Measurement), PipelineError> {
+        let kind = kind(&self.kind)?;
+        let place = match table {
+            Some(table) => place_of_table(&measurements, table)?,
+            None if measurements.len() == 1 => 0,
+            None => return draw_first(kind, measurements, &self.options),
+        };
+        let svg = kind.draw_svg_of(&measurements, place, &self.options)?;
+        Ok((svg, measurements.swap_remove(place)))
+    }
+
     fn metric(&self) -> &str {
         let named = self.metric.as_deref();
         named.unwrap_or_else(|| usual_metric(&self.kind))
@@ -94,6 +117,22 @@ impl FigureJob {
     ) -> Result<Measurement, PipelineError> {
         let format = Format::from_path(out)?;
         let (svg, measurement) = self.draw(data, progress)?;
+        write_figure(&svg, format, out, &measurement, &self.options)?;
+        Ok(measurement)
+    }
+
+    /// As [`Self::write`], of measurements as [`Self::draw_measured`] draws them.
+    ///
+    /// # Errors
+    /// As [`Self::draw_measured`], and when a file cannot be written.
+    pub fn write_measured(
+        &self,
+        measurements: Vec<Measurement>,
+        table: Option<&str>,
+        out: &Path,
+    ) -> Result<Measurement, PipelineError> {
+        let format = Format::from_path(out)?;
+        let (svg, measurement) = self.draw_measured(measurements, table)?;
         write_figure(&svg, format, out, &measurement, &self.options)?;
         Ok(measurement)
     }

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::{FigureJob, kind, usual_metric, write_figure};
 use crate::{error::PipelineError, names};
 use paths::{inside, relative_to};
+pub use sources::FigureSource;
 use sources::OpenSource;
-pub use sources::TraceSource;
 
 /// Figures with what they are made of, as a TOML file has them.
 ///
-/// Paths of traces are relative to the file's folder, and so are those of the figures.
-/// A figure's own traces and `measure` stand in place of those of the file as a whole.
+/// Paths of traces and of measurements are relative to the file's folder, and so are those of the figures.
+/// A figure's own traces, `measurement` and `measure` stand in place of those of the file as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpec {
@@ -62,6 +62,12 @@ pub struct SpecFigure {
     /// As of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// A file of measurements, in place of a trace; then there is neither `metric` nor `measure`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<PathBuf>,
+    /// The one of its measurements, by its title or its number from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// The files to write; their endings are the formats.
     pub out: Vec<PathBuf>,
     /// What is measured.
@@ -73,20 +79,30 @@ pub struct SpecFigure {
 }
 
 impl FigureSpec {
-    /// The file of one figure: the traces and `out` are as seen from where the program runs, `file` is where the
+    /// The file of one figure: the source and `outs` are as seen from where the program runs, `file` is where the
     /// specification will be.
     ///
     /// # Errors
     /// When a path cannot be followed, or the figure is not written below the specification's folder.
     pub fn of_job(
         job: &FigureJob,
-        source: &TraceSource,
-        out: &Path,
+        source: &FigureSource,
+        outs: &[PathBuf],
         file: &Path,
     ) -> Result<Self, PipelineError> {
         let folder = folder_of(file);
         let metric = job.metric.as_deref().unwrap_or(usual_metric(&job.kind));
+        // What a file holds is not measured again.
+        let is_of_trace = source.measurement.is_none();
         let seen = |path: &PathBuf| relative_to(folder, path);
+        let written = |out: &PathBuf| {
+            inside(&relative_to(folder, out)?).map_err(|error| {
+                PipelineError::Settings(format!(
+                    "{error}; write the specification beside the figure or above it: {}",
+                    file.display()
+                ))
+            })
+        };
         Ok(Self {
             trace: None,
             traces: Vec::new(),
@@ -94,17 +110,14 @@ impl FigureSpec {
             measure: None,
             figures: vec![SpecFigure {
                 kind: job.kind.clone(),
-                metric: Some(metric.to_owned()),
+                metric: is_of_trace.then(|| metric.to_owned()),
                 trace: source.trace.as_ref().map(seen).transpose()?,
                 traces: source.traces.iter().map(seen).collect::<Result<_, _>>()?,
                 reference: source.reference.clone(),
-                out: vec![inside(&relative_to(folder, out)?).map_err(|error| {
-                    PipelineError::Settings(format!(
-                        "{error}; write the specification beside the figure or above it: {}",
-                        file.display()
-                    ))
-                })?],
-                measure: Some(job.request.clone()),
+                measurement: source.measurement.as_ref().map(seen).transpose()?,
+                table: source.table.clone(),
+                out: outs.iter().map(written).collect::<Result<_, _>>()?,
+                measure: is_of_trace.then(|| job.request.clone()),
                 look: job.options.clone(),
             }],
         })
@@ -165,7 +178,7 @@ impl FigureSpec {
     ) -> Result<Vec<PathBuf>, PipelineError> {
         let base = out.unwrap_or(folder);
         let mut written = Vec::new();
-        let mut opened: Option<(TraceSource, OpenSource)> = None;
+        let mut opened: Option<(FigureSource, OpenSource)> = None;
         for figure in &self.figures {
             let source = self.source_of(figure);
             let data = match opened.take() {
@@ -194,17 +207,20 @@ impl FigureSpec {
         Ok(written)
     }
 
-    fn source_of(&self, figure: &SpecFigure) -> TraceSource {
-        let own = TraceSource {
+    fn source_of(&self, figure: &SpecFigure) -> FigureSource {
+        let own = FigureSource {
             trace: figure.trace.clone(),
             traces: figure.traces.clone(),
             reference: figure.reference.clone(),
+            measurement: figure.measurement.clone(),
+            table: figure.table.clone(),
         };
         if own.is_empty() {
-            TraceSource {
+            FigureSource {
                 trace: self.trace.clone(),
                 traces: self.traces.clone(),
                 reference: self.reference.clone(),
+                ..FigureSource::default()
             }
         } else {
             own
@@ -222,6 +238,13 @@ impl FigureSpec {
             kind(&figure.kind)?;
             let source = self.source_of(figure);
             source.check(&figure.kind, figure.metric.as_deref())?;
+            if figure.measurement.is_some() && (figure.metric.is_some() || figure.measure.is_some())
+            {
+                return Err(PipelineError::Settings(format!(
+                    "the figure '{}' has a `measurement`, of which nothing is measured; leave out `metric` and `measure`",
+                    figure.kind
+                )));
+            }
             self.measure_of(figure).check()?;
             figure.look.check()?;
             if figure.out.is_empty() {
@@ -329,11 +352,57 @@ look = { width_mm = 85.0, highlight = ["law"] }
     }
 
     #[test]
+    fn a_figure_is_drawn_of_a_file_of_measurements() {
+        let of_file = TWO
+            .replace(
+                "trace = \"../other\"",
+                "measurement = \"a.json\"\ntable = \"2\"",
+            )
+            .replace("metric = \"mutual_information\"\n", "")
+            .replace(
+                "measure = { by = \"genre\", scope = { layers = \"0,5-8\" } }\n",
+                "",
+            );
+        let spec = FigureSpec::parse(&of_file).unwrap();
+        let source = spec.source_of(&spec.figures[1]);
+        assert_eq!(
+            source,
+            FigureSource::measured("a.json".into(), Some("2".into()))
+        );
+        let text = spec.to_toml().unwrap();
+        assert_eq!(FigureSpec::parse(&text).unwrap(), spec);
+        let file = "measurement = \"a.json\"\n";
+        let with = |more: &str| of_file.replace(file, &format!("{file}{more}\n"));
+        refused(&with("trace = \"b\""), "a `measurement` and a trace");
+        refused(
+            &with("traces = [\"b\", \"c\"]"),
+            "a `measurement` and a trace",
+        );
+        refused(&with("metric = \"jsd\""), "leave out `metric`");
+        refused(&with("measure = { seed = 1 }"), "leave out `metric`");
+        refused(&of_file.replace(file, ""), "`table` and no `measurement`");
+    }
+
+    #[test]
     fn what_is_written_is_read_back_the_same() {
         let spec = FigureSpec::parse(TWO).unwrap();
         let text = spec.to_toml().unwrap();
         assert_eq!(FigureSpec::parse(&text).unwrap(), spec);
         assert_eq!(FigureSpec::parse(&text).unwrap().to_toml().unwrap(), text);
+    }
+
+    #[test]
+    fn filters_and_groups_of_labels_are_kept() {
+        let measure = r#"measure = { merge = [{ name = "science", labels = ["math", "physics"] }], scope = { only = [{ column = "genre", labels = ["abstract"] }] } }"#;
+        let old = r#"measure = { by = "genre", scope = { layers = "0,5-8" } }"#;
+        let spec = FigureSpec::parse(&TWO.replace(old, measure)).unwrap();
+        let request = spec.measure_of(&spec.figures[1]);
+        assert_eq!(request.merge[0].to_string(), "science=math,physics");
+        assert_eq!(request.scope.only[0].to_string(), "genre=abstract");
+        let text = spec.to_toml().unwrap();
+        assert_eq!(FigureSpec::parse(&text).unwrap(), spec);
+        let twice = measure.replace("\"math\", ", "\"physics\", ");
+        refused(&TWO.replace(old, &twice), "'physics' is named twice");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn labels(studies: &mut Studies<'_>) -> Result<Finding, PipelineError
             if controls.len() > 3 { " and genre" } else { "" }
         ),
         answer,
-        command: Study::given(vec![Control::Token]).command(&by),
+        command: studies.command(&Study::given(vec![Control::Token])),
     })
 }
 

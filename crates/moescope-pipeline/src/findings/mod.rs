@@ -27,7 +27,9 @@ pub struct Finding {
     pub question: String,
     /// The answer in a sentence or a few, with intervals; or why this trace cannot answer.
     pub answer: String,
-    /// The command whose table the numbers come from, without the trace's path.
+    /// The command whose table the numbers come from, with the word `TRACE` where the trace's path goes.
+    ///
+    /// It permutes as often as it resamples, where what is measured given something is permuted 199 times at most.
     pub command: String,
 }
 
@@ -58,7 +60,7 @@ type Answer = fn(&mut Studies<'_>) -> Result<Finding, PipelineError>;
 /// A question that this trace cannot answer, since it lacks a column or a second label, says so; the others are answered.
 ///
 /// # Errors
-/// When a label column or a scope is not in the trace, a table is malformed, or `progress` cancels.
+/// When a label column, a label or a scope is not in the trace, a table is malformed, or `progress` cancels.
 pub fn findings(
     data: &TraceData,
     request: &MeasureRequest,

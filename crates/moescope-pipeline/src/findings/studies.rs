@@ -4,7 +4,7 @@ use moescope_analytics::{AnalyticsError, Control, MeasureRequest, TraceData, fin
 use moescope_core::{Cancelled, Measurement, Progress};
 
 use super::Finding;
-use crate::error::PipelineError;
+use crate::{command_words::Line, error::PipelineError};
 
 /// Permutations within equal tokens take long, and p of 0.005 is small enough for an answer in words.
 const MOST_CONDITIONAL_PERMUTATIONS: u32 = 199;
@@ -57,23 +57,19 @@ impl Study {
         }
     }
 
-    /// The command that measures it, without the trace's path.
-    pub(super) fn command(&self, by: &str) -> String {
-        let list = |controls: &[Control]| {
-            let names: Vec<String> = controls.iter().map(ToString::to_string).collect();
-            names.join(",")
-        };
-        let mut command = vec![format!("measure TRACE {}", self.metric)];
+    /// What is asked for, where `request` is asked for otherwise.
+    fn request(&self, request: &MeasureRequest) -> MeasureRequest {
+        let mut request = request.clone();
         if !self.given.is_empty() {
-            command.push(format!("--given {}", list(&self.given)));
+            request.given.clone_from(&self.given);
+            request.permutations = request.permutations.min(MOST_CONDITIONAL_PERMUTATIONS);
         }
-        if !self.matched.is_empty() {
-            command.push(format!("--match {}", list(&self.matched)));
+        for control in &self.matched {
+            if !request.match_on.contains(control) {
+                request.match_on.push(control.clone());
+            }
         }
-        if by != "discipline" {
-            command.push(format!("--by {by}"));
-        }
-        command.join(" ")
+        request
     }
 }
 
@@ -84,8 +80,8 @@ impl<'a> Studies<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self, PipelineError> {
         request.check()?;
-        // A column that is not there is an error of the question, not an answer.
-        data.labels(&request.by)?;
+        // A column or a label that is not there is an error of the question, not an answer.
+        request.check_in(data)?;
         Ok(Self {
             data,
             request,
@@ -105,11 +101,21 @@ impl<'a> Studies<'a> {
         &self.request.by
     }
 
-    /// Whether documents carry more than one value in a column.
+    /// Whether documents in scope carry more than one value in a column.
     pub(super) fn varies(&self, column: &str) -> bool {
-        self.data
-            .labels(column)
-            .is_ok_and(|labels| labels.len() > 1)
+        let documents = self.data.documents().iter();
+        let mut values = documents
+            .filter(|document| self.request.is_wanted(document))
+            .filter_map(|document| document.label(column));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    }
+
+    /// The command whose table a study is, without the trace's path.
+    pub(super) fn command(&self, study: &Study) -> String {
+        let mut line = Line::beginning(&format!("measure TRACE {}", study.metric));
+        line.request_options(&study.request(self.request));
+        line.into_string()
     }
 
     /// The tables of a study, or why this trace has none.
@@ -117,12 +123,7 @@ impl<'a> Studies<'a> {
         if let Some((_, made)) = self.made.iter().find(|(known, _)| known == study) {
             return Ok(made.clone());
         }
-        let mut request = self.request.clone();
-        if !study.given.is_empty() {
-            request.given.clone_from(&study.given);
-            request.permutations = request.permutations.min(MOST_CONDITIONAL_PERMUTATIONS);
-        }
-        request.match_on.extend(study.matched.iter().cloned());
+        let request = study.request(self.request);
         let progress = Quiet {
             progress: self.progress,
             place: self.place,
@@ -159,7 +160,7 @@ impl<'a> Studies<'a> {
         Ok(Finding {
             question: question.to_owned(),
             answer,
-            command: study.command(self.by()),
+            command: self.command(&study),
         })
     }
 
@@ -184,5 +185,106 @@ impl Progress for Quiet<'_> {
         let (done, all) = self.place;
         self.progress
             .report(done, all, &format!("measuring {}", self.metric))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moescope_analytics::{ExpertsOrder, MemoryDocument};
+    use moescope_core::{Discipline, Gating, LayerId, ModelSpec, NoProgress, Sample};
+
+    use super::*;
+
+    /// Two documents of law, an abstract and a textbook, and an abstract of physics; none has a token.
+    fn trace() -> TraceData {
+        let model = ModelSpec {
+            family: "test".into(),
+            num_layers: 1,
+            moe_layers: vec![LayerId(0)],
+            num_experts: 2,
+            top_k: 1,
+            num_shared_experts: 0,
+            has_shared_expert_gate: false,
+            hidden_size: None,
+            vocab_size: None,
+            gating: Gating::softmax_top_k(),
+        };
+        let documents = [
+            ("a", "law", "abstract"),
+            ("b", "law", "textbook"),
+            ("c", "physics", "abstract"),
+        ];
+        let documents = documents.map(|(id, discipline, genre)| MemoryDocument {
+            sample: Sample {
+                id: id.to_owned(),
+                discipline: Some(Discipline::new(discipline).unwrap()),
+                genre: Some(genre.to_owned()),
+                ..Sample::default()
+            },
+            tokens: Vec::new(),
+            decisions: None,
+            profiles: Vec::new(),
+        });
+        TraceData::in_memory(model, ExpertsOrder::ByWeight, documents.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_command_says_all_that_was_asked_for() {
+        let mut request = MeasureRequest {
+            match_on: vec![Control::Length],
+            resamples: 99,
+            permutations: 99,
+            ..MeasureRequest::default()
+        };
+        request.scope.only = vec!["genre=abstract".parse().unwrap()];
+        let data = trace();
+        let studies = Studies::new(&data, &request, &NoProgress).unwrap();
+        let command = |study: Study| studies.command(&study);
+        assert_eq!(
+            command(Study::given(vec![Control::Position])),
+            "measure TRACE conditional_mutual_information --only genre=abstract --resamples 99 --match length --given position"
+        );
+        let matched = vec![Control::Position, Control::Length];
+        assert_eq!(
+            command(Study::matched("mutual_information", matched)),
+            "measure TRACE mutual_information --only genre=abstract --resamples 99 --match length,position"
+        );
+    }
+
+    #[test]
+    fn a_column_varies_among_the_documents_in_scope() {
+        let data = trace();
+        let varies = |only: &[&str], labels: &[&str]| {
+            let mut request = MeasureRequest::default();
+            request.scope.only = only.iter().map(|filter| filter.parse().unwrap()).collect();
+            request.scope.labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            let studies = Studies::new(&data, &request, &NoProgress).unwrap();
+            studies.varies("genre")
+        };
+        assert!(varies(&[], &[]));
+        assert!(varies(&[], &["law"]));
+        assert!(!varies(&[], &["physics"]));
+        assert!(!varies(&["genre=abstract"], &[]));
+        assert!(varies(&["genre=abstract,textbook"], &[]));
+    }
+
+    #[test]
+    fn labels_that_are_not_there_are_an_error_of_the_question() {
+        let data = trace();
+        let refused = |request: &MeasureRequest, words: &str| {
+            let error = Studies::new(&data, request, &NoProgress).err().unwrap();
+            assert!(error.to_string().contains(words), "{error}");
+        };
+        let merging = |group: &str| MeasureRequest {
+            merge: vec![group.parse().unwrap()],
+            ..MeasureRequest::default()
+        };
+        refused(&merging("words=law,history"), "'history'");
+        refused(&merging("physics=law"), "another discipline");
+        let mut grouped = merging("words=law");
+        grouped.scope.labels = vec!["law".to_owned()];
+        refused(&grouped, "name 'words' in its place");
+        grouped.scope.labels = vec!["words".to_owned()];
+        assert!(Studies::new(&data, &grouped, &NoProgress).is_ok());
     }
 }

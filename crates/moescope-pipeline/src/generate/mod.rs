@@ -106,6 +106,8 @@ pub fn generate(
         max_new_tokens: config.max_new_tokens,
         sampling: config.sampling.clone(),
         stop_tokens: prompter.stop_tokens(&loaded.model.config().eos_token_ids),
+        // One text costs one step more, and its trace says of every token where it went, as that of a session does.
+        routes_last: config.trace.is_some(),
     };
     let stop_tokens = run_config.stop_tokens.clone();
     let writer = config

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use moescope_core::{DecisionBatch, LayerId, Phase};
 
+use super::ChosenExperts;
+
 /// One token of a live sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveToken {
@@ -43,8 +45,8 @@ pub struct LiveColumns {
     num_experts: usize,
     top_k: usize,
     tokens: Vec<LiveToken>,
-    /// `[tokens × layers × top_k]`, heaviest first.
-    experts: Vec<u16>,
+    /// Shares its pieces with copies, such as those that other threads read.
+    chosen: ChosenExperts,
     /// `[tokens × layers × top_k]`.
     weights: Vec<f32>,
     /// Nats, `[tokens × layers]`.
@@ -68,11 +70,11 @@ impl LiveColumns {
     pub fn new(layers: Vec<LayerId>, num_experts: usize, top_k: usize) -> Self {
         let cells = layers.len() * num_experts;
         Self {
+            chosen: ChosenExperts::new(layers.len(), num_experts, top_k),
             layers,
             num_experts,
             top_k,
             tokens: Vec::new(),
-            experts: Vec::new(),
             weights: Vec::new(),
             entropy: Vec::new(),
             margin: Vec::new(),
@@ -93,8 +95,8 @@ impl LiveColumns {
         assert_eq!(rows.end, decisions.len(), "a decision per token and layer");
         let known = "our own engine records every column";
         let of_rank = rows.start * self.top_k..rows.end * self.top_k;
-        self.experts
-            .extend_from_slice(&decisions.selected_experts[of_rank.clone()]);
+        let experts = &decisions.selected_experts[of_rank.clone()];
+        self.chosen.extend(tokens.len(), experts);
         self.weights
             .extend_from_slice(&decisions.routing_weights.as_ref().expect(known)[of_rank]);
         self.entropy
@@ -119,7 +121,7 @@ impl LiveColumns {
             "columns of one model"
         );
         self.tokens.extend_from_slice(&other.tokens);
-        self.experts.extend_from_slice(&other.experts);
+        self.chosen.append(&other.chosen);
         self.weights.extend_from_slice(&other.weights);
         self.entropy.extend_from_slice(&other.entropy);
         self.margin.extend_from_slice(&other.margin);
@@ -142,7 +144,7 @@ impl LiveColumns {
         self.count(tokens..self.len(), -1);
         let rows = tokens * self.layers.len();
         self.tokens.truncate(tokens);
-        self.experts.truncate(rows * self.top_k);
+        self.chosen.truncate(tokens);
         self.weights.truncate(rows * self.top_k);
         self.entropy.truncate(rows);
         self.margin.truncate(rows);
@@ -197,8 +199,7 @@ impl LiveColumns {
     /// Like the next four, when there is no such token or layer.
     #[must_use]
     pub fn experts(&self, token: usize, layer: usize) -> &[u16] {
-        let row = self.row(token, layer) * self.top_k;
-        &self.experts[row..row + self.top_k]
+        self.chosen.at(token, layer)
     }
 
     /// The weights of these experts, `[top_k]`.
@@ -224,6 +225,12 @@ impl LiveColumns {
     #[must_use]
     pub fn runner_up(&self, token: usize, layer: usize) -> Option<u16> {
         Some(self.runner_up[self.row(token, layer)]).filter(|expert| *expert != u16::MAX)
+    }
+
+    /// The chosen experts of all tokens; a copy is cheap, whatever their number.
+    #[must_use]
+    pub fn chosen(&self) -> &ChosenExperts {
+        &self.chosen
     }
 
     /// Content tokens among the given, and among the drawn.
@@ -255,19 +262,6 @@ impl LiveColumns {
         &self.reply_counts
     }
 
-    /// Assignments of some tokens, `[layers × experts]`.
-    ///
-    /// # Panics
-    /// When there are no such tokens.
-    #[must_use]
-    pub fn counts_of(&self, tokens: impl IntoIterator<Item = usize>) -> Vec<u32> {
-        let mut counts = vec![0; self.layers.len() * self.num_experts];
-        for token in tokens {
-            self.add_token(token, &mut |cell| counts[cell] += 1);
-        }
-        counts
-    }
-
     /// Other tokens with the same id, ascending.
     #[must_use]
     pub fn same_token(&self, token: usize) -> Vec<usize> {
@@ -284,15 +278,6 @@ impl LiveColumns {
         token * self.layers.len() + layer
     }
 
-    /// Shows the cell of each assignment of a token.
-    fn add_token(&self, token: usize, visit: &mut dyn FnMut(usize)) {
-        for layer in 0..self.layers.len() {
-            for expert in self.experts(token, layer) {
-                visit(layer * self.num_experts + usize::from(*expert));
-            }
-        }
-    }
-
     /// Adds tokens to the sums (or takes them away, with −1).
     fn count(&mut self, tokens: Range<usize>, sign: i32) {
         let (mut prompt, mut reply) = (
@@ -304,9 +289,9 @@ impl LiveColumns {
             let step = isize::try_from(sign).unwrap_or(0);
             if self.tokens[token].is_content {
                 let sums = if is_prompt { &mut prompt } else { &mut reply };
-                self.add_token(token, &mut |cell| {
+                for cell in self.chosen.cells_of(token) {
                     sums[cell] = sums[cell].saturating_add_signed(sign);
-                });
+                }
                 let content = &mut self.content[usize::from(!is_prompt)];
                 *content = content.saturating_add_signed(step);
             }
@@ -373,7 +358,7 @@ mod tests {
         let mut columns = columns();
         assert_eq!(columns.prompt_counts(), [2, 2, 0, 0, 1, 0, 2, 1]);
         assert_eq!(columns.reply_counts(), [1, 1, 0, 0, 0, 1, 1, 0]);
-        assert_eq!(columns.counts_of(1..3), [2, 2, 0, 0, 1, 1, 2, 0]);
+        assert_eq!(columns.chosen().counts_of(1..3), [2, 2, 0, 0, 1, 1, 2, 0]);
         assert_eq!((columns.len(), columns.num_prompt_tokens()), (3, 2));
         assert_eq!(columns.content_tokens(), [2, 1]);
         columns.truncate(1);
@@ -399,7 +384,7 @@ mod tests {
             ([2, 1], 3)
         );
         assert_eq!(columns.last_content(2), [1, 2]);
-        assert_eq!(columns.counts_of([3]), [1, 1, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(columns.chosen().counts_of([3]), [1, 1, 0, 0, 1, 1, 0, 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use moescope_engine::{
 
 use super::{
     BranchId, BranchInfo, BranchState, Candidate, Given, LiveColumns, LiveToken, StartConfig,
+    given_text::given_text,
 };
 use crate::{
     capture::{PlannedSample, PlannedToken, token_text},
@@ -113,6 +114,9 @@ impl<'m> Growing<'m> {
         fork.growth.cut(keep)?;
         fork.planned.tokens.truncate(keep);
         fork.note_cut(keep);
+        if keep < self.planned.tokens.len() {
+            fork.name_anew(tokenizer)?;
+        }
         fork.become_branch(id, (self.info.id, keep));
         fork.told = keep - 1;
         fork.read_again(tokenizer)?;
@@ -150,6 +154,7 @@ impl<'m> Growing<'m> {
         });
         let planned: Vec<PlannedToken> = planned.collect();
         new.planned.tokens.extend(planned);
+        new.name_anew(tokenizer)?;
         new.become_branch(id, (self.info.id, keep));
         new.told = 0;
         new.read_again(tokenizer)?;
@@ -391,6 +396,16 @@ impl<'m> Growing<'m> {
             self.reply_at = keep;
             self.is_rewritten = true;
         }
+    }
+
+    /// Makes the text of all given tokens the sample's, and names the sample by it: other words are another document, and
+    /// traces of both are not to be paired.
+    fn name_anew(&mut self, tokenizer: &Tokenizer) -> Result<(), PipelineError> {
+        let text = given_text(&self.planned, tokenizer)?;
+        let sample = &mut self.planned.sample;
+        sample.id = prompt_id(&text);
+        sample.text = text;
+        Ok(())
     }
 
     fn become_branch(&mut self, id: BranchId, parent: (BranchId, usize)) {

@@ -120,6 +120,9 @@ pub enum SessionCommand {
         /// The folder.
         path: PathBuf,
     },
+    /// Frees a branch with its keys and values. One that nobody saved is written as a trace first, where a session keeps
+    /// those; branches that were made of it stay as they are.
+    Close(BranchId),
 }
 
 /// How a branch came about, and what is in force in it.
@@ -196,6 +199,13 @@ pub enum SessionEvent {
         /// Where.
         path: PathBuf,
     },
+    /// A branch is gone, with its keys and values.
+    Closed {
+        /// Which.
+        branch: BranchId,
+        /// Its trace, where it was written because nobody had saved it.
+        kept: Option<PathBuf>,
+    },
     /// A crash would lose what a branch draws from here on, until it is saved.
     Unsafe {
         /// Which; `None` for all that there are and will be.
@@ -229,6 +239,7 @@ impl SessionCommand {
             Self::Intervene { .. } => "change the routing",
             Self::Sample { .. } => "change the sampling",
             Self::Save { .. } => "save the branch",
+            Self::Close(_) => "close the branch",
         }
     }
 }

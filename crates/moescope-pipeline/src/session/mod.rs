@@ -1,10 +1,12 @@
 //! A live generation: a worker that holds the model's sequences, told by commands and telling by events.
 //!
-//! A [`Session`] starts, pauses, steps, stops, continues, edits and branches generations of one model, each token with
-//! its routing. It never blocks whoever holds it: commands are queued, and events are taken when there are any.
+//! A [`Session`] starts, pauses, steps, stops, continues, edits, branches and closes generations of one model, each token
+//! with its routing. It never blocks whoever holds it: commands are queued, and events are taken when there are any.
 //! What can be done to a sequence is the engine's (`moescope_engine::Growth`); here it gets a name, a text and a listener.
 
+mod chosen;
 mod columns;
+mod given_text;
 mod growing;
 mod journal;
 mod message;
@@ -25,14 +27,15 @@ use std::{
     time::Duration,
 };
 
+pub use chosen::ChosenExperts;
 pub use columns::{Candidate, LiveColumns, LiveToken};
 pub use journal::JOURNAL_LAG;
 pub use message::{
     BranchId, BranchInfo, BranchState, Given, SessionCommand, SessionEvent, StartConfig,
 };
-pub use picture::{LiveScope, picture, picture_difference};
+pub use picture::{LiveScope, PictureSource, picture, picture_difference};
 pub use recovery::{RecoveredBranch, Recovery, recover};
-pub use transcript::{Branch, Transcript};
+pub use transcript::{Branch, ClosedBranch, Transcript};
 
 use crate::{error::PipelineError, model::LoadedModel};
 use worker::Worker;
@@ -42,8 +45,8 @@ use worker::Worker;
 pub struct SessionConfig {
     /// Whether router logits are kept for traces: `num_experts` floats a decision.
     pub keeps_logits: bool,
-    /// Where every branch that was not saved is written as a trace when the session ends, each into a new folder
-    /// `branch-N` (or the next free name).
+    /// Where every branch that was not saved is written as a trace when it is closed or the session ends, each into a new
+    /// folder `branch-N` (or the next free name).
     pub keep_in: Option<PathBuf>,
     /// Where branches are journalled until they are saved, so that [`recover`] brings them back after a crash; each
     /// session has a folder of its own there. What nobody saved when the session ends in good order is not journalled

@@ -1,9 +1,9 @@
-//! Layers × experts of a part of a live sequence, as a measurement like any other.
+//! Which tokens of a live sequence a picture of layers × experts is made of; what it shows of them is measured by analytics.
 
-use moescope_analytics::LabelReference;
-use moescope_core::{Axis, AxisKind, Measurement, Protocol};
+use moescope_analytics::{LabelReference, TextAssignments};
+use moescope_core::{LayerId, Measurement};
 
-use super::LiveColumns;
+use super::{ChosenExperts, LiveColumns};
 use crate::error::PipelineError;
 
 /// Which tokens a picture shows, and what is taken away from them.
@@ -25,169 +25,159 @@ pub enum LiveScope {
     ReplyMinusLabel(String),
 }
 
-/// Shares of assignments by layer and expert: `assignment_share` of a trace of the same tokens.
+/// What a picture is made of, taken from a sequence at one moment.
 ///
-/// There is no interval: one text is one group.
+/// It costs two copies of sums over layers × experts, whatever the number of tokens: the experts of single tokens are shared
+/// with the sequence. So another thread can make the picture while the sequence goes on.
+#[derive(Clone, Debug)]
+pub struct PictureSource {
+    scope: LiveScope,
+    layers: Vec<LayerId>,
+    num_experts: usize,
+    chosen: ChosenExperts,
+    /// The tokens of a scope of single tokens, ascending.
+    places: Vec<usize>,
+    /// Assignments of the given content tokens, and the number of these tokens.
+    given: (Vec<u32>, usize),
+    /// The same of the drawn.
+    drawn: (Vec<u32>, usize),
+}
+
+impl PictureSource {
+    /// Takes what `scope` needs.
+    #[must_use]
+    pub fn new(columns: &LiveColumns, scope: LiveScope) -> Self {
+        let places: Vec<usize> = match &scope {
+            LiveScope::Token(token) => (*token..columns.len()).take(1).collect(),
+            LiveScope::Last(most) => columns.last_content(*most),
+            LiveScope::Text
+            | LiveScope::Reply
+            | LiveScope::Prompt
+            | LiveScope::ReplyMinusPrompt
+            | LiveScope::ReplyMinusLabel(_) => Vec::new(),
+        };
+        let [given, drawn] = columns.content_tokens();
+        Self {
+            scope,
+            layers: columns.layers().to_vec(),
+            num_experts: columns.num_experts(),
+            chosen: columns.chosen().clone(),
+            places,
+            given: (columns.prompt_counts().to_vec(), given),
+            drawn: (columns.reply_counts().to_vec(), drawn),
+        }
+    }
+
+    /// Shares of assignments by layer and expert: `assignment_share` of a trace of the same tokens.
+    ///
+    /// There is no interval: one text is one group.
+    ///
+    /// # Errors
+    /// When the scope has no token, or a label is not in the reference, or the reference is of other routers.
+    pub fn picture(
+        &self,
+        reference: Option<&LabelReference>,
+    ) -> Result<Measurement, PipelineError> {
+        let assignments = self.assignments()?;
+        Ok(match &self.scope {
+            LiveScope::Token(_)
+            | LiveScope::Last(_)
+            | LiveScope::Text
+            | LiveScope::Reply
+            | LiveScope::Prompt => assignments.measure(),
+            LiveScope::ReplyMinusPrompt => {
+                let (counts, tokens) = self.given.clone();
+                assignments.minus(&self.counted(counts, tokens, "the prompt")?)?
+            }
+            LiveScope::ReplyMinusLabel(label) => {
+                let reference = reference.ok_or_else(|| {
+                    PipelineError::Settings(
+                        "open a trace of this model with labels to compare with".to_owned(),
+                    )
+                })?;
+                assignments.minus_label(reference, label)?
+            }
+        })
+    }
+
+    /// The tokens that are shown; of a difference those that another part is taken away from.
+    fn assignments(&self) -> Result<TextAssignments, PipelineError> {
+        let of_places = |what: &str| {
+            let counts = self.chosen.counts_of(self.places.iter().copied());
+            self.counted(counts, self.places.len(), what)
+        };
+        let part = |(counts, tokens): &(Vec<u32>, usize), what: &str| {
+            self.counted(counts.clone(), *tokens, what)
+        };
+        match &self.scope {
+            LiveScope::Token(token) => Ok(TextAssignments {
+                scope: format!("token {token}"),
+                ..of_places("this token")?
+            }),
+            LiveScope::Last(_) => Ok(TextAssignments {
+                scope: format!("the last {} content tokens", self.places.len()),
+                ..of_places("the last tokens")?
+            }),
+            LiveScope::Text => {
+                let pairs = self.given.0.iter().zip(&self.drawn.0);
+                let counts = pairs.map(|(given, drawn)| given + drawn).collect();
+                Ok(TextAssignments {
+                    scope: "prompt and reply".to_owned(),
+                    ..self.counted(counts, self.given.1 + self.drawn.1, "the text")?
+                })
+            }
+            LiveScope::Prompt => part(&self.given, "the prompt"),
+            LiveScope::Reply | LiveScope::ReplyMinusPrompt | LiveScope::ReplyMinusLabel(_) => {
+                part(&self.drawn, "the reply")
+            }
+        }
+    }
+
+    /// Counts of so many tokens, where there are any.
+    fn counted(
+        &self,
+        counts: Vec<u32>,
+        tokens: usize,
+        what: &str,
+    ) -> Result<TextAssignments, PipelineError> {
+        if tokens == 0 {
+            return Err(PipelineError::Settings(format!(
+                "{what} has no token to show yet"
+            )));
+        }
+        Ok(TextAssignments {
+            layers: self.layers.clone(),
+            num_experts: self.num_experts,
+            counts,
+            tokens: tokens as u64,
+            scope: what.to_owned(),
+        })
+    }
+}
+
+/// The picture of a sequence as it is, made at once.
 ///
 /// # Errors
-/// When the scope has no token, or a label is not in the reference, or the reference is of other routers.
+/// As [`PictureSource::picture`].
 pub fn picture(
     columns: &LiveColumns,
     scope: &LiveScope,
     reference: Option<&LabelReference>,
 ) -> Result<Measurement, PipelineError> {
-    let [given, drawn] = columns.content_tokens();
-    let reply = || shares(columns, columns.reply_counts(), drawn, "the reply");
-    let (values, tokens, words) = match scope {
-        LiveScope::Token(token) => {
-            let token = *token;
-            if token >= columns.len() {
-                return Err(nothing("this token"));
-            }
-            let counts = columns.counts_of([token]);
-            let shares = shares(columns, &counts, 1, "this token")?;
-            (shares, 1, format!("token {token}"))
-        }
-        LiveScope::Last(most) => {
-            let last = columns.last_content(*most);
-            let number = last.len();
-            let counts = columns.counts_of(last);
-            let shares = shares(columns, &counts, number, "the last tokens")?;
-            (shares, number, format!("the last {number} content tokens"))
-        }
-        LiveScope::Text => {
-            let both = columns.prompt_counts().iter().zip(columns.reply_counts());
-            let counts: Vec<u32> = both.map(|(given, drawn)| given + drawn).collect();
-            let shares = shares(columns, &counts, given + drawn, "the text")?;
-            (shares, given + drawn, "prompt and reply".to_owned())
-        }
-        LiveScope::Reply => (reply()?, drawn, "the reply".to_owned()),
-        LiveScope::Prompt => {
-            let shares = shares(columns, columns.prompt_counts(), given, "the prompt")?;
-            (shares, given, "the prompt".to_owned())
-        }
-        LiveScope::ReplyMinusPrompt => {
-            let prompt = shares(columns, columns.prompt_counts(), given, "the prompt")?;
-            let words = "the reply minus the prompt".to_owned();
-            (difference(&reply()?, &prompt), drawn + given, words)
-        }
-        LiveScope::ReplyMinusLabel(label) => {
-            let of_label = of_label(columns, reference, label)?;
-            let words = format!("the reply minus documents of {label}");
-            (difference(&reply()?, &of_label), drawn, words)
-        }
-    };
-    let is_difference = matches!(
-        scope,
-        LiveScope::ReplyMinusPrompt | LiveScope::ReplyMinusLabel(_)
-    );
-    let (layers, experts) = (columns.layers().iter(), 0..columns.num_experts());
-    #[expect(clippy::cast_precision_loss, reason = "a count of experts")]
-    let even = 1.0 / columns.num_experts() as f64;
-    Ok(Measurement {
-        metric: "assignment_share".to_owned(),
-        title: format!("Assignment share of {words}"),
-        unit: "share of assignments".to_owned(),
-        axes: vec![
-            Axis::new(AxisKind::Layer, layers.map(ToString::to_string).collect()),
-            Axis::new(AxisKind::Expert, experts.map(|e| e.to_string()).collect()),
-        ],
-        values,
-        intervals: None,
-        nulls: None,
-        reference: Some(if is_difference { 0.0 } else { even }),
-        protocol: Protocol {
-            scope: words,
-            phase: "all".to_owned(),
-            by: "all".to_owned(),
-            interval_method: "no interval: one text".to_owned(),
-            bias_correction: "none".to_owned(),
-            resample_by: "group".to_owned(),
-            n_tokens: tokens as u64,
-            n_documents: 1,
-            n_groups: 1,
-            ..Protocol::default()
-        },
-    })
+    PictureSource::new(columns, scope.clone()).picture(reference)
 }
 
-/// The picture of one line minus that of another: whose experts the tokens of two prompts or replies choose more often.
+/// The picture of one line minus that of another: whose experts the tokens of two prompts or replies choose more often. Of a
+/// scope that is a difference itself, the part is compared that another is taken away from.
 ///
 /// There is no interval: each line is one text, and two texts have no documents to pair.
 ///
 /// # Errors
-/// As [`picture`] of either without a reference, and when the lines are of models with other layers or experts.
+/// As [`PictureSource::picture`] of either without a reference, and when the lines are of models with other layers or
+/// experts.
 pub fn picture_difference(
-    [first, second]: [&LiveColumns; 2],
-    scope: &LiveScope,
+    [first, second]: [&PictureSource; 2],
 ) -> Result<Measurement, PipelineError> {
-    let of_first = picture(first, scope, None)?;
-    let of_second = picture(second, scope, None)?;
-    if of_first.axes != of_second.axes {
-        return Err(PipelineError::Settings(
-            "the two lines are of models with other layers or experts; compare lines of one model"
-                .to_owned(),
-        ));
-    }
-    let protocol = Protocol {
-        scope: format!("{} of two lines", of_first.protocol.scope),
-        interval_method: "no interval: each line is one text".to_owned(),
-        n_tokens: of_first.protocol.n_tokens + of_second.protocol.n_tokens,
-        n_documents: 2,
-        n_groups: 2,
-        ..of_first.protocol
-    };
-    Ok(Measurement {
-        title: format!("{}, one line minus the other", of_first.title),
-        values: difference(&of_first.values, &of_second.values),
-        reference: Some(0.0),
-        protocol,
-        ..of_first
-    })
-}
-
-/// Counts of so many tokens as shares of their assignments at each layer.
-fn shares(
-    columns: &LiveColumns,
-    counts: &[u32],
-    tokens: usize,
-    what: &str,
-) -> Result<Vec<f64>, PipelineError> {
-    if tokens == 0 {
-        return Err(nothing(what));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a count of assignments")]
-    let assignments = (tokens * columns.top_k()) as f64;
-    Ok(counts.iter().map(|n| f64::from(*n) / assignments).collect())
-}
-
-fn of_label(
-    columns: &LiveColumns,
-    reference: Option<&LabelReference>,
-    label: &str,
-) -> Result<Vec<f64>, PipelineError> {
-    let error = |reason: String| PipelineError::Settings(reason);
-    let reference = reference.ok_or_else(|| {
-        error("open a trace of this model with labels to compare with".to_owned())
-    })?;
-    if reference.layers != columns.layers() || reference.num_experts != columns.num_experts() {
-        return Err(error(
-            "the trace that labels are taken from has other layers or experts than this model"
-                .to_owned(),
-        ));
-    }
-    reference.shares(label).ok_or_else(|| {
-        error(format!(
-            "the trace has no label '{label}'; it has {}",
-            reference.labels.join(", ")
-        ))
-    })
-}
-
-fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-fn nothing(what: &str) -> PipelineError {
-    PipelineError::Settings(format!("{what} has no token to show yet"))
+    let second = second.assignments()?;
+    Ok(first.assignments()?.minus_text(&second)?)
 }

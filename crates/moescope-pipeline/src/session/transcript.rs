@@ -1,6 +1,9 @@
 //! A session as its listener sees it: every branch with its tokens, put together from events.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use moescope_core::ModelSpec;
 
@@ -11,6 +14,7 @@ use super::{BranchId, BranchInfo, BranchState, LiveColumns, SessionEvent};
 pub struct Transcript {
     empty: LiveColumns,
     branches: BTreeMap<BranchId, Branch>,
+    closed: BTreeMap<BranchId, ClosedBranch>,
 }
 
 /// One branch.
@@ -26,6 +30,17 @@ pub struct Branch {
     pub state: BranchState,
     /// Drawn tokens and the seconds that they took, since it was made.
     pub pace: (usize, f64),
+    /// Where it was last kept as a trace, and how many of its tokens are there.
+    pub kept: Option<(PathBuf, usize)>,
+}
+
+/// What is still known of a branch that was closed: a few words, for those that were made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosedBranch {
+    /// How it came about.
+    pub info: BranchInfo,
+    /// How many of its tokens were its prompt.
+    pub num_prompt_tokens: usize,
 }
 
 impl Branch {
@@ -40,6 +55,13 @@ impl Branch {
         let tokens = tokens as f64;
         (tokens > 0.0 && secs > 0.0).then(|| tokens / secs)
     }
+
+    /// The trace that holds every token that it has now, if it was kept as one and did not grow since.
+    #[must_use]
+    pub fn kept_whole(&self) -> Option<&Path> {
+        let (path, tokens) = self.kept.as_ref()?;
+        (*tokens == self.columns.len()).then_some(path.as_path())
+    }
 }
 
 impl Transcript {
@@ -53,6 +75,7 @@ impl Transcript {
                 usize::from(spec.top_k),
             ),
             branches: BTreeMap::new(),
+            closed: BTreeMap::new(),
         }
     }
 
@@ -90,9 +113,13 @@ impl Transcript {
                     branch.info = info.clone();
                 }
             }
-            SessionEvent::Saved { .. }
-            | SessionEvent::Unsafe { .. }
-            | SessionEvent::Failed { .. } => {}
+            SessionEvent::Closed { branch, .. } => self.close(*branch),
+            SessionEvent::Saved { branch, path } => {
+                if let Some(branch) = self.branches.get_mut(branch) {
+                    branch.kept = Some((path.clone(), branch.columns.len()));
+                }
+            }
+            SessionEvent::Unsafe { .. } | SessionEvent::Failed { .. } => {}
         }
     }
 
@@ -102,10 +129,35 @@ impl Transcript {
         self.branches.get(&id)
     }
 
-    /// All branches, the oldest first.
+    /// A branch that was closed.
+    #[must_use]
+    pub fn closed(&self, id: BranchId) -> Option<&ClosedBranch> {
+        self.closed.get(&id)
+    }
+
+    /// How a branch came about and how many tokens its prompt has, be it closed or not.
+    #[must_use]
+    pub fn origin(&self, id: BranchId) -> Option<(&BranchInfo, usize)> {
+        let open = self.branches.get(&id);
+        let open = open.map(|branch| (&branch.info, branch.columns.num_prompt_tokens()));
+        let closed = || self.closed.get(&id);
+        open.or_else(|| closed().map(|branch| (&branch.info, branch.num_prompt_tokens)))
+    }
+
+    /// All branches that are not closed, the oldest first.
     #[must_use]
     pub fn branches(&self) -> impl DoubleEndedIterator<Item = &Branch> {
         self.branches.values()
+    }
+
+    fn close(&mut self, id: BranchId) {
+        if let Some(branch) = self.branches.remove(&id) {
+            let closed = ClosedBranch {
+                num_prompt_tokens: branch.columns.num_prompt_tokens(),
+                info: branch.info,
+            };
+            self.closed.insert(id, closed);
+        }
     }
 
     fn open(&mut self, info: &BranchInfo, copied: usize, reply: &str) {
@@ -128,6 +180,7 @@ impl Transcript {
                 reply: reply.to_owned(),
                 state: BranchState::Paused,
                 pace: (0, 0.0),
+                kept: None,
             },
         );
     }

@@ -173,6 +173,7 @@ impl<'m> Worker<'m> {
                 (self.tell)(SessionEvent::Changed(info));
             }
             SessionCommand::Save { branch, path } => self.save(*branch, path)?,
+            SessionCommand::Close(branch) => self.close(*branch)?,
         }
         Ok(())
     }
@@ -324,6 +325,28 @@ impl<'m> Worker<'m> {
         Ok(())
     }
 
+    /// Frees a branch, and writes it first where nobody has saved it and that is wanted. Those that were made of it hold
+    /// what they share with it themselves.
+    fn close(&mut self, id: BranchId) -> Result<(), PipelineError> {
+        let is_saved = self.branch(id)?.is_saved;
+        if self.running.is_some_and(|(running, _)| running == id) {
+            self.pause();
+        }
+        let folder = self.config.keep_in.as_ref().filter(|_| !is_saved);
+        let kept = folder.map(|folder| free_name(folder, id));
+        if let Some(path) = &kept {
+            let branch = self.branch(id)?;
+            save(self.loaded, branch, self.config.keeps_logits, path)?;
+        }
+        // Only now: until it is a trace, the journal is all that a crash would leave of it.
+        if let Some(journals) = &mut self.journals {
+            journals.end(id);
+        }
+        self.branches.remove(&id);
+        (self.tell)(SessionEvent::Closed { branch: id, kept });
+        Ok(())
+    }
+
     /// Writes what nobody has saved, where that is wanted.
     fn keep_all(&mut self) {
         let Some(folder) = self.config.keep_in.clone() else {
@@ -415,4 +438,50 @@ fn free_name(folder: &Path, id: BranchId) -> PathBuf {
         .chain(others)
         .find(|path| !path.exists())
         .unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use moescope_core::NoProgress;
+    use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions};
+
+    use super::*;
+    use crate::{
+        model::{ModelFiles, ModelFolder},
+        session::StartConfig,
+    };
+
+    #[test]
+    fn a_closed_branch_is_held_no_more_and_its_fork_is() {
+        let folder = moescope_testkit::scidfm_mini();
+        let folder = ModelFolder::find(folder.to_str().unwrap(), None).unwrap();
+        let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
+        let files = ModelFiles::open(folder).unwrap();
+        let loaded = files.load(device, LoadOptions::default(), &NoProgress);
+        let loaded = loaded.unwrap();
+        let told = RefCell::new(Vec::new());
+        let tell = |event: SessionEvent| told.borrow_mut().push(event);
+        let mut worker = Worker::new(&loaded, SessionConfig::default(), &tell);
+        worker.command(&SessionCommand::Start(StartConfig {
+            prompt: "The enzyme".to_owned(),
+            ..StartConfig::default()
+        }));
+        let (first, second) = (BranchId(0), BranchId(1));
+        worker.command(&SessionCommand::Fork {
+            branch: first,
+            keep: 1,
+        });
+        assert_eq!(worker.branches.len(), 2);
+        worker.command(&SessionCommand::Close(first));
+        // A branch owns its sequence: what is in no other goes with it.
+        let held: Vec<BranchId> = worker.branches.keys().copied().collect();
+        assert_eq!(held, [second]);
+        let closed = SessionEvent::Closed {
+            branch: first,
+            kept: None,
+        };
+        assert_eq!(told.borrow().last(), Some(&closed));
+    }
 }

@@ -7,6 +7,8 @@ use crate::{error::TraceError, schema::Table};
 
 /// Layers, experts and so on beyond this come from no model and would only cost memory.
 const MAX_EXPERTS: u16 = 16_384;
+/// No capture cuts so many shards; a number below it leaves room for the next.
+const END_OF_NUMBERS: u32 = 1 << 31;
 
 impl Manifest {
     /// Says what in the manifest contradicts itself or could lead outside the trace's folder.
@@ -90,10 +92,15 @@ impl Manifest {
 
     fn shard_problem(&self) -> Option<String> {
         let mut next_sample = 0u32;
+        let mut next_number = 0u32;
         for (index, shard) in self.shards.iter().enumerate() {
-            if usize::try_from(shard.index) != Ok(index) {
-                return Some(format!("shard {index} calls itself {}", shard.index));
+            if !(next_number..END_OF_NUMBERS).contains(&shard.index) {
+                return Some(format!(
+                    "shard {index} calls itself {}, at least {next_number} and below {END_OF_NUMBERS} was expected",
+                    shard.index
+                ));
             }
+            next_number = shard.index + 1;
             if shard.first_sample != next_sample {
                 return Some(format!(
                     "shard {index} begins at sample {}, expected {next_sample}",

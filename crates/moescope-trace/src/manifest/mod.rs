@@ -189,6 +189,11 @@ impl Manifest {
         u16::try_from(index).ok()
     }
 
+    /// The number that the next shard gets; above that of every other, so that files sort in the order of the samples.
+    pub(crate) fn next_shard(&self) -> u32 {
+        self.shards.last().map_or(0, |shard| shard.index + 1)
+    }
+
     /// Whether a column, as `table.column`, is NULL in every row.
     #[must_use]
     pub fn is_unknown(&self, column: &str) -> bool {

@@ -236,7 +236,7 @@ pub struct Counts {
 /// One shard: the same samples in all four tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// The shard's number, from 0 without gaps.
+    /// The number in its files' names, ascending; shards that were merged leave gaps.
     pub index: u32,
     /// The number of its first sample.
     pub first_sample: u32,

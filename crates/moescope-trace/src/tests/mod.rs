@@ -1,6 +1,7 @@
 //! Claims about whole traces.
 
 mod damage;
+mod merging;
 mod planted;
 mod python;
 mod resume;

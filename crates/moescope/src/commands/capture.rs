@@ -85,8 +85,10 @@ struct RecordingArgs {
     /// many tokens hold, and where one ends, the next begins. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_tokens: Option<u32>,
-    /// Cut a file of the trace after the batch that gives it this many decisions, or ten seconds after the last cut
-    /// [default: 2000000]
+    /// Cut a file of the trace after the batch that gives it this many decisions [default: 2000000]
+    ///
+    /// Files are also cut ten seconds after the last cut, so that a process that is killed loses little; those are merged
+    /// to this length again.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     shard_decisions: Option<u64>,
 }
@@ -151,6 +153,9 @@ pub(crate) fn run(
     if args.dry_run {
         let estimate = plan.estimate(&loaded, console)?;
         console.finish();
+        if let Some(warning) = estimate.disk_warning() {
+            console.warning(&warning);
+        }
         show_estimate(&estimate, args.json)?;
         return Ok(Outcome::Success);
     }
@@ -182,6 +187,16 @@ fn show_estimate(estimate: &Estimate, is_json: bool) -> anyhow::Result<()> {
     if is_json {
         return output::json(estimate);
     }
+    let free = estimate.free_disk_bytes;
+    let free = free.map_or_else(String::new, |free| format!(", {} are free", bytes(free)));
+    let memory = &estimate.memory;
+    let mapped = match memory.mapped {
+        0 => String::new(),
+        mapped => format!(
+            ", and {} of weights that stay in their files",
+            bytes(mapped)
+        ),
+    };
     output::pairs(&[
         ("samples", count(estimate.samples)),
         ("tokens", count(estimate.tokens)),
@@ -191,7 +206,14 @@ fn show_estimate(estimate: &Estimate, is_json: bool) -> anyhow::Result<()> {
         ),
         ("decisions", count(estimate.decisions)),
         ("batches", count(estimate.batches)),
-        ("trace", format!("about {}", bytes(estimate.trace_bytes))),
+        (
+            "trace",
+            format!("about {}{free}", bytes(estimate.trace_bytes)),
+        ),
+        (
+            "memory",
+            format!("about {}{mapped}", bytes(memory.allocated())),
+        ),
         (
             "time",
             format!(
@@ -250,4 +272,127 @@ fn show_outcome(
         ),
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use moescope_app::{CaptureChoice, ColumnsChoice};
+    use moescope_engine::{ComputeType, DeviceChoice, WeightType};
+    use moescope_trace::OverlongPolicy;
+
+    use super::*;
+    use crate::{cli::Cli, commands::Command};
+
+    /// The words of a line, as a POSIX shell takes it apart.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => is_quoted = !is_quoted,
+                '\\' if !is_quoted => word.extend(chars.next()),
+                ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
+                _ => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    /// Both ways from what was chosen in the app to a capture: its own, and the line that it copies.
+    fn check(choice: &CaptureChoice) {
+        let line = choice.command_line(DeviceChoice::Auto).unwrap();
+        let Cli { global, command } = Cli::try_parse_from(words(&line)).unwrap();
+        let Some(Command::Capture(args)) = command else {
+            panic!("no capture: {line}");
+        };
+        assert_eq!(
+            format!("{:#?}", config(&args).unwrap()),
+            format!("{:#?}", choice.config().unwrap()),
+            "{line}"
+        );
+        let options = LoadOptions {
+            untrained_routers: args.untrained_routers,
+            ..args.model.options()
+        };
+        assert_eq!(options, choice.load_options(), "{line}");
+        assert_eq!(
+            devices::choice(&global).unwrap(),
+            choice.device_choice(DeviceChoice::Auto).unwrap(),
+            "{line}"
+        );
+        assert_eq!(args.model.source.model, choice.model, "{line}");
+    }
+
+    /// Every option that the app has, each unlike the usual.
+    fn everything() -> CaptureChoice {
+        CaptureChoice {
+            model: "my model".into(),
+            files: vec!["law's.jsonl".into(), "b c.csv".into()],
+            text: String::new(),
+            text_label: String::new(),
+            columns: ColumnsChoice {
+                text: "abstract".into(),
+                discipline: "the field".into(),
+                id: "doi".into(),
+                group: "journal".into(),
+                group_before: "#".into(),
+                genre: "kind".into(),
+                keep: "year, pages".into(),
+                skips_bad_rows: true,
+            },
+            out: "my trace".into(),
+            limit: 7,
+            max_tokens: 90,
+            overlong: OverlongPolicy::Chunk,
+            generate: 12,
+            temperature: 0.7,
+            top_k: 40,
+            top_p: 0.95,
+            seed: 9,
+            is_chat: true,
+            system: "- Answer \"briefly\", and don't\ndigress.".into(),
+            chat_date: "2024-07-26".into(),
+            wraps_science_units: true,
+            keeps_logits: true,
+            is_full_precision: true,
+            records_surprisal: false,
+            layers: "0,2-4".into(),
+            batch_tokens: 64,
+            shard_decisions: 1000,
+            interventions: vec!["mask:2:1".into(), "boost=-1.5:all:0,3".into()],
+            untrained_routers: Some(4),
+            weights: WeightType::Q8,
+            compute: ComputeType::Bf16,
+            device: "gpu:1".into(),
+            resumes: true,
+        }
+    }
+
+    #[test]
+    fn the_line_that_the_app_copies_has_every_option_of_what_it_runs() {
+        let all = everything();
+        check(&all);
+        check(&CaptureChoice {
+            files: vec!["texts.jsonl".into()],
+            out: "trace".into(),
+            ..CaptureChoice::default()
+        });
+        // A text that was typed lies beside its trace; columns of files are none of its own.
+        check(&CaptureChoice {
+            files: Vec::new(),
+            text: "The court held".into(),
+            text_label: "law".into(),
+            ..all.clone()
+        });
+        for overlong in [OverlongPolicy::Truncate, OverlongPolicy::Skip] {
+            check(&CaptureChoice {
+                overlong,
+                weights: WeightType::Q4,
+                generate: 0,
+                ..all.clone()
+            });
+        }
+    }
 }

@@ -123,7 +123,9 @@ fn tell(found: &TraceComparison, traces: &TraceSet, args: &CompareArgs) -> anyho
             json.push(b'\n');
             args.tables.write_bytes(&json)
         }
-        TableFormat::Csv | TableFormat::Parquet => args.tables.write(&found.measurements),
+        TableFormat::Csv | TableFormat::Parquet | TableFormat::Measurements => {
+            args.tables.write(&found.measurements)
+        }
     }
 }
 

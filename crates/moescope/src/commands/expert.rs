@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use moescope_analytics::{ExpertConfig, MeasureRequest, TraceData, expert_profile};
-use moescope_core::{LabelList, LayerId, Scope};
+use moescope_analytics::{Control, ExpertConfig, MeasureRequest, TraceData, expert_profile};
+use moescope_core::{LayerId, Scope};
 
-use crate::{console::Console, exit::Outcome, output};
+use super::measure::WeightingArg;
+use crate::{console::Console, exit::Outcome, label_args::LabelArgs, output};
 
 /// Tell what one expert does: who chooses it, with what, where, and in which texts
 #[derive(Args, Debug)]
@@ -17,6 +18,7 @@ use crate::{console::Console, exit::Outcome, output};
 Examples:
   moescope expert my-trace 3:5
   moescope expert my-trace 3:5 --by genre --top 20 --contexts 30
+  moescope expert my-trace 3:5 --only genre=abstract --weighting document
   moescope expert my-trace 3:5 --json
 
 Every number is that of the metric of its name: `moescope measure my-trace domain_specialization --layers 3`.")]
@@ -27,18 +29,21 @@ pub(crate) struct ExpertArgs {
     /// The layer in the model's numbering, and the expert
     #[arg(value_name = "LAYER:EXPERT")]
     place: String,
-    /// The label column to compare by; `all` puts all documents together
-    #[arg(long, default_value = "discipline", value_name = "COLUMN")]
-    by: String,
-    /// Only documents with these labels, like law,math; a comma within a label is written \,
-    #[arg(long, value_name = "LABELS")]
-    labels: Vec<LabelList>,
+    #[command(flatten)]
+    labels: LabelArgs,
     /// Given text, generated text, or both: prefill, decode, all
     #[arg(long, default_value = "prefill", value_name = "PHASE")]
     phase: String,
     /// Count special and template tokens as well
     #[arg(long)]
     include_special: bool,
+    /// What has equal weight; lists of tokens and contexts count every occurrence once
+    #[arg(long, value_enum, default_value_t)]
+    weighting: WeightingArg,
+    /// Weight documents (tokens, for `position`) so that these are distributed alike under every label whose share is told:
+    /// `genre`, `length`, `position`, or any label column
+    #[arg(long = "match", value_delimiter = ',', value_name = "VARIABLES")]
+    match_on: Vec<Control>,
     /// Entries of each list
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: usize,
@@ -71,10 +76,14 @@ pub(crate) fn run(args: &ExpertArgs, console: &Console) -> anyhow::Result<Outcom
         scope: Scope {
             phase: args.phase.parse()?,
             include_special: args.include_special,
-            labels: LabelList::all_of(&args.labels),
+            labels: args.labels.labels(),
+            only: args.labels.only.clone(),
+            weighting: args.weighting.into(),
             ..Scope::default()
         },
-        by: args.by.clone(),
+        by: args.labels.by.clone(),
+        merge: args.labels.merge.clone(),
+        match_on: args.match_on.clone(),
         resample_by: args.resample_by.clone(),
         resamples: args.resamples,
         permutations: args.resamples,

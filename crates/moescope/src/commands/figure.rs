@@ -1,4 +1,4 @@
-//! `figure`: figures from a trace, one by options or several by a file.
+//! `figure`: figures of a trace or of measurements in a file, one by options or several by a file.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use moescope_analytics::{MeasureRequest, TraceSet};
 use moescope_core::LabelList;
 use moescope_figures::{FigureOptions, catalogue};
 use moescope_pipeline::{
-    FigureJob, FigureSpec, NamedTrace, TraceSource, kind, place_of_reference, usual_metric,
+    FigureJob, FigureSource, FigureSpec, NamedTrace, kind, place_of_reference, read_measurements,
+    usual_metric,
 };
 
 use super::measure::RequestArgs;
@@ -23,6 +24,8 @@ Examples:
   moescope figure my-trace fingerprint_map --variant t-SNE --hulls --out map.svg --spec-out map.toml
   moescope figure step-1000 step-10000 final saturation_curves --out saturation.pdf
   moescope figure map.toml
+  moescope measure my-trace jsd --format measurements --out jsd.json
+  moescope figure jsd.json group_matrix --layer 5 --out matrix.pdf
 
 With several traces the figure compares them with the last one (or that of --reference).
 Captions with all protocol facts are written beside the figure, with the endings .txt and .tex (for LaTeX).
@@ -35,11 +38,14 @@ A file of figures (TOML) has a [[figure]] for each, with kind, out, and what the
   measure = { by = \"genre\", resamples = 2000 }
   look = { width_mm = 85.0 }
 
-`traces = [\"a\", \"b\"]` in place of `trace` compares several.
+`traces = [\"a\", \"b\"]` in place of `trace` compares several, and `measurement = \"file.json\"` draws what a file holds.
 Its paths are relative to it, and it writes below its folder, or below that of --out.")]
 pub(crate) struct FigureArgs {
-    /// A trace's folder, or a file of figures
-    #[arg(value_name = "TRACE|SPEC.toml", required_unless_present = "list")]
+    /// A trace's folder, a file of figures, or a file of measurements
+    #[arg(
+        value_name = "TRACE|SPEC.toml|FILE.json",
+        required_unless_present = "list"
+    )]
     source: Option<PathBuf>,
     /// Further traces, and the figure's kind (see --list)
     #[arg(value_name = "TRACE|KIND")]
@@ -53,6 +59,9 @@ pub(crate) struct FigureArgs {
     /// Write a file that makes this figure again
     #[arg(long, value_name = "FILE.toml", requires = "rest")]
     spec_out: Option<PathBuf>,
+    /// Of a file of measurements the one with this title or number, counted from 1 [default: the first that can be drawn]
+    #[arg(long, value_name = "TITLE|NUMBER", requires = "rest")]
+    table: Option<String>,
     /// List the kinds and their options
     #[arg(long)]
     list: bool,
@@ -173,14 +182,27 @@ pub(crate) fn run(args: &FigureArgs, console: &Console) -> anyhow::Result<Outcom
         return Ok(Outcome::Success);
     }
     let Some(source) = &args.source else {
-        bail!("a figure needs a trace or a file of figures; see moescope figure --help");
+        bail!(
+            "a figure needs a trace, a file of figures or a file of measurements; see moescope figure --help"
+        );
     };
-    let is_file = source
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("toml"));
-    if is_file && args.rest.is_empty() {
+    let ends_in = |ending: &str| {
+        let found = source.extension();
+        found.is_some_and(|found| found.eq_ignore_ascii_case(ending))
+    };
+    if ends_in("toml") && args.rest.is_empty() {
         draw_file(args, source, console)?;
         return Ok(Outcome::Success);
+    }
+    if ends_in("json") && !source.is_dir() {
+        draw_measured(args, source, console)?;
+        return Ok(Outcome::Success);
+    }
+    if args.table.is_some() {
+        bail!(
+            "--table chooses from a file of measurements, which ends in .json: {}",
+            source.display()
+        );
     }
     let (traces, kinds) = trace_args::split(&source.to_string_lossy(), &args.rest)?;
     match kinds.as_slice() {
@@ -214,7 +236,7 @@ fn draw_one(
         request: args.request.request()?,
         options: args.look.options()?,
     };
-    let mut source = TraceSource::default();
+    let mut source = FigureSource::default();
     if let [trace] = traces {
         if args.reference.is_some() {
             bail!("--reference is for figures of several traces");
@@ -231,10 +253,55 @@ fn draw_one(
         source.traces = traces.iter().map(|trace| trace.path.clone()).collect();
         source.reference.clone_from(&args.reference);
     }
+    tell(args, &job, &source, out, console)
+}
+
+/// Draws a measurement of a file; nothing is measured.
+fn draw_measured(args: &FigureArgs, file: &Path, console: &Console) -> anyhow::Result<()> {
+    let [name] = args.rest.as_slice() else {
+        bail!(
+            "a figure of a file of measurements needs one KIND and no trace; see moescope figure --list: {}",
+            file.display()
+        );
+    };
+    let Some(out) = &args.out else {
+        bail!("a figure needs --out FILE with the ending .svg, .pdf or .png");
+    };
+    // What was measured is measured; nobody shall believe to have changed it.
+    let is_measured_anew = args.metric.is_some()
+        || args.reference.is_some()
+        || args.request.no_cache
+        || args.request.request()? != MeasureRequest::default();
+    if is_measured_anew {
+        bail!(
+            "the numbers of a file are drawn as they are; options of what is measured are for traces: {}",
+            file.display()
+        );
+    }
+    kind(name)?;
+    let job = FigureJob {
+        kind: name.clone(),
+        metric: None,
+        request: MeasureRequest::default(),
+        options: args.look.options()?,
+    };
+    job.write_measured(read_measurements(file)?, args.table.as_deref(), out)?;
+    let source = FigureSource::measured(file.to_owned(), args.table.clone());
+    tell(args, &job, &source, out, console)
+}
+
+/// Says what was written, and writes the specification where it was asked for.
+fn tell(
+    args: &FigureArgs,
+    job: &FigureJob,
+    source: &FigureSource,
+    out: &Path,
+    console: &Console,
+) -> anyhow::Result<()> {
     console.finish();
     console.note(&format!("wrote {}", out.display()));
     if let Some(file) = &args.spec_out {
-        let spec = FigureSpec::of_job(&job, &source, out, file)?;
+        let spec = FigureSpec::of_job(job, source, &[out.to_owned()], file)?;
         std::fs::write(file, spec.to_toml()?)
             .with_context(|| format!("cannot write the specification: {}", file.display()))?;
         console.note(&format!("wrote {}", file.display()));

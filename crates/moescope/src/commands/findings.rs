@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use moescope_analytics::long_table;
-use moescope_pipeline::findings;
+use moescope_pipeline::{command_words::quoted, findings};
 
 use super::measure::RequestArgs;
 use crate::{
@@ -59,9 +59,9 @@ pub(crate) fn run(args: &FindingsArgs, console: &Console) -> anyhow::Result<Outc
         for line in wrapped(&finding.answer, 96) {
             output::line(&format!("   {line}"))?;
         }
-        let command = finding
-            .command
-            .replace("TRACE", &args.trace.display().to_string());
+        // Labels may hold the word as well, and stand behind it.
+        let trace = quoted(&args.trace.to_string_lossy());
+        let command = finding.command.replacen("TRACE", &trace, 1);
         output::line(&format!("   → moescope {command}\n"))?;
     }
     Ok(Outcome::Success)

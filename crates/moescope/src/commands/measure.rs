@@ -11,7 +11,9 @@ use moescope_core::{Axis, AxisKind, LabelList, Scope, Weighting};
 use moescope_pipeline::{ModelFolder, NamedTrace, StoredWeights};
 use moescope_trace::RoutingTrace;
 
-use crate::{console::Console, exit::Outcome, table_args::TableArgs, trace_args};
+use crate::{
+    console::Console, exit::Outcome, label_args::LabelArgs, table_args::TableArgs, trace_args,
+};
 
 /// Measure metrics on traces, with intervals and null models
 #[derive(Args, Debug)]
@@ -20,6 +22,8 @@ Examples:
   moescope measure my-trace mutual_information
   moescope measure my-trace domain_specialization --layers 3 --contrast math:law
   moescope measure my-trace mutual_information --match genre,length
+  moescope measure my-trace domain_specialization --labels chemistry --only genre=abstract
+  moescope measure my-trace jsd --merge science=chemistry,physics --labels science,law
   moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
   moescope measure my-trace router_similarity --model my-model
@@ -47,15 +51,11 @@ pub(crate) struct MeasureArgs {
 /// What to count and how carefully; shared by every verb that measures.
 #[derive(Args, Debug)]
 pub(crate) struct RequestArgs {
-    /// The label column to compare by; `all` puts all documents together
-    #[arg(long, default_value = "discipline", value_name = "COLUMN")]
-    by: String,
+    #[command(flatten)]
+    labels: LabelArgs,
     /// Measure the difference of two labels, first minus second; a colon within a label is written \:
     #[arg(long, value_name = "A:B")]
     contrast: Option<String>,
-    /// Only documents with these labels, like law,math; a comma within a label is written \,
-    #[arg(long, value_name = "LABELS")]
-    labels: Vec<LabelList>,
     /// Layers in the model's numbering, like 0,5-8
     #[arg(long, default_value = "all", value_name = "LAYERS")]
     layers: String,
@@ -121,10 +121,19 @@ pub(crate) struct RequestArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum WeightingArg {
+pub(super) enum WeightingArg {
     #[default]
     Token,
     Document,
+}
+
+impl From<WeightingArg> for Weighting {
+    fn from(weighting: WeightingArg) -> Self {
+        match weighting {
+            WeightingArg::Token => Self::Token,
+            WeightingArg::Document => Self::Document,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -177,13 +186,12 @@ impl RequestArgs {
                 layers: self.layers.parse()?,
                 phase: self.phase.parse()?,
                 include_special: self.include_special,
-                labels: LabelList::all_of(&self.labels),
-                weighting: match self.weighting {
-                    WeightingArg::Token => Weighting::Token,
-                    WeightingArg::Document => Weighting::Document,
-                },
+                labels: self.labels.labels(),
+                only: self.labels.only.clone(),
+                weighting: self.weighting.into(),
             },
-            by: self.by.clone(),
+            by: self.labels.by.clone(),
+            merge: self.labels.merge.clone(),
             contrast,
             resample_by: self.resample_by.clone(),
             resamples: self.resamples,

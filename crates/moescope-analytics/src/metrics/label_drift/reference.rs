@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     LabelDrift,
     calibration::{Calibration, softmax},
+    preference::LabelPreference,
     windows::{Profiles, Window, log_shares, windows},
 };
-use crate::{
-    AnalyticsError, MeasureRequest, Metric as _, TraceData, data::Selection, stats::number::as_f64,
-};
+use crate::{AnalyticsError, MeasureRequest, Metric as _, TraceData, data::Selection};
 
 /// What each label's routing looks like in a trace, and how far a guess from a window of tokens can be trusted.
 ///
@@ -96,12 +95,40 @@ impl LabelReference {
         })
     }
 
+    /// Whether a model with these MoE layers and experts per layer has routers like those that the profiles are of. Only then
+    /// can its choices be held against them.
+    #[must_use]
+    pub fn has_routers(&self, layers: &[LayerId], num_experts: usize) -> bool {
+        self.layers == layers && self.num_experts == num_experts
+    }
+
     /// Holds the assignments of `tokens` tokens, `[layers × experts]` in the order of [`Self::layers`], against all labels.
     ///
     /// # Panics
     /// When there are not as many counts as layers times experts.
     #[must_use]
     pub fn look(&self, counts: &[u32], tokens: u32) -> LabelLook {
+        let window = self.window_of(counts);
+        LabelLook {
+            probability: (tokens == self.window).then(|| softmax(&window.likelihood, self.beta)),
+            divergence_bits: window.divergence,
+        }
+    }
+
+    /// The same for the routing of another checkpoint than the trace's: distances alone, for probabilities were calibrated
+    /// with the trace's routers.
+    ///
+    /// # Panics
+    /// When there are not as many counts as layers times experts.
+    #[must_use]
+    pub fn distances(&self, counts: &[u32]) -> LabelLook {
+        LabelLook {
+            probability: None,
+            divergence_bits: self.window_of(counts).divergence,
+        }
+    }
+
+    fn window_of(&self, counts: &[u32]) -> Window {
         assert_eq!(
             counts.len(),
             self.layers.len() * self.num_experts,
@@ -110,11 +137,7 @@ impl LabelReference {
         let of_layers = counts
             .chunks_exact(self.num_experts)
             .map(|counts| counts.iter().map(|n| f64::from(*n)).collect());
-        let window = Window::between(of_layers, &self.profiles, &self.logs, self.labels.len());
-        LabelLook {
-            probability: (tokens == self.window).then(|| softmax(&window.likelihood, self.beta)),
-            divergence_bits: window.divergence,
-        }
+        Window::between(of_layers, &self.profiles, &self.logs, self.labels.len())
     }
 
     /// A label's share of assignments of every expert at every layer, `[layers × experts]`; `None` for an unknown label.
@@ -130,18 +153,10 @@ impl LabelReference {
         Some(self.profiles.iter().flat_map(of_layer).collect())
     }
 
-    /// log2 of a label's share of each expert over 1/E, `[layers × experts]`, half a count added to each: above 0 where the
-    /// label's documents use an expert more than an indifferent router would; `None` for an unknown label.
-    /// −∞ at a layer where the label has no assignment.
+    /// How much more than an indifferent router a label's documents use each expert; `None` for an unknown label.
     #[must_use]
-    pub fn preference_bits(&self, label: &str) -> Option<Vec<f64>> {
+    pub fn preference(&self, label: &str) -> Option<LabelPreference<'_>> {
         let label = self.labels.iter().position(|known| known == label)?;
-        let even = -as_f64(self.num_experts).ln();
-        let of_layer = |logs: &Vec<f64>| {
-            let logs = &logs[label * self.num_experts..(label + 1) * self.num_experts];
-            let bits = logs.iter().map(|log| (log - even) / std::f64::consts::LN_2);
-            bits.collect::<Vec<f64>>()
-        };
-        Some(self.logs.iter().flat_map(of_layer).collect())
+        Some(LabelPreference::new(&self.logs, label, self.num_experts))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use moescope_core::{Progress, Protocol, Scope, Weighting};
+use moescope_core::{Progress, Protocol, Weighting};
 use rayon::prelude::*;
 
 use super::{LayerPairs, Mapping};
@@ -48,20 +48,11 @@ impl CoSelection {
                 traces.reference_name()
             )));
         }
-        let wanted = &request.scope.labels;
         let keep = |document: usize| {
-            let label = reference.documents()[document].label(&request.by);
-            let is_wanted = label.is_some_and(|label| wanted.iter().any(|w| w == label));
-            places.contains_key(&document) && (wanted.is_empty() || is_wanted)
+            places.contains_key(&document) && request.is_wanted(&reference.documents()[document])
         };
-        let all = MeasureRequest {
-            by: "all".to_owned(),
-            scope: Scope {
-                labels: Vec::new(),
-                ..request.scope.clone()
-            },
-            ..request.clone()
-        };
+        let mut all = request.divided_by("all");
+        all.scope.labels.clear();
         let selection = Selection::among(reference, &all, metric, progress, &keep)?;
         let mut fold_of = vec![None; common.len()];
         for (document, group) in selection.documents.iter().zip(&selection.group) {
@@ -108,7 +99,7 @@ impl CoSelection {
             None
         };
         let mut protocol = selection.protocol(&all);
-        protocol.scope = request.scope.describe();
+        protocol.scope = request.describe_scope();
         if request.scope.weighting == Weighting::Document {
             let note = "co-selection counts every token alike, whatever the weighting";
             protocol.notes.push(note.to_owned());

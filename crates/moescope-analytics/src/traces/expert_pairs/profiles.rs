@@ -1,11 +1,11 @@
 //! Experts that are chosen for the same labels.
 
-use moescope_core::{NullComparison, Progress, Protocol, Scope};
+use moescope_core::{LayerSelection, NullComparison, Progress, Protocol, Scope};
 
 use super::{LayerPairs, Mapping};
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
-    data::Selection,
+    data::{ProfileColumn, Selection},
     inference::{load_table, null_words},
     stats::{
         assignment_problem::{best_assignment, total},
@@ -37,24 +37,48 @@ struct Side {
 }
 
 impl Side {
-    fn new(
-        data: &TraceData,
+    /// The sides of the other trace and of the reference; `request` is of all layers.
+    fn both(
+        traces: &TraceSet,
+        other: usize,
         request: &MeasureRequest,
         metric: &str,
         progress: &dyn Progress,
-        keep: &dyn Fn(usize) -> bool,
-    ) -> Result<Self, AnalyticsError> {
-        // The other model may number its layers in its own way, so all are read and pairs are taken by index.
-        let request = MeasureRequest {
-            scope: Scope {
-                layers: moescope_core::LayerSelection::All,
-                ..request.scope.clone()
-            },
-            ..request.clone()
+    ) -> Result<[Self; 2], AnalyticsError> {
+        let own: &TraceData = traces.trace(other);
+        let reference = traces.reference();
+        let common = traces.common_documents();
+        let selections = if common.len() == 0 {
+            [own, reference].map(|data| Selection::new(data, request, metric, progress))
+        } else {
+            // Of documents that both hold the reference's labels count, where both have tokens in scope.
+            let places = common.places(traces.reference_index());
+            let place = |document: &usize| Some(common.of_trace[other][*places.get(document)?]);
+            let scope = &request.scope;
+            let tokens = own.tensor(
+                ProfileColumn::Tokens,
+                scope.phase,
+                scope.include_special,
+                metric,
+                progress,
+            )?;
+            let has_tokens = |document: usize| {
+                let mut layers = 0..own.layers().len();
+                layers.any(|layer| tokens.row(document, layer)[0] > 0.0)
+            };
+            let keep = |document: usize| place(&document).is_some_and(has_tokens);
+            let selection = Selection::among(reference, request, metric, progress, &keep)?;
+            let moved = selection.in_other_trace(own, |document| {
+                place(&document).expect("only documents of both traces are kept")
+            });
+            [Ok(moved), Ok(selection)]
         };
-        let selection = Selection::among(data, &request, metric, progress, keep)?;
-        let table = load_table(data, &selection, &request, metric, progress)?;
-        Ok(Self { selection, table })
+        let side = |data: &TraceData, selection: Selection| -> Result<Self, AnalyticsError> {
+            let table = load_table(data, &selection, request, metric, progress)?;
+            Ok(Self { selection, table })
+        };
+        let [of_own, of_reference] = selections;
+        Ok([side(own, of_own?)?, side(reference, of_reference?)?])
     }
 
     /// Where each of some labels is among this side's.
@@ -74,13 +98,15 @@ impl ProfileMatching {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Result<Self, String>, AnalyticsError> {
-        let common = traces.common_documents();
-        let [a, b] = [other, traces.reference_index()].map(|trace| {
-            let places = common.places(trace);
-            let keep = |document: usize| places.is_empty() || places.contains_key(&document);
-            Side::new(traces.trace(trace), request, metric, progress, &keep)
-        });
-        let (a, b) = (a?, b?);
+        // The other model may number its layers in its own way, so all are read and pairs are taken by index.
+        let of_all_layers = MeasureRequest {
+            scope: Scope {
+                layers: LayerSelection::All,
+                ..request.scope.clone()
+            },
+            ..request.clone()
+        };
+        let [a, b] = Side::both(traces, other, &of_all_layers, metric, progress)?;
         let in_both = |label: &&String| a.selection.labels.contains(label);
         let labels: Vec<String> = b.selection.labels.iter().filter(in_both).cloned().collect();
         if labels.len() < 2 {

@@ -54,7 +54,7 @@ pub(super) fn ui(
     choice: &CompareChoice,
 ) {
     let Some(compared) = compared(ctx, pair) else {
-        // It is made before the next frame.
+        // The thread that makes it asks for a frame when it is there.
         ui.spinner();
         return;
     };
@@ -114,7 +114,7 @@ pub(super) fn figure(
 /// What was measured of them, once it is of these two.
 fn compared<'a>(ctx: &ViewContext<'a>, pair: &LinePair<'_>) -> Option<&'a ComparedLines> {
     let lines = pair.lines.map(|line| line.info.id);
-    let compared = ctx.state.lives.compared.as_ref();
+    let compared = ctx.state.lives.compared();
     compared.filter(|compared| compared.lines == lines)
 }
 

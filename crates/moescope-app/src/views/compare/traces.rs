@@ -6,7 +6,7 @@ use egui::Ui;
 use moescope_analytics::MeasureRequest;
 use moescope_core::{AxisKind, LayerSelection, Measurement};
 use moescope_figures::FigureOptions;
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::maps::{Maps, table};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     command_line,
     export::FigureOffer,
     job::Job,
+    state::fitted,
     traces::OpenTrace,
     view::ViewContext,
     views::disciplines::shared::{first_with, is_of_experts, metric_combo, named_combo},
@@ -155,7 +156,7 @@ pub(super) fn figure(
     let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options);
     offer.index = pair.table(measured)?;
     // The last of several is the one that is subtracted.
-    let source = TraceSource::several(pair.traces.map(|trace| trace.path.clone()).to_vec());
+    let source = FigureSource::several(pair.traces.map(|trace| trace.path.clone()).to_vec());
     Some(offer.made_of(source, &choice.metric, pair.request))
 }
 
@@ -166,14 +167,14 @@ pub(super) fn command_line(pair: &TracePair<'_>, choice: &CompareChoice) -> Stri
 
 /// The labels in scope that both traces have.
 fn labels(ctx: &ViewContext<'_>, choice: &CompareChoice) -> Vec<String> {
-    let of = |path: &Option<PathBuf>| {
-        let trace = path.as_ref().and_then(|path| ctx.state.traces.at(path))?;
-        Some(trace.labels(&ctx.request().by).to_vec())
-    };
-    let (Some(mut first), Some(second)) = (of(&choice.first), of(&choice.second)) else {
+    let at = |path: &Option<PathBuf>| ctx.state.traces.at(path.as_ref()?);
+    let (Some(first), Some(second)) = (at(&choice.first), at(&choice.second)) else {
         return Vec::new();
     };
-    let only = &ctx.request().scope.labels;
+    let request = fitted(ctx.request(), &[first, second]);
+    let of = |trace: &OpenTrace| request.merged_labels(trace.labels(&request.by));
+    let (mut first, second) = (of(first), of(second));
+    let only = &request.scope.labels;
     first.retain(|label| second.contains(label) && (only.is_empty() || only.contains(label)));
     first
 }
@@ -187,10 +188,12 @@ pub(super) fn pair<'a>(ctx: &ViewContext<'a>, choice: &CompareChoice) -> Option<
     }
     let chosen = choice.group.clone();
     let group = chosen.filter(|group| labels(ctx, choice).contains(group));
-    let mut request = ctx.request().clone();
+    // What one of them lacks would be an error of both.
+    let mut request = fitted(ctx.request(), &traces);
     request.contrast = None;
     if group.is_none() {
         "all".clone_into(&mut request.by);
+        request.merge.clear();
         request.scope.labels.clear();
     }
     if request.scope.layers != LayerSelection::All {

@@ -25,7 +25,7 @@ impl Pair {
         request: &MeasureRequest,
         choice: &DisciplinesChoice,
     ) -> Self {
-        let mut labels = trace.labels(&request.by).to_vec();
+        let mut labels = request.merged_labels(trace.labels(&request.by));
         let only = &request.scope.labels;
         labels.retain(|label| only.is_empty() || only.contains(label));
         let known = |wanted: &Option<String>| wanted.clone().filter(|label| labels.contains(label));

@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{CellOrder, ColorScale, FigureOptions};
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::{
     choice_row::{first_with, metric_combo, named_combo},
@@ -133,15 +133,19 @@ pub(super) fn figure(
 ) -> Option<FigureOffer> {
     let (_, job) = ctx.measured(trace, &choice.distance, ctx.request());
     let measured = job.and_then(Job::value)?;
+    let index = first_with(measured, &PAIR)?;
+    // A table of all layers together has none to choose.
+    let layer = layer(ctx, trace, choice);
+    let layer = layer.filter(|_| measured[index].axis(AxisKind::Layer).is_some());
     let options = FigureOptions {
-        layer: layer(ctx, trace, choice).map(|layer| layer.0),
+        layer: layer.map(|layer| layer.0),
         scale: choice.distance_scale,
         // The order of the screen.
         order: CellOrder::Given,
         ..FigureOptions::default()
     };
     let mut offer = FigureOffer::new("group_matrix", measured, options);
-    offer.index = first_with(measured, &PAIR)?;
-    let source = TraceSource::one(trace.path.clone());
+    offer.index = index;
+    let source = FigureSource::one(trace.path.clone());
     Some(offer.made_of(source, &choice.distance, ctx.request().clone()))
 }

@@ -3,7 +3,7 @@
 use egui::Ui;
 use moescope_core::{AxisKind, LayerId};
 use moescope_figures::{ColorScale, FigureOptions};
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::choice_row::{Pair, first_with, metric_combo, named_combo};
 use crate::{
@@ -140,7 +140,8 @@ pub(super) fn figure(
 ) -> Option<FigureOffer> {
     let pair = Pair::of(trace, ctx.request(), choice);
     let request = pair.request(ctx.request());
-    let measured = ctx.measured_soon(trace, &choice.metric, &request).best()?;
+    let answer = ctx.measured_soon(trace, &choice.metric, &request);
+    let measured = answer.best()?;
     let options = FigureOptions {
         group: pair.group.clone().filter(|_| pair.minus.is_none()),
         scale: choice.scale,
@@ -148,6 +149,6 @@ pub(super) fn figure(
     };
     let mut offer = FigureOffer::new("layer_expert_heatmap", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
-    let source = TraceSource::one(trace.path.clone());
-    Some(offer.made_of(source, &choice.metric, request))
+    let source = FigureSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.metric, answer.asked_of_best()))
 }

@@ -4,7 +4,7 @@ use egui::Ui;
 use egui_plot::{FilledArea, HoverPosition, Line, Plot, Points};
 use moescope_core::{AxisKind, Interval, Measurement};
 use moescope_figures::{FigureOptions, palette, short_number};
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::choice_row::{first_with, metric_combo};
 use crate::{
@@ -244,7 +244,7 @@ pub(super) fn figure(
     let options = FigureOptions::default();
     let mut offer = FigureOffer::new("layer_series", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer])?;
-    let source = TraceSource::one(trace.path.clone());
+    let source = FigureSource::one(trace.path.clone());
     Some(offer.made_of(source, &choice.layer_metric, ctx.request().clone()))
 }
 

@@ -12,7 +12,7 @@ use egui::{Stroke, Ui};
 use egui_plot::{MarkerShape, Plot, PlotPoint, Points};
 use moescope_core::{AxisKind, Discipline, Measurement};
 use moescope_figures::{FigureOptions, palette};
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::choice_row::named_combo;
 use crate::{
@@ -273,11 +273,12 @@ fn nearest<'a>(
 /// The names of the maps, which stand in parentheses at the end of their titles.
 fn map_names(measured: &[Measurement]) -> Vec<String> {
     let maps = measured.iter().filter(|m| is_map(m));
-    maps.filter_map(|m| {
-        let (_, name) = m.title.strip_suffix(')')?.rsplit_once('(')?;
-        Some(name.to_owned())
-    })
-    .collect()
+    maps.filter_map(map_name).map(str::to_owned).collect()
+}
+
+fn map_name(measurement: &Measurement) -> Option<&str> {
+    let (_, name) = measurement.title.strip_suffix(')')?.rsplit_once('(')?;
+    Some(name)
 }
 
 fn is_map(measurement: &Measurement) -> bool {
@@ -331,11 +332,11 @@ pub(super) fn figure(
     let options = FigureOptions::default();
     let mut offer = FigureOffer::new("fingerprint_map", measured, options);
     offer.index = index_of(measured, &choice.map)?;
-    let source = TraceSource::one(trace.path.clone());
+    let source = FigureSource::one(trace.path.clone());
     let mut offer = offer.made_of(source, "fingerprint_map", ctx.request().clone());
     if let Some((_, job)) = &mut offer.again {
         // Among all maps, this one; the offer has it by its place.
-        job.options.variant = Some(choice.map.clone());
+        job.options.variant = map_name(&measured[offer.index]).map(str::to_owned);
     }
     Some(offer)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use moescope_core::{AxisKind, Interval, LayerId, Measurement, NullComparison};
 use moescope_figures::{FigureOptions, Significance, palette, short_number};
-use moescope_pipeline::TraceSource;
+use moescope_pipeline::FigureSource;
 
 use super::{
     choice_row::{Pair, first_with, metric_combo},
@@ -312,15 +312,16 @@ pub(super) fn figure(
 ) -> Option<FigureOffer> {
     let pair = Pair::of(trace, ctx.request(), choice);
     let request = pair.request(ctx.request());
-    let measured = ctx.measured_soon(trace, &choice.metric, &request).best()?;
+    let answer = ctx.measured_soon(trace, &choice.metric, &request);
+    let measured = answer.best()?;
     let options = FigureOptions {
         group: pair.group.clone().filter(|_| pair.minus.is_none()),
         ..FigureOptions::default()
     };
     let mut offer = FigureOffer::new("lollipop", measured, options);
     offer.index = first_with(measured, &[AxisKind::Layer, AxisKind::Expert])?;
-    let source = TraceSource::one(trace.path.clone());
-    Some(offer.made_of(source, &choice.metric, request))
+    let source = FigureSource::one(trace.path.clone());
+    Some(offer.made_of(source, &choice.metric, answer.asked_of_best()))
 }
 
 #[cfg(test)]

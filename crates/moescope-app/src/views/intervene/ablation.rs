@@ -86,18 +86,27 @@ fn ask(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         {
             ctx.send(Command::PickTexts);
         }
-        if has_held_out {
-            ui.label(soft(HELD_OUT_TOLD, ctx.theme))
-                .on_hover_text("They are read unless you choose texts");
-        } else if files.is_empty() {
-            let told = "Choose texts that were not used to find the expert";
-            ui.label(soft(told, ctx.theme));
-        }
+    });
+    let told = if has_held_out {
+        Some((HELD_OUT_TOLD, "They are read unless you choose texts"))
+    } else {
+        files.is_empty().then_some((
+            "Choose texts that were not used to find the expert",
+            "In texts that it was found in, an expert looks more important than it is",
+        ))
+    };
+    if let Some((told, why)) = told {
+        ui.add(egui::Label::new(soft(told, ctx.theme)).wrap())
+            .on_hover_text(why);
+    }
+    ui.horizontal(|ui| {
         let label = ui.label(soft("Texts of each label", ctx.theme));
         let drag = DragValue::new(&mut choice.ablate_limit).range(0..=100_000);
         ui.add(drag)
             .labelled_by(label.id)
             .on_hover_text("0 takes all");
+    });
+    ui.horizontal(|ui| {
         let label = ui.label(soft("Random experts to compare with", ctx.theme));
         let drag = DragValue::new(&mut choice.controls).range(1..=200);
         ui.add(drag).labelled_by(label.id);

@@ -1,8 +1,6 @@
 //! What the colours of tokens stand for: a quantity, its range, and its number.
 
-use std::cell::OnceCell;
-
-use moescope_analytics::LabelReference;
+use moescope_analytics::LabelPreference;
 use moescope_figures::{
     palette::{self, Rgb},
     short_number,
@@ -49,15 +47,10 @@ pub(super) struct Colors<'a> {
     /// The layer's place.
     layer: usize,
     layer_words: String,
-    /// The labels' profiles of a trace.
-    reference: Option<&'a LabelReference>,
-    /// Made for the first token that asks: it takes a logarithm for every expert of every layer.
-    agreement: OnceCell<Option<Agreement>>,
+    /// What the label's documents prefer, where they are of the same routers.
+    preference: Option<LabelPreference<'a>>,
     label: String,
 }
-
-/// How much more than an indifferent router a label's documents use each expert, in bits, `[layers × experts]`.
-struct Agreement(Vec<f32>);
 
 impl<'a> Colors<'a> {
     pub(super) fn new(
@@ -68,15 +61,16 @@ impl<'a> Colors<'a> {
         let layers = columns.layers();
         let layer = choice.layer_place(layers);
         let label = ctx.state.lives.label(choice).unwrap_or_default().to_owned();
+        let reference = ctx.state.lives.reference.value();
+        let alike = reference.filter(|of| of.has_routers(layers, columns.num_experts()));
         Self {
+            preference: alike.and_then(|reference| reference.preference(&label)),
             layer_words: layers
                 .get(layer)
                 .map_or_else(String::new, |l| format!("at layer {l}")),
             columns,
             color: choice.color,
             layer,
-            reference: ctx.state.lives.reference.value().map(AsRef::as_ref),
-            agreement: OnceCell::new(),
             label,
         }
     }
@@ -132,9 +126,8 @@ impl<'a> Colors<'a> {
             ChipColor::Surprisal => self.columns.tokens()[token]
                 .surprisal
                 .map_or(none, |nats| number(nats, f64::from(nats) / MOST_SURPRISAL)),
-            ChipColor::Agreement => self.agreement().map_or(none, |agreement| {
-                let bits = agreement.of(self.columns, token);
-                let share = 0.5 + 0.5 * f64::from(bits) / MOST_AGREEMENT;
+            ChipColor::Agreement => self.agreement(token).map_or(none, |bits| {
+                let share = 0.5 + 0.5 * bits / MOST_AGREEMENT;
                 let color = palette::diverging(share.clamp(0.0, 1.0));
                 (Some(color), format!("{bits:+.1}"))
             }),
@@ -178,9 +171,9 @@ impl<'a> Colors<'a> {
         }
     }
 
-    fn agreement(&self) -> Option<&Agreement> {
-        let make = || Agreement::new(self.reference?, self.columns, &self.label);
-        self.agreement.get_or_init(make).as_ref()
+    /// How much a token's routing agrees with the label, in bits.
+    fn agreement(&self, token: usize) -> Option<f64> {
+        self.preference?.mean_bits(self.columns.chosen().of(token))
     }
 
     /// Entropy of a router that is indifferent, in nats.
@@ -188,28 +181,5 @@ impl<'a> Colors<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a count of experts")]
         let experts = self.columns.num_experts() as f64;
         experts.ln().max(1e-9)
-    }
-}
-
-impl Agreement {
-    fn new(reference: &LabelReference, columns: &LiveColumns, label: &str) -> Option<Self> {
-        let is_alike =
-            reference.layers == columns.layers() && reference.num_experts == columns.num_experts();
-        let bits = reference.preference_bits(label).filter(|_| is_alike)?;
-        #[expect(clippy::cast_possible_truncation, reason = "a number to be shown")]
-        let narrow = |bits: f64| bits as f32;
-        Some(Self(bits.into_iter().map(narrow).collect()))
-    }
-
-    /// The mean over a token's assignments.
-    fn of(&self, columns: &LiveColumns, token: usize) -> f32 {
-        let (mut sum, mut number) = (0.0, 0.0);
-        for layer in 0..columns.layers().len() {
-            for expert in columns.experts(token, layer) {
-                sum += self.0[layer * columns.num_experts() + usize::from(*expert)];
-                number += 1.0;
-            }
-        }
-        if number > 0.0 { sum / number } else { 0.0 }
     }
 }

@@ -9,7 +9,7 @@ use moescope_pipeline::{
     session::{BranchState, Given},
 };
 
-use super::chips::shown;
+use super::{chips::shown, lines};
 use crate::{
     command::Command,
     lives::{ChipColor, LiveChoice, LiveCommand, free_path, kept_folder},
@@ -38,7 +38,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
     buttons(ui, ctx, choice);
     place(ui, ctx, choice);
     state_line(ui, ctx);
-    branches(ui, ctx);
+    lines::ui(ui, ctx);
 }
 
 /// The model that the next line is written with, and which one wrote the lines that there are.
@@ -318,35 +318,6 @@ fn state_line(ui: &mut Ui, ctx: &ViewContext<'_>) {
         columns.num_prompt_tokens()
     );
     ui.label(soft(words, ctx.theme));
-}
-
-/// All lines, where there are several.
-fn branches(ui: &mut Ui, ctx: &ViewContext<'_>) {
-    let Some(transcript) = &ctx.state.lives.transcript else {
-        return;
-    };
-    if transcript.branches().count() < 2 {
-        return;
-    }
-    ui.horizontal_wrapped(|ui| {
-        ui.label(soft("Lines", ctx.theme));
-        for branch in transcript.branches() {
-            let id = branch.info.id;
-            let from = branch
-                .info
-                .parent
-                .map_or_else(String::new, |(parent, kept)| {
-                    format!(", from line {} after {kept} tokens", parent.0 + 1)
-                });
-            let is_shown = ctx.state.lives.shown == Some(id);
-            let label = ui.selectable_label(is_shown, format!("Line {}", id.0 + 1));
-            let told = format!("{}{from}", branch.info.prompt);
-            if label.on_hover_text(told).clicked() {
-                let command = LiveCommand::ChooseBranch(id);
-                ctx.send(Command::Live(Box::new(command)));
-            }
-        }
-    });
 }
 
 /// What colours the tokens.

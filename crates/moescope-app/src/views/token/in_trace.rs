@@ -98,6 +98,7 @@ fn request(ctx: &ViewContext<'_>) -> MeasureRequest {
     let shared = ctx.request();
     MeasureRequest {
         by: shared.by.clone(),
+        merge: shared.merge.clone(),
         scope: Scope {
             layers: LayerSelection::All,
             weighting: Weighting::Token,
@@ -196,14 +197,12 @@ fn agreements(
 
 /// An agreement in words.
 fn agreement(found: FirstChoiceAgreement) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "counts of decisions")]
-    let expected = found.expected / found.compared.max(1) as f64;
     format!(
         "{} of {} times ({}; tokens at large {})",
         found.agreeing,
         found.compared,
         percent(found.agreeing, found.compared),
-        share(expected)
+        share(found.expected_share())
     )
 }
 

@@ -1,29 +1,33 @@
-//! The traces of a specification's figures.
+//! The traces and the files of measurements of a specification's figures.
 
 use std::path::{Path, PathBuf};
 
 use moescope_analytics::{TraceData, TraceSet};
 use moescope_core::{Measurement, Progress};
 
-use super::super::{FigureJob, usual_metric};
+use super::super::{FigureJob, read_measurements, usual_metric};
 use crate::{
     compare_traces::ComparedMetric,
     error::PipelineError,
     trace_names::{name_traces, place_of_reference},
 };
 
-/// Where a figure's numbers come from: one trace, or several that are compared.
+/// Where a figure's numbers come from: one trace, several that are compared, or a file that has them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TraceSource {
+pub struct FigureSource {
     /// One trace.
     pub trace: Option<PathBuf>,
     /// Several traces.
     pub traces: Vec<PathBuf>,
     /// The one of several that the others are compared with, by its folder's name; the last one where none is named.
     pub reference: Option<String>,
+    /// A file of measurements, of which nothing is measured.
+    pub measurement: Option<PathBuf>,
+    /// The one of its measurements, by its title or its number from 1; the first that can be drawn where none is named.
+    pub table: Option<String>,
 }
 
-impl TraceSource {
+impl FigureSource {
     /// One trace.
     #[must_use]
     pub fn one(trace: PathBuf) -> Self {
@@ -42,6 +46,16 @@ impl TraceSource {
         }
     }
 
+    /// A measurement of a file.
+    #[must_use]
+    pub fn measured(measurement: PathBuf, table: Option<String>) -> Self {
+        Self {
+            measurement: Some(measurement),
+            table,
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing is said.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -55,9 +69,20 @@ impl TraceSource {
                 "the figure '{kind}' {reason}"
             )))
         };
+        if self.measurement.is_some() {
+            return if self.trace.is_some() || !self.traces.is_empty() || self.reference.is_some() {
+                refuse("has a `measurement` and a trace; give one of them")
+            } else {
+                Ok(())
+            };
+        }
+        if self.table.is_some() {
+            return refuse("has a `table` and no `measurement`; name the file that holds it");
+        }
         match (&self.trace, self.traces.as_slice()) {
             (None, []) => refuse(
-                "has no trace; give it one, or give `trace` at the top of the file (`traces` compares several)",
+                "has no trace; give it one, or give `trace` at the top of the file (`traces` compares several, and \
+                 `measurement` is a file of numbers)",
             ),
             (Some(_), [_, ..]) => refuse("has both `trace` and `traces`; give one of them"),
             (Some(_), []) if self.reference.is_some() => {
@@ -75,8 +100,14 @@ impl TraceSource {
         }
     }
 
-    /// Opens the traces, whose paths are relative to `folder`.
+    /// Opens the traces, or reads the measurements; paths are relative to `folder`.
     pub(super) fn open(&self, folder: &Path) -> Result<OpenSource, PipelineError> {
+        if let Some(file) = &self.measurement {
+            return Ok(OpenSource::Measured {
+                measurements: read_measurements(&folder.join(file))?,
+                table: self.table.clone(),
+            });
+        }
         if let Some(trace) = &self.trace {
             let data = TraceData::open(&folder.join(trace))?;
             return Ok(OpenSource::One(Box::new(data)));
@@ -96,10 +127,14 @@ impl TraceSource {
     }
 }
 
-/// Traces that are open.
+/// Traces that are open, or measurements that were read.
 pub(super) enum OpenSource {
     One(Box<TraceData>),
     Several(TraceSet),
+    Measured {
+        measurements: Vec<Measurement>,
+        table: Option<String>,
+    },
 }
 
 impl OpenSource {
@@ -111,6 +146,10 @@ impl OpenSource {
         match self {
             Self::One(data) => job.draw(data, progress),
             Self::Several(traces) => job.draw_comparison(traces, progress),
+            Self::Measured {
+                measurements,
+                table,
+            } => job.draw_measured(measurements.clone(), table.as_deref()),
         }
     }
 }

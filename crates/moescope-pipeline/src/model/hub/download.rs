@@ -24,6 +24,8 @@ use super::{
 const LARGEST_LISTING: u64 = 32 << 20;
 /// Room that is left on the disk.
 const SPARE_BYTES: u64 = 64 << 20;
+/// Downloads at the same time have drafts of their own: in this process by this number, beside others by theirs.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 /// Downloads what a model needs of a repository and gives the commit that it is of.
 ///
@@ -229,8 +231,9 @@ fn note_reference(folder: &RepositoryFolder, revision: &str, commit: &str) -> Re
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
+    let draft_number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     let mut draft = path.clone().into_os_string();
-    draft.push(format!(".{}.draft", std::process::id()));
+    draft.push(format!(".{}-{draft_number}.draft", std::process::id()));
     fs::write(&draft, commit)
         .and_then(|()| fs::rename(&draft, &path))
         .map_err(failed)

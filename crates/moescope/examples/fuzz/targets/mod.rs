@@ -3,6 +3,7 @@
 mod chat;
 mod checkpoint;
 mod imports;
+mod measurements;
 mod model;
 mod texts;
 mod tokenizer;
@@ -33,6 +34,7 @@ pub(crate) const TARGETS: &[Target] = &[
     imports::SGLANG,
     imports::ESFT,
     imports::COUNTS,
+    measurements::JSON,
     texts::JSON_LINES,
     texts::JSON_LIST,
     texts::CSV,
