@@ -27,30 +27,12 @@ pub(crate) fn did_you_mean(name: &str, known: &[String]) -> String {
 
 /// Levenshtein's distance with swaps of neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
-    // A name that long resembles none of ours, and the table below would only cost memory.
+    // A name that long resembles none of ours, and the table of the distance would only cost memory.
     const LONGEST: usize = 64;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().max(b.len()) > LONGEST {
+    if a.chars().count().max(b.chars().count()) > LONGEST {
         return usize::MAX;
     }
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (table[i - 1][j - 1] + change)
-                    .min(table[i - 1][j] + 1)
-                    .min(table[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(table[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    table[a.len()][b.len()]
+    strsim::osa_distance(a, b)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use moescope_analytics::MeasureRequest;
 use moescope_core::{LayerSelection, Scope};
-use moescope_engine::DeviceChoice;
+use moescope_engine::{DeviceChoice, SamplingConfig};
 use moescope_pipeline::command_words::Line;
 
 use crate::{
@@ -139,6 +139,17 @@ pub(crate) fn ablate(
         line.option("limit", &choice.ablate_limit.to_string());
     }
     Ok(line.into_string())
+}
+
+/// Which of the likely tokens are drawn from, where not from all.
+fn draw_options(line: &mut Line, top_k: usize, top_p: f32) {
+    let plain = SamplingConfig::default();
+    if top_k != plain.top_k {
+        line.option("top-k", &top_k.to_string());
+    }
+    if top_p < plain.top_p {
+        line.option("top-p", &top_p.to_string());
+    }
 }
 
 #[cfg(test)]

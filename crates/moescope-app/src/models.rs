@@ -5,8 +5,10 @@ use std::{
     thread,
 };
 
-use moescope_engine::{DeviceChoice, EngineError, LoadOptions};
-use moescope_pipeline::LoadedModel;
+use moescope_engine::{Checkpoint, ComputeDevice, DeviceChoice, EngineError, LoadOptions};
+use moescope_pipeline::{
+    LoadedModel, PassSize, PipelineError, check_memory, check_memory_of_loaded,
+};
 
 use crate::choices::CaptureChoice;
 
@@ -102,6 +104,27 @@ impl Models {
         drop(before);
     }
 
+    /// Refuses a model that cannot fit, before it is loaded; a warning where it will be slow. One that is merely kept
+    /// gives its memory back first, and one that is in memory needs none for its weights.
+    ///
+    /// # Errors
+    /// As [`check_memory`].
+    pub(crate) fn check_memory(
+        &self,
+        key: &ModelKey,
+        checkpoint: &Checkpoint,
+        device: &ComputeDevice,
+        pass: &PassSize,
+    ) -> Result<Option<String>, PipelineError> {
+        drop(self.take_others(key));
+        let weights = key.options.weights;
+        if self.held(key).is_some() {
+            check_memory_of_loaded(checkpoint, device, weights, pass)
+        } else {
+            check_memory(checkpoint, device, weights, pass)
+        }
+    }
+
     /// Whether a model is kept.
     pub(crate) fn keeps_one(&self) -> bool {
         locked(&self.0.table).kept.is_some()
@@ -115,10 +138,13 @@ impl Models {
 
     /// Keeps no model but this one.
     pub(crate) fn let_go_of_others(&self, key: &ModelKey) {
-        let kept = locked(&self.0.table)
-            .kept
-            .take_if(|(kept, _)| *kept != *key);
-        give_back(kept);
+        give_back(self.take_others(key));
+    }
+
+    /// The model that is kept, unless it is this one.
+    fn take_others(&self, key: &ModelKey) -> Option<(ModelKey, Arc<LoadedModel>)> {
+        let mut table = locked(&self.0.table);
+        table.kept.take_if(|(kept, _)| *kept != *key)
     }
 }
 
@@ -137,8 +163,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use moescope_core::NoProgress;
-    use moescope_engine::ComputeDevice;
-    use moescope_pipeline::{ModelFiles, ModelFolder, PipelineError};
+    use moescope_pipeline::{ModelFiles, ModelFolder};
 
     use super::*;
 
@@ -210,6 +235,18 @@ mod tests {
             load()
         });
         drop(other.unwrap());
+        // Before another is weighed, too; and it is not in its own way.
+        let kept = keep();
+        let files = ModelFiles::open(ModelFolder::find("demo", None).unwrap()).unwrap();
+        let device = ComputeDevice::open(DeviceChoice::Cpu).unwrap();
+        let weigh = |key: &ModelKey| {
+            let pass = PassSize::prefill(1);
+            models.check_memory(key, &files.checkpoint, &device, &pass)
+        };
+        assert_eq!(weigh(&wanted).unwrap(), None);
+        assert_eq!(kept.strong_count(), 1);
+        assert_eq!(weigh(&key(DeviceChoice::Auto)).unwrap(), None);
+        assert_eq!(kept.strong_count(), 0);
         let kept = keep();
         models.let_go_of_others(&key(DeviceChoice::Auto));
         assert!(!models.keeps_one());

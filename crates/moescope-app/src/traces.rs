@@ -226,8 +226,8 @@ impl Traces {
 
     /// Opens the embedded model's trace, which is captured first where it is not kept yet.
     pub(crate) fn open_demo(&mut self, device: DeviceChoice, ctx: &egui::Context) {
-        if let Some(known) = self.open.iter().find(|t| t.is_demo) {
-            self.active = Some(known.id);
+        if let Some(id) = self.open.iter().find(|t| t.is_demo).map(|known| known.id) {
+            self.choose(id);
             return;
         }
         self.start(Source::Demo, None, ctx, move |progress| {

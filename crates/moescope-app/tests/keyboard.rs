@@ -4,23 +4,12 @@ mod common;
 
 use common::{SIZE, Window, config, traces};
 use egui::{Key, Modifiers, pos2};
-use egui_kittest::kittest::Queryable as _;
 use moescope_app::{Command, ThemeChoice};
 
 const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
 
 fn press(window: &mut Window, modifiers: Modifiers, key: Key) {
     window.harness.key_press_modifiers(modifiers, key);
-    window.settle();
-}
-
-/// Finds a command in the palette and does it.
-fn find(window: &mut Window, words: &str) {
-    press(window, Modifiers::COMMAND, Key::K);
-    let field = window.harness.get_by_label("Find a command");
-    field.type_text(words);
-    window.settle();
-    window.harness.key_press(Key::Enter);
     window.settle();
 }
 
@@ -36,7 +25,7 @@ fn the_view_that_was_used_last_is_copied_and_closed() {
 
     // A press in a view makes it the one that is meant; the palette's own field does not.
     window.click_at(pos2(1240.0, 300.0));
-    find(&mut window, "close this view");
+    window.find_command("close this view");
     assert!(window.says(disciplines) && !window.says("No expert is chosen"));
     window.send(Command::OpenView("disciplines"));
     press(&mut window, Modifiers::COMMAND, Key::W);
@@ -52,7 +41,7 @@ fn the_trace_that_is_shown_is_closed() {
     press(&mut window, CTRL_SHIFT, Key::W);
     let state = window.app().state();
     assert!(state.traces.at(&shown).is_none() && state.traces.all().len() == 1);
-    find(&mut window, "close this trace");
+    window.find_command("close this trace");
     assert!(window.app().state().traces.active().is_none());
     assert!(shown.join("manifest.json").is_file(), "its folder stays");
 }

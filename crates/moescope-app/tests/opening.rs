@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{SIZE, Window, config, traces};
-use egui::{Key, Modifiers};
+use egui::Key;
 use egui_kittest::kittest::Queryable as _;
 use moescope_app::{AppConfig, Command, SettingsPlace, ThemeChoice};
 
@@ -82,17 +82,7 @@ fn all_that_is_dropped_together_is_taken_and_found_again() {
     }
     window.harness.key_press(Key::Escape);
     window.settle();
-    window
-        .harness
-        .key_press_modifiers(Modifiers::COMMAND, Key::K);
-    window.settle();
-    window
-        .harness
-        .get_by_label("Find a command")
-        .type_text("capture law.jsonl");
-    window.settle();
-    window.harness.key_press(Key::Enter);
-    window.settle();
+    window.find_command("capture law.jsonl");
     assert_eq!(window.app().state().choices.capture.files, both);
 }
 

@@ -252,6 +252,7 @@ impl<'m> BatchRun<'m> {
                 });
             }
         }
+        // A last token that is routed still needs its sequence's part of the cache in this pass.
         if !self.config.routes_last {
             self.free_places(&ended);
         }
@@ -271,7 +272,7 @@ impl<'m> BatchRun<'m> {
         }
     }
 
-    /// Ends a sequence, after a stop text for example; its last token is not fed back.
+    /// Ends a sequence, after a stop text for example: no token is drawn after its last one.
     pub fn stop(&mut self, sequence: usize) {
         self.sequences[sequence].is_live = false;
         self.free.extend(self.sequences[sequence].place.take());

@@ -72,8 +72,8 @@ pub use inspect::{FileSize, Inspection, TokenizerKind, inspect};
 pub use model::{
     DEMO, DEMO_NAME, DeviceCapacity, Download, Fit, HubError, LoadedModel, MemoryNeed,
     MemoryReport, ModelFiles, ModelFolder, ModelSizes, PassSize, Placement, WeightBytes,
-    WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
-    memory_need, memory_reports, resident_memory,
+    WeightForm, available_memory, check_memory, check_memory_of_loaded, check_memory_of_pair, fit,
+    left_as_stored, memory_need, memory_reports, resident_memory,
 };
 pub use moescope_core::{Problem, Problems};
 pub use prompt::{ChatConfig, PromptConfig, prompt_id};

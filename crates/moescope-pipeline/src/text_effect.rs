@@ -59,6 +59,8 @@ impl TextEffect {
     }
 
     /// The share of assignments that change at each layer, as a table that can be drawn.
+    ///
+    /// Shares from 0 to 1, `[layers]`, without an interval: one text is one group.
     #[must_use]
     pub fn by_layer(&self) -> Measurement {
         let layers = self.layers.iter();

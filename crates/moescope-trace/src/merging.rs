@@ -16,24 +16,26 @@ use crate::{
     shard_writer::ShardWriter,
 };
 
-/// Merges the small shards at the end once they hold as many decisions as a shard usually does.
+/// Merges the small shards at the end once they hold as many decisions as a shard usually does; whether the disk had room
+/// for that.
 ///
 /// # Errors
-/// When the disk refuses, or a shard is not what the manifest says. A full disk is no error: the small shards stay.
+/// When the disk refuses, or a shard is not what the manifest says. No room for merged shards is no error: the small
+/// ones stay.
 pub(crate) fn merge_where_full(
     folder: &Path,
     manifest: &mut Manifest,
     usual: u64,
-) -> Result<(), TraceError> {
+) -> Result<bool, TraceError> {
     let small = small_shards(&manifest.shards, usual);
     let together: u64 = manifest.shards[small.clone()].iter().map(decisions).sum();
     if together < usual {
-        return Ok(());
+        return Ok(true);
     }
     merge(folder, manifest, small, usual)
 }
 
-/// Merges the small shards at the end, however few decisions they hold.
+/// Merges the small shards at the end, however few decisions they hold; whether the disk had room for that.
 ///
 /// # Errors
 /// As [`merge_where_full`].
@@ -41,7 +43,7 @@ pub(crate) fn merge_rest(
     folder: &Path,
     manifest: &mut Manifest,
     usual: u64,
-) -> Result<(), TraceError> {
+) -> Result<bool, TraceError> {
     let small = small_shards(&manifest.shards, usual);
     merge(folder, manifest, small, usual)
 }
@@ -51,16 +53,19 @@ fn merge(
     manifest: &mut Manifest,
     small: Range<usize>,
     usual: u64,
-) -> Result<(), TraceError> {
+) -> Result<bool, TraceError> {
     if small.len() < 2 {
-        return Ok(());
+        return Ok(true);
     }
     let mut next = manifest.clone();
     let replaced = next.shards.split_off(small.start);
     match write_merged(folder, manifest, &replaced, usual) {
         Ok(merged) => next.shards.extend(merged),
         // For a moment both are on the disk. Where there is no room for that, small shards are better than an end.
-        Err(TraceError::DiskFull { .. }) => return folder::remove_leftovers(folder, manifest),
+        Err(TraceError::DiskFull { .. }) => {
+            folder::remove_leftovers(folder, manifest)?;
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     }
     next.write(folder)?;
@@ -72,7 +77,7 @@ fn merge(
         // After a power cut, a trace that says it is complete must not have rows twice.
         durable::sync_folder(&folder.join(table.name()))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Writes shards anew as fewer ones, under numbers that none has yet; no manifest names them.

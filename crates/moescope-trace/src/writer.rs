@@ -77,6 +77,8 @@ pub struct TraceWriter {
     next_sample: u32,
     is_inside_batch: bool,
     has_failed: bool,
+    /// Whether shards are merged on the way: not any more once the disk had no room, for each try would fill it.
+    has_room_to_merge: bool,
 }
 
 impl TraceWriter {
@@ -159,6 +161,7 @@ impl TraceWriter {
             next_sample,
             is_inside_batch: false,
             has_failed: false,
+            has_room_to_merge: true,
         }
     }
 
@@ -388,7 +391,10 @@ impl TraceWriter {
             self.has_failed = true;
             shard.commit(&mut self.manifest)?;
             let usual = self.config.shard_decisions;
-            merging::merge_where_full(&self.path, &mut self.manifest, usual)?;
+            if self.has_room_to_merge {
+                self.has_room_to_merge =
+                    merging::merge_where_full(&self.path, &mut self.manifest, usual)?;
+            }
             self.has_failed = false;
         }
         Ok(())

@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress};
+use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress, Scope};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
@@ -215,6 +215,17 @@ impl TraceData {
     #[must_use]
     pub fn label_columns(&self) -> Vec<String> {
         documents::columns(&self.documents)
+    }
+
+    /// [`Self::tensor`] of the tokens that a scope counts; its layers, labels and weighting are left to the caller.
+    pub(crate) fn tensor_in(
+        &self,
+        column: ProfileColumn,
+        scope: &Scope,
+        metric: &str,
+        progress: &dyn Progress,
+    ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
+        self.tensor(column, scope.phase, scope.include_special, metric, progress)
     }
 
     /// One column of the profiles over all documents and layers, `[documents, layers, columns]`.

@@ -66,14 +66,8 @@ impl Selection {
         let layers = select_layers(data, request)?;
         let labels = select_labels(data, request)?;
         check_resampling_column(data, request)?;
-        let scope = &request.scope;
-        let token_counts = data.tensor(
-            ProfileColumn::Tokens,
-            scope.phase,
-            scope.include_special,
-            metric,
-            progress,
-        )?;
+        let token_counts =
+            data.tensor_in(ProfileColumn::Tokens, &request.scope, metric, progress)?;
         let mut builder = Builder::default();
         let kept = |(index, _): &(usize, _)| keep(*index);
         for (index, document) in data.documents().iter().enumerate().filter(kept) {
@@ -137,7 +131,8 @@ impl Selection {
     }
 
     /// The same documents as another trace holds them: under the same labels, in the same groups and with the same weights,
-    /// at all layers of that trace. `place` finds a document of this trace in the other, where both are in one order.
+    /// at all layers of that trace. `place` finds a document of this trace in the other; both sort theirs by id, so they stay
+    /// ascending.
     pub(crate) fn in_other_trace(&self, other: &TraceData, place: impl Fn(usize) -> usize) -> Self {
         let layers = other.layers();
         Self {

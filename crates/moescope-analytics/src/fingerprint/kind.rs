@@ -123,8 +123,7 @@ pub(crate) fn fingerprints(
     progress: &dyn Progress,
 ) -> Result<Matrix, AnalyticsError> {
     let kind = request.fingerprint;
-    let scope = &request.scope;
-    let tensor = |column| data.tensor(column, scope.phase, scope.include_special, metric, progress);
+    let tensor = |column| data.tensor_in(column, &request.scope, metric, progress);
     let (sums, tokens) = (tensor(kind.column())?, tensor(ProfileColumn::Tokens)?);
     let columns = selection.layers.len() * sums.columns();
     let mut values = Vec::with_capacity(selection.documents.len() * columns);

@@ -145,13 +145,7 @@ pub(crate) fn mass_table(
     let scope = &request.scope;
     let experts = usize::from(data.model().num_experts);
     let sums = if selection.position_ranges() == 1 {
-        data.tensor(
-            mass.column(),
-            scope.phase,
-            scope.include_special,
-            metric,
-            progress,
-        )?
+        data.tensor_in(mass.column(), scope, metric, progress)?
     } else if mass == LoadMass::Counts {
         counts_by_position(data, request, experts, metric, progress)?
     } else {

@@ -53,7 +53,7 @@ pub(crate) fn relevance_table(
     progress: &dyn Progress,
 ) -> Result<UnitTable, AnalyticsError> {
     let scope = &request.scope;
-    let tensor = |column| data.tensor(column, scope.phase, scope.include_special, metric, progress);
+    let tensor = |column| data.tensor_in(column, scope, metric, progress);
     let sums = tensor(match relevance {
         Relevance::Gate => ProfileColumn::WeightSum,
         Relevance::Token => ProfileColumn::Counts,

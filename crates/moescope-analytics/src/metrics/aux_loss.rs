@@ -40,10 +40,7 @@ impl Metric for AuxLoss {
         let about = self.about();
         let selection = Selection::new(data, request, about.name, progress)?;
         let scope = &request.scope;
-        let tensor = |column| {
-            let (phase, special) = (scope.phase, scope.include_special);
-            data.tensor(column, phase, special, about.name, progress)
-        };
+        let tensor = |column| data.tensor_in(column, scope, about.name, progress);
         let counts = tensor(ProfileColumn::Counts)?;
         let probabilities = tensor(ProfileColumn::ProbSum)?;
         let experts = counts.columns();

@@ -120,8 +120,7 @@ fn expected(
     let loads = |trace: usize| -> Result<Vec<Vec<f64>>, AnalyticsError> {
         let data = traces.trace(trace);
         let scope = &request.scope;
-        let tensor =
-            |column| data.tensor(column, scope.phase, scope.include_special, NAME, progress);
+        let tensor = |column| data.tensor_in(column, scope, NAME, progress);
         let (counts, tokens) = (
             tensor(ProfileColumn::Counts)?,
             tensor(ProfileColumn::Tokens)?,

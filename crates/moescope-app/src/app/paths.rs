@@ -8,7 +8,7 @@ use std::{
 use egui::Context;
 
 use super::absolute;
-use crate::{command::Command, job::Job, notices::Notice};
+use crate::{captures::has_trace, command::Command, job::Job, notices::Notice};
 
 /// Paths that are being looked at, in the order in which they came.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Paths {
 /// What opens a path.
 fn opening(path: PathBuf) -> Command {
     let path = absolute(path);
-    if path.join("manifest.json").is_file() {
+    if has_trace(&path) {
         Command::OpenTrace(path)
     } else if path.join("config.json").is_file() {
         Command::ChooseModel(path.to_string_lossy().into_owned())
@@ -96,7 +96,7 @@ fn opening_all(paths: Vec<PathBuf>) -> Vec<Command> {
 
 /// Whether a folder is opened as a model; one that is a trace, too, is opened as that.
 fn is_model(path: &Path) -> bool {
-    !path.join("manifest.json").is_file() && path.join("config.json").is_file()
+    !has_trace(path) && path.join("config.json").is_file()
 }
 
 #[cfg(test)]

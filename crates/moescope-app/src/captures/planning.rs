@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use moescope_core::Progress;
 use moescope_engine::{ComputeDevice, DeviceChoice};
 use moescope_pipeline::{
-    CapturePlan, LoadedModel, ModelFiles, ModelFolder, PipelineError, check_memory, left_as_stored,
+    CapturePlan, LoadedModel, ModelFiles, ModelFolder, PipelineError, left_as_stored,
 };
 use moescope_trace::OverlongPolicy;
 
@@ -51,11 +51,12 @@ pub(super) fn plan(
     let weights = key.options.weights;
     notes.extend(left_as_stored(&files.checkpoint, weights)?);
     let pass = plan.pass_size();
-    notes.extend(check_memory(&files.checkpoint, &device, weights, &pass)?);
-    let loaded = in_memory(&key, &planner.models, files, device, progress)?;
+    let models = &planner.models;
+    notes.extend(models.check_memory(&key, &files.checkpoint, &device, &pass)?);
+    let loaded = in_memory(&key, models, files, device, progress)?;
     // What was cancelled keeps nothing: something else may need the memory.
     progress.report(0, 0, "timing a small part")?;
-    planner.models.keep(key, Arc::clone(&loaded));
+    models.keep(key, Arc::clone(&loaded));
     let estimate = plan.estimate(&loaded, progress)?;
     notes.extend(estimate.disk_warning());
     Ok(Planned {

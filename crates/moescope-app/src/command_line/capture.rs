@@ -1,9 +1,10 @@
 //! The `moescope capture …` line that makes the trace which the Capture view would.
 
-use moescope_engine::{ComputeType, DeviceChoice, SamplingConfig, WeightType};
+use moescope_engine::{ComputeType, DeviceChoice, WeightType};
 use moescope_pipeline::{DataConfig, OnBadRow, command_words::Line};
 use moescope_trace::OverlongPolicy;
 
+use super::draw_options;
 use crate::{captures::beside, choices::CaptureChoice};
 
 /// `moescope capture MODEL --data … --out … …`
@@ -131,13 +132,7 @@ fn sampling_options(line: &mut Line, choice: &CaptureChoice) {
     line.option("generate", &choice.generate.to_string());
     line.option("temperature", &choice.temperature.to_string());
     line.option("seed", &choice.seed.to_string());
-    let plain = SamplingConfig::default();
-    if choice.top_k != plain.top_k {
-        line.option("top-k", &choice.top_k.to_string());
-    }
-    if choice.top_p < plain.top_p {
-        line.option("top-p", &choice.top_p.to_string());
-    }
+    draw_options(line, choice.top_k, choice.top_p);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use moescope_engine::{DeviceChoice, SamplingConfig};
 use moescope_pipeline::{command_words::Line, session::BranchId};
 
+use super::draw_options;
 use crate::{
     lives::{free_path, kept_folder},
     state::State,
@@ -86,17 +87,12 @@ pub(super) fn generate(generation: &Generation<'_>) -> Result<String, &'static s
     line.device(generation.device);
     line.option("prompt", generation.prompt);
     line.option("max-tokens", &generation.tokens.to_string());
-    let (sampling, plain) = (&generation.sampling, SamplingConfig::default());
+    let sampling = &generation.sampling;
     if sampling.temperature > 0.0 {
         line.option("temperature", &sampling.temperature.to_string());
         line.option("seed", &sampling.seed.to_string());
     }
-    if sampling.top_k != plain.top_k {
-        line.option("top-k", &sampling.top_k.to_string());
-    }
-    if sampling.top_p < plain.top_p {
-        line.option("top-p", &sampling.top_p.to_string());
-    }
+    draw_options(&mut line, sampling.top_k, sampling.top_p);
     if generation.is_chat {
         line.word("--chat");
         if !generation.system.is_empty() {

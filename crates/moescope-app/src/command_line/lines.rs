@@ -12,6 +12,7 @@ use super::{
     measure,
 };
 use crate::{
+    captures::has_trace,
     lives::{LinePart, PictureChoice},
     state::State,
 };
@@ -93,7 +94,7 @@ fn request(phase: PhaseSelection) -> MeasureRequest {
 
 /// The trace of all that a line is now, if it is still there.
 fn kept_whole(line: &Branch) -> Option<&Path> {
-    line.kept_whole().filter(|path| is_trace(path))
+    line.kept_whole().filter(|path| has_trace(path))
 }
 
 /// The trace of a part of a line, if it is still there: the prompt stays as it is when a line goes on.
@@ -102,9 +103,5 @@ fn kept_part(line: &Branch, part: LinePart) -> Option<&Path> {
         return kept_whole(line);
     }
     let (path, _) = line.kept.as_ref()?;
-    Some(path.as_path()).filter(|path| is_trace(path))
-}
-
-fn is_trace(path: &Path) -> bool {
-    path.join("manifest.json").is_file()
+    Some(path.as_path()).filter(|path| has_trace(path))
 }

@@ -7,7 +7,8 @@ use moescope_core::{LayerSelection, PhaseSelection, Progress as _};
 use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, Tokenizer};
 use moescope_pipeline::{
     AblateConfig, AblationAction, CaptureConfig, CapturePlan, DataConfig, ExpertSet, ModelFiles,
-    ModelFolder, PassSize, PipelineError, ablate, ablation_pass, check_memory, text_effect,
+    ModelFolder, PassSize, PipelineError, ablate, ablation_pass, check_memory_of_loaded,
+    text_effect,
 };
 
 use super::{
@@ -34,7 +35,7 @@ pub(super) fn load(
     let device = ComputeDevice::open(key.device)?;
     let told = format!("{} ({}; {})", device.kind, device.name, device.reason);
     let pass = PassSize::prefill(PLANNED_TOKENS);
-    if let Some(warning) = check_memory(&files.checkpoint, &device, key.options.weights, &pass)? {
+    if let Some(warning) = models.check_memory(key, &files.checkpoint, &device, &pass)? {
         progress.report(0, 0, &warning)?;
     }
     let loaded = models.get_or_load(key, || {
@@ -139,8 +140,9 @@ impl Lives {
                     let pass = ablation_pass(&plan);
                     let weights = LoadOptions::default().weights;
                     let checkpoint = &loaded.files.checkpoint;
-                    if let Some(warning) = check_memory(checkpoint, &loaded.device, weights, &pass)?
-                    {
+                    let device = &loaded.device;
+                    let checked = check_memory_of_loaded(checkpoint, device, weights, &pass)?;
+                    if let Some(warning) = checked {
                         progress.report(0, 0, &warning)?;
                     }
                     let found = ablate(&plan, &loaded, &config, progress.as_ref())?;

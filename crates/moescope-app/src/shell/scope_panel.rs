@@ -2,7 +2,7 @@
 
 mod label_rows;
 
-use egui::{ComboBox, DragValue, RichText, ScrollArea, TextEdit, Ui};
+use egui::{DragValue, RichText, ScrollArea, TextEdit, Ui};
 use moescope_analytics::{Control, MeasureRequest};
 use moescope_core::{LayerSelection, PhaseSelection, Weighting};
 use moescope_pipeline::sizes::scaled;
@@ -14,6 +14,7 @@ use crate::{
     traces::OpenTrace,
     view::ViewContext,
     widgets::{
+        combo_box::combo_box,
         empty::no_trace,
         text::{counted, field_label, heading, soft},
     },
@@ -280,12 +281,7 @@ fn row(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui) -> egui::Response) ->
 fn combo(ui: &mut Ui, label: &str, shown: &str, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
         field_label(ui, label, LABEL);
-        let response = ComboBox::from_id_salt(label)
-            .width(ui.available_width() - 8.0)
-            .truncate()
-            .selected_text(shown)
-            .show_ui(ui, add)
-            .response;
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, label));
+        let width = ui.available_width() - 8.0;
+        combo_box(ui, label, shown, width, add);
     });
 }

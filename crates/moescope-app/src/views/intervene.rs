@@ -21,6 +21,7 @@ use crate::{
     },
     widgets::{
         heatmap::HeatmapState,
+        intervention_list::intervention_list,
         text::{heading, soft},
     },
 };
@@ -246,16 +247,7 @@ fn chosen(ui: &mut Ui, ctx: &ViewContext<'_>, choice: &mut LiveChoice) {
         return;
     }
     ui.horizontal_wrapped(|ui| {
-        let mut taken_back = None;
-        for (place, spec) in choice.interventions.iter().enumerate() {
-            let button = ui.button(format!("{spec}  ×"));
-            if button.on_hover_text("Take this back").clicked() {
-                taken_back = Some(place);
-            }
-        }
-        if let Some(place) = taken_back {
-            choice.interventions.remove(place);
-        }
+        intervention_list(ui, &mut choice.interventions);
         if ui.button("Take all back").clicked() {
             choice.interventions.clear();
         }

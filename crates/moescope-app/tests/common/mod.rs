@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Event, Modifiers, PointerButton, Pos2, Rect, vec2};
+use egui::{Event, Key, Modifiers, OutputCommand, PointerButton, Pos2, Rect, vec2};
 use egui_kittest::{
     Harness,
     kittest::{NodeT as _, Queryable as _},
@@ -256,17 +256,33 @@ impl Window {
         commands.send(moescope_app::Command::CopyAsCommand);
         for _ in 0..4 {
             self.harness.step();
-            let output = &self.harness.output().platform_output;
-            let copied = output.commands.iter().find_map(|command| match command {
-                egui::OutputCommand::CopyText(text) => Some(text.clone()),
-                _ => None,
-            });
+            let copied = self.copied_text();
             if copied.is_some() {
                 self.settle();
                 return copied;
             }
         }
         None
+    }
+
+    /// What the last frame copied, if it did.
+    pub(crate) fn copied_text(&self) -> Option<String> {
+        let output = &self.harness.output().platform_output;
+        output.commands.iter().find_map(|command| match command {
+            OutputCommand::CopyText(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    /// Finds a command in the palette and does it.
+    pub(crate) fn find_command(&mut self, words: &str) {
+        self.harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+        self.settle();
+        let field = self.harness.get_by_label("Find a command");
+        field.type_text(words);
+        self.settle();
+        self.harness.key_press(Key::Enter);
+        self.settle();
     }
 
     /// Whether some widget says this.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Key, OutputCommand};
+use egui::Key;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use moescope_app::{CaptureChoice, ColumnsChoice, Command, ThemeChoice};
 use moescope_core::NoProgress;
@@ -237,12 +237,7 @@ fn the_copied_line_of_a_typed_text_gives_the_same_trace() {
     // It is copied when the text is written, which another thread does.
     let line = loop {
         window.harness.step();
-        let output = &window.harness.output().platform_output;
-        let copied = output.commands.iter().find_map(|command| match command {
-            OutputCommand::CopyText(text) => Some(text.clone()),
-            _ => None,
-        });
-        if let Some(line) = copied {
+        if let Some(line) = window.copied_text() {
             break line;
         }
         assert!(

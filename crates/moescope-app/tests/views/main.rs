@@ -156,17 +156,7 @@ fn arrows_move_over_cells_and_enter_chooses() {
     );
     window.harness.event(egui::Event::Copy);
     window.harness.step();
-    let copied = window
-        .harness
-        .output()
-        .platform_output
-        .commands
-        .iter()
-        .find_map(|command| match command {
-            egui::OutputCommand::CopyText(text) => Some(text.clone()),
-            _ => None,
-        });
-    let copied = copied.expect("the cell is copied");
+    let copied = window.copied_text().expect("the cell is copied");
     assert!(copied.starts_with("layer 1, expert 2\t"), "{copied}");
     assert!(copied.contains(" to "), "{copied} has an interval");
 }
@@ -194,17 +184,7 @@ fn undo_takes_back_what_was_chosen() {
 #[test]
 fn the_palette_finds_a_view_and_the_sheet_lists_the_keys() {
     let mut window = window(ThemeChoice::Dark);
-    window
-        .harness
-        .key_press_modifiers(Modifiers::COMMAND, Key::K);
-    window.settle();
-    window
-        .harness
-        .get_by_label("Find a command")
-        .type_text("capture");
-    window.settle();
-    window.harness.key_press(Key::Enter);
-    window.settle();
+    window.find_command("capture");
     assert!(window.says("Choose files…"), "the Capture view is in front");
     window.harness.key_press(Key::F1);
     window.settle();

@@ -151,10 +151,7 @@ impl CapturePlan {
 
     /// What the model and the largest pass need on the device that it is loaded on.
     fn memory(&self, loaded: &LoadedModel) -> Result<MemoryNeed, PipelineError> {
-        let placement = match loaded.device.kind {
-            "cpu" => Placement::Cpu,
-            _ => Placement::Gpu,
-        };
+        let placement = Placement::of(loaded.device.kind);
         let form = WeightForm::Kept(loaded.model.options().weights);
         let sizes = ModelSizes::of(&loaded.files.checkpoint)?;
         Ok(memory_need(&sizes, &self.pass_size(), placement, form))

@@ -72,7 +72,7 @@ pub struct CaptureConfig {
     pub interventions: Vec<Intervention>,
     /// Tokens that go through the model together; by device where it is not given.
     pub batch_tokens: Option<usize>,
-    /// A shard is cut after the batch that gives it this many decisions.
+    /// A shard is cut once it has this many decisions: after a batch, or after finished samples of one that goes on.
     pub shard_decisions: Option<u64>,
     /// A shard is cut, too, once the last cut is this long ago, after the sample that is finished then even if others of
     /// its batch are not: what is in no shard is lost with the process. [`CapturePlan::run`] says what that is.

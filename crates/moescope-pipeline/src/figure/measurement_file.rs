@@ -47,7 +47,7 @@ struct Written<'a> {
 }
 
 /// Measurements as [`read_measurements`] reads them: one JSON object with all of their tables, intervals, nulls and
-/// protocols. What is not defined is `null`.
+/// protocols. What is not defined is `null`. What no figure could show is written as well, and refused when it is read.
 ///
 /// # Errors
 /// When a measurement does not fit together, when a number is infinite, for which JSON has no word, or when the text is

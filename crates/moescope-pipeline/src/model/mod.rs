@@ -14,8 +14,8 @@ pub use hub::{Download, HubError};
 pub use loaded::{LoadedModel, ModelFiles};
 pub use memory::{
     DeviceCapacity, Fit, MemoryNeed, MemoryReport, ModelSizes, PassSize, Placement, WeightBytes,
-    WeightForm, available_memory, check_memory, check_memory_of_pair, fit, left_as_stored,
-    memory_need, memory_reports, resident_memory,
+    WeightForm, available_memory, check_memory, check_memory_of_loaded, check_memory_of_pair, fit,
+    left_as_stored, memory_need, memory_reports, resident_memory,
 };
 
 use crate::{error::PipelineError, names};

@@ -1,6 +1,6 @@
 //! A branch as the worker has it: the engine's sequence, with its prompt, its text and what ends it.
 
-use moescope_core::{Phase, Role, Sample};
+use moescope_core::{Phase, Role};
 use moescope_engine::{
     ChatMessage, EngineError, Growth, GrowthConfig, Interventions, SamplingConfig, Tokenizer,
     most_likely,
@@ -8,7 +8,7 @@ use moescope_engine::{
 
 use super::{
     BranchId, BranchInfo, BranchState, Candidate, Given, LiveColumns, LiveToken, StartConfig,
-    given_text::given_text,
+    given_text::given_text, prompt::Prompt,
 };
 use crate::{
     capture::{PlannedSample, PlannedToken, token_text},
@@ -16,7 +16,7 @@ use crate::{
     error::PipelineError,
     generate::text_stream::TextStream,
     model::LoadedModel,
-    prompt::{Conversation, PromptConfig, PromptDescription, Prompter, prompt_id},
+    prompt::{PromptConfig, PromptDescription, prompt_id},
 };
 
 /// So many tokens that may come next are told.
@@ -448,58 +448,4 @@ pub(super) enum End {
     StopText,
     /// The context is full.
     Context,
-}
-
-/// A prompt as the model reads it.
-struct Prompt {
-    /// The conversation, where it is one.
-    messages: Vec<ChatMessage>,
-    planned: PlannedSample,
-    description: PromptDescription,
-    stop_tokens: Vec<u32>,
-}
-
-impl Prompt {
-    fn read(
-        loaded: &LoadedModel,
-        framing: &PromptConfig,
-        earlier: &[ChatMessage],
-        text: &str,
-    ) -> Result<Self, PipelineError> {
-        let prompter = Prompter::open(&loaded.files, framing)?;
-        let mut messages = earlier.to_vec();
-        messages.push(ChatMessage {
-            role: Role::User,
-            content: text.to_owned(),
-        });
-        let Conversation { text, tokens } = prompter.conversation(&messages)?;
-        if tokens.is_empty() {
-            return Err(PipelineError::Settings(
-                "the prompt is empty, and this model's tokenizer puts no token first; write some text".to_owned(),
-            ));
-        }
-        let mut description = prompter.describe()?;
-        if framing.chat.is_none() {
-            messages.clear();
-        } else if messages.len() > 1 {
-            description.add_messages(&messages);
-        }
-        Ok(Self {
-            messages,
-            planned: PlannedSample {
-                sample: Sample {
-                    id: prompt_id(&text),
-                    text,
-                    ..Sample::default()
-                },
-                tokens,
-            },
-            description,
-            stop_tokens: prompter.stop_tokens(&loaded.model.config().eos_token_ids),
-        })
-    }
-
-    fn ids(&self) -> Vec<u32> {
-        self.planned.tokens.iter().map(|token| token.id).collect()
-    }
 }

@@ -11,6 +11,7 @@ mod growing;
 mod journal;
 mod message;
 mod picture;
+mod prompt;
 mod recovery;
 mod save;
 mod transcript;

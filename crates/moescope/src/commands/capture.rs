@@ -85,7 +85,7 @@ struct RecordingArgs {
     /// many tokens hold, and where one ends, the next begins. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_tokens: Option<u32>,
-    /// Cut a file of the trace after the batch that gives it this many decisions [default: 2000000]
+    /// Cut a file of the trace where it has this many decisions, between documents [default: 2000000]
     ///
     /// Files are also cut ten seconds after the last cut, so that a process that is killed loses little; those are merged
     /// to this length again.

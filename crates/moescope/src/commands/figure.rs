@@ -176,6 +176,15 @@ impl LookArgs {
     }
 }
 
+impl FigureArgs {
+    /// The file of a single figure.
+    fn out(&self) -> anyhow::Result<&Path> {
+        self.out
+            .as_deref()
+            .context("a figure needs --out FILE with the ending .svg, .pdf or .png")
+    }
+}
+
 pub(crate) fn run(args: &FigureArgs, console: &Console) -> anyhow::Result<Outcome> {
     if args.list {
         list()?;
@@ -226,9 +235,7 @@ fn draw_one(
     name: &str,
     console: &Console,
 ) -> anyhow::Result<()> {
-    let Some(out) = &args.out else {
-        bail!("a figure needs --out FILE with the ending .svg, .pdf or .png");
-    };
+    let out = args.out()?;
     kind(name)?;
     let job = FigureJob {
         kind: name.to_owned(),
@@ -264,9 +271,7 @@ fn draw_measured(args: &FigureArgs, file: &Path, console: &Console) -> anyhow::R
             file.display()
         );
     };
-    let Some(out) = &args.out else {
-        bail!("a figure needs --out FILE with the ending .svg, .pdf or .png");
-    };
+    let out = args.out()?;
     // What was measured is measured; nobody shall believe to have changed it.
     let is_measured_anew = args.metric.is_some()
         || args.reference.is_some()

@@ -110,9 +110,7 @@ impl<'a> CountsOfDocuments<'a> {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
-        let scope = &request.scope;
-        let column = ProfileColumn::Counts;
-        let counts = data.tensor(column, scope.phase, scope.include_special, metric, progress)?;
+        let counts = data.tensor_in(ProfileColumn::Counts, &request.scope, metric, progress)?;
         Ok(Self { counts, selection })
     }
 

@@ -106,14 +106,7 @@ impl<'a> Profiles<'a> {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
-        let scope = &request.scope;
-        let counts = data.tensor(
-            ProfileColumn::Counts,
-            scope.phase,
-            scope.include_special,
-            metric,
-            progress,
-        )?;
+        let counts = data.tensor_in(ProfileColumn::Counts, &request.scope, metric, progress)?;
         let units = selection.unit_table(counts.columns(), |document, layer, row| {
             row.copy_from_slice(counts.row(document, layer));
         });

@@ -48,20 +48,14 @@ impl Side {
         let own: &TraceData = traces.trace(other);
         let reference = traces.reference();
         let common = traces.common_documents();
-        let selections = if common.len() == 0 {
-            [own, reference].map(|data| Selection::new(data, request, metric, progress))
+        let [of_own, of_reference] = if common.len() == 0 {
+            let of = |data: &TraceData| Selection::new(data, request, metric, progress);
+            [of(own)?, of(reference)?]
         } else {
             // Of documents that both hold the reference's labels count, where both have tokens in scope.
             let places = common.places(traces.reference_index());
             let place = |document: &usize| Some(common.of_trace[other][*places.get(document)?]);
-            let scope = &request.scope;
-            let tokens = own.tensor(
-                ProfileColumn::Tokens,
-                scope.phase,
-                scope.include_special,
-                metric,
-                progress,
-            )?;
+            let tokens = own.tensor_in(ProfileColumn::Tokens, &request.scope, metric, progress)?;
             let has_tokens = |document: usize| {
                 let mut layers = 0..own.layers().len();
                 layers.any(|layer| tokens.row(document, layer)[0] > 0.0)
@@ -71,14 +65,13 @@ impl Side {
             let moved = selection.in_other_trace(own, |document| {
                 place(&document).expect("only documents of both traces are kept")
             });
-            [Ok(moved), Ok(selection)]
+            [moved, selection]
         };
         let side = |data: &TraceData, selection: Selection| -> Result<Self, AnalyticsError> {
             let table = load_table(data, &selection, request, metric, progress)?;
             Ok(Self { selection, table })
         };
-        let [of_own, of_reference] = selections;
-        Ok([side(own, of_own?)?, side(reference, of_reference?)?])
+        Ok([side(own, of_own)?, side(reference, of_reference)?])
     }
 
     /// Where each of some labels is among this side's.

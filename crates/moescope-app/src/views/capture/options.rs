@@ -1,6 +1,6 @@
 //! The options of a capture, folded away until they are wanted.
 
-use egui::{Button, CollapsingHeader, ComboBox, DragValue, Key, TextEdit, Ui, emath::Numeric};
+use egui::{Button, CollapsingHeader, DragValue, Key, TextEdit, Ui, emath::Numeric};
 use moescope_engine::{ComputeType, Intervention, WeightType};
 use moescope_trace::OverlongPolicy;
 
@@ -8,7 +8,11 @@ use super::{LABEL, problem, row};
 use crate::{
     choices::{CaptureChoice, ColumnsChoice},
     view::ViewContext,
-    widgets::text::{field_label, heading, soft},
+    widgets::{
+        combo_box::combo_box,
+        intervention_list::intervention_list,
+        text::{field_label, heading, soft},
+    },
 };
 
 /// What an intervention looks like.
@@ -256,16 +260,7 @@ fn interventions(
         told(ui, ctx, typed.trim().parse::<Intervention>());
     }
     ui.horizontal_wrapped(|ui| {
-        let mut taken_back = None;
-        for (place, spec) in choice.interventions.iter().enumerate() {
-            let button = ui.button(format!("{spec}  ×"));
-            if button.on_hover_text("Take this back").clicked() {
-                taken_back = Some(place);
-            }
-        }
-        if let Some(place) = taken_back {
-            choice.interventions.remove(place);
-        }
+        intervention_list(ui, &mut choice.interventions);
         let others = &ctx.state.choices.live.interventions;
         if !others.is_empty()
             && *others != choice.interventions
@@ -343,13 +338,7 @@ fn group(ui: &mut Ui, title: &str, is_usual: bool, add: impl FnOnce(&mut Ui)) {
 fn combo(ui: &mut Ui, label: &str, shown: &str, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
         field_label(ui, label, LABEL);
-        let response = ComboBox::from_id_salt(label)
-            .width(220.0)
-            .truncate()
-            .selected_text(shown)
-            .show_ui(ui, add)
-            .response;
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, label));
+        combo_box(ui, label, shown, 220.0, add);
     });
 }
 

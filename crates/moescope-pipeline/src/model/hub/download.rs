@@ -179,7 +179,6 @@ impl Placed<'_> {
 ///
 /// It is made beside the snapshots and renamed into place, so that another process sees the file whole or not at all.
 fn place(blob: &Path, path: &Path, repository: &Path) -> io::Result<()> {
-    static DRAFTS: AtomicU64 = AtomicU64::new(0);
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     let draft = repository.join(format!(".draft-{}-{number}", std::process::id()));
     let name = blob.file_name().unwrap_or_default();

@@ -284,18 +284,55 @@ pub fn check_memory(
     weights: WeightType,
     pass: &PassSize,
 ) -> Result<Option<String>, PipelineError> {
-    let placement = match device.kind {
-        "cpu" => Placement::Cpu,
-        _ => Placement::Gpu,
-    };
     let sizes = ModelSizes::of(checkpoint)?;
-    match fit(
+    let placement = Placement::of(device.kind);
+    told(fit(
         &sizes,
         weights,
         pass,
         placement,
         &DeviceCapacity::of(device),
-    ) {
+    ))
+}
+
+/// As [`check_memory`], of a model that is loaded: the memory that its weights take is not free any more, and not needed
+/// a second time.
+///
+/// # Errors
+/// As [`check_memory`].
+pub fn check_memory_of_loaded(
+    checkpoint: &Checkpoint,
+    device: &ComputeDevice,
+    weights: WeightType,
+    pass: &PassSize,
+) -> Result<Option<String>, PipelineError> {
+    let sizes = ModelSizes::of(checkpoint)?;
+    let placement = Placement::of(device.kind);
+    let has = with_weights_back(DeviceCapacity::of(device), &sizes, weights, placement);
+    told(fit(&sizes, weights, pass, placement, &has))
+}
+
+/// What a device has, together with what a model's weights take of it. An adapter's own memory is told as a whole anyway.
+fn with_weights_back(
+    has: DeviceCapacity,
+    sizes: &ModelSizes,
+    weights: WeightType,
+    placement: Placement,
+) -> DeviceCapacity {
+    if placement == Placement::Gpu && !has.is_shared {
+        return has;
+    }
+    let form = WeightForm::Kept(weights);
+    let taken = memory_need(sizes, &PassSize::prefill(0), placement, form).weights;
+    DeviceCapacity {
+        memory: has.memory.map(|memory| memory.saturating_add(taken)),
+        ..has
+    }
+}
+
+/// What of a comparison is told: a warning, or a refusal.
+fn told(fit: Fit) -> Result<Option<String>, PipelineError> {
+    match fit {
         Fit::Fits | Fit::Unknown => Ok(None),
         Fit::Slow(warning) => Ok(Some(warning)),
         Fit::TooLarge(reason) => Err(PipelineError::Memory(reason)),
@@ -377,6 +414,23 @@ mod tests {
             words.contains("what would fit: a machine or job"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn weights_that_are_in_memory_are_not_needed_twice() {
+        let (model, pass) = (model(0, 30_000), PassSize::prefill(1));
+        let check = |placement, has| {
+            let has = with_weights_back(has, &model, WeightType::Q8, placement);
+            fit(&model, WeightType::Q8, &pass, placement, &has)
+        };
+        // The weights take 15,000; the rest is for the pass.
+        assert_eq!(check(Placement::Cpu, cpu(1_000)), Fit::Fits);
+        assert!(matches!(check(Placement::Cpu, cpu(1)), Fit::TooLarge(_)));
+        // An adapter's own memory is told as a whole.
+        assert!(matches!(
+            check(Placement::Gpu, gpu(Some(300), 1_000)),
+            Fit::TooLarge(_)
+        ));
     }
 
     /// Half of 30,000 and a few hundred bytes of a pass fit into 16,000, a quarter fits into 10,000.

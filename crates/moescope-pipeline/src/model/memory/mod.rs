@@ -12,7 +12,7 @@ mod resident;
 
 pub use available::available_memory;
 pub use capacity::DeviceCapacity;
-pub use check::{Fit, check_memory, fit};
+pub use check::{Fit, check_memory, check_memory_of_loaded, fit};
 pub use left_as_stored::left_as_stored;
 pub use model_sizes::{ModelSizes, WeightBytes};
 pub use need::{MemoryNeed, PassSize, Placement, WeightForm, memory_need};

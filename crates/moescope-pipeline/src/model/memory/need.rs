@@ -22,6 +22,17 @@ pub enum Placement {
     Gpu,
 }
 
+impl Placement {
+    /// That of a kind of device: `cpu`, or else a GPU.
+    #[must_use]
+    pub fn of(kind: &str) -> Self {
+        match kind {
+            "cpu" => Self::Cpu,
+            _ => Self::Gpu,
+        }
+    }
+}
+
 /// How weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightForm {

@@ -20,10 +20,7 @@ pub fn check_memory_of_pair(
     variant: WeightType,
     pass: &PassSize,
 ) -> Result<Option<String>, PipelineError> {
-    let placement = match device.kind {
-        "cpu" => Placement::Cpu,
-        _ => Placement::Gpu,
-    };
+    let placement = Placement::of(device.kind);
     let sizes = ModelSizes::of(checkpoint)?;
     let stored = WeightForm::Kept(WeightType::Stored);
     let reference = memory_need(&sizes, pass, placement, stored);

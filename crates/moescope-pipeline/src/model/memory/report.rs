@@ -43,10 +43,7 @@ pub fn memory_reports(
 ) -> Result<[MemoryReport; 2], PipelineError> {
     let sizes = ModelSizes::of(&Checkpoint::open(&folder.path)?)?;
     Ok(["cpu", "gpu"].map(|kind| {
-        let placement = match kind {
-            "cpu" => Placement::Cpu,
-            _ => Placement::Gpu,
-        };
+        let placement = Placement::of(kind);
         let batch_tokens = usual_batch_tokens(kind) as u64;
         let pass = PassSize::prefill(batch_tokens);
         let has = match (placement, device.kind == kind) {
