@@ -22,6 +22,8 @@ use crate::blocks::BlockType;
 const LINE: usize = 64;
 /// Rows of weights that are asked for ahead of their use.
 const AHEAD: usize = 4;
+/// A block of zeros of either type.
+static ZEROS: [u8; BlockType::Q8.bytes()] = [0; BlockType::Q8.bytes()];
 
 /// A product of `MR` rows of activations.
 ///
@@ -69,21 +71,23 @@ unsafe fn dot_products<W: Blocks, const MR: usize>(
         for line in 0..(EIGHT * W::BYTES).div_ceil(LINE) {
             _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line * LINE).cast());
         }
-        // SAFETY (both): there are eight more blocks.
-        unsafe {
-            add_eight::<W, MR>(x, eight, at, &mut sums);
-            at = at.add(EIGHT * W::BYTES);
+        let mut eight_blocks = [at; EIGHT];
+        for (number, block) in eight_blocks.iter_mut().enumerate() {
+            *block = at.wrapping_add(number * W::BYTES);
         }
+        // SAFETY: there are eight more blocks.
+        unsafe { add_eight::<W, MR>(x, eight, eight_blocks, &mut sums) };
+        at = at.wrapping_add(EIGHT * W::BYTES);
     }
     let rest = blocks % EIGHT;
     if rest > 0 {
         // With blocks of zeros after them, as the activations have them.
-        let mut padded = [0u8; EIGHT * BlockType::Q8.bytes()];
-        // SAFETY (both): there are so many blocks, and there is room for eight.
-        unsafe {
-            std::ptr::copy_nonoverlapping(at, padded.as_mut_ptr(), rest * W::BYTES);
-            add_eight::<W, MR>(x, blocks / EIGHT, padded.as_ptr(), &mut sums);
+        let mut eight_blocks = [ZEROS.as_ptr(); EIGHT];
+        for (number, block) in eight_blocks.iter_mut().enumerate().take(rest) {
+            *block = at.wrapping_add(number * W::BYTES);
         }
+        // SAFETY: these are blocks.
+        unsafe { add_eight::<W, MR>(x, blocks / EIGHT, eight_blocks, &mut sums) };
     }
     let mut found = [0.0; MR];
     for (found, sums) in found.iter_mut().zip(sums) {
@@ -96,20 +100,15 @@ unsafe fn dot_products<W: Blocks, const MR: usize>(
 /// Adds the products of eight blocks to their running sums.
 ///
 /// # Safety
-/// `at` are eight blocks, and the machine has AVX2, FMA and F16C.
+/// The places are those of blocks, and the machine has AVX2, FMA and F16C.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_eight<W: Blocks, const MR: usize>(
     rows: [&[activations::Blocks]; MR],
     eight: usize,
-    at: *const u8,
+    blocks: [*const u8; EIGHT],
     sums: &mut [__m256; MR],
 ) {
-    let mut blocks = [at; EIGHT];
-    for (number, block) in blocks.iter_mut().enumerate() {
-        // SAFETY: there are eight.
-        *block = unsafe { at.add(number * W::BYTES) };
-    }
     let mut x = [&rows[0][eight]; MR];
     for (x, row) in x.iter_mut().zip(rows) {
         *x = &row[eight];

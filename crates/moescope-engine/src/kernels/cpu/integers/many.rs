@@ -14,16 +14,16 @@ use std::{
 
 use super::{
     super::output::Rectangle,
-    EIGHT, IntegerPiece,
+    EIGHT, IntegerPiece, activations,
     weights::{Blocks, OFFSET, scales},
 };
 use crate::blocks::BLOCK;
 
 /// Pairs of inputs of a block.
 const PAIRS: usize = BLOCK / 2;
-/// Blocks of a row that are unpacked at a time: those of a task stay in the first-level cache, and each has a running
-/// sum of its own.
-const CHUNK: usize = EIGHT;
+/// Blocks of a row that are unpacked at a time: those of a task stay in the second-level cache, and the running sums of a
+/// tile, which meet all of them, in the first.
+const CHUNK: usize = 8 * EIGHT;
 /// Groups of rows of weights that are multiplied together.
 const NR: usize = 2;
 /// Rows of activations that are multiplied together: with two groups, 8 sums, 2 weights and an input.
@@ -50,7 +50,7 @@ struct Scratch {
 struct Eight([f32; EIGHT]);
 
 /// A row's eight running sums with [`NR`] groups.
-type Sums = [[Eight; NR]; CHUNK];
+type Sums = [[Eight; NR]; EIGHT];
 
 /// A block of each row of [`NR`] groups.
 #[derive(Clone, Copy)]
@@ -122,7 +122,7 @@ pub(super) unsafe fn many_rows<W: Blocks>(
                 let tile = Tile {
                     x,
                     row,
-                    eight: start / CHUNK,
+                    eight: start / EIGHT,
                     weights: &weights[..depth],
                 };
                 let sums = &mut sums[row..(row + MR).min(rows)];
@@ -203,12 +203,12 @@ fn transposed(rows: [__m256i; 8]) -> [__m256i; 8] {
     })
 }
 
-/// Some rows of activations, eight of their blocks or what is left, and [`NR`] groups of weights.
+/// Some rows of activations, a chunk of their blocks, and [`NR`] groups of weights.
 struct Tile<'a> {
     x: IntegerPiece<'a>,
     /// The first row.
     row: usize,
-    /// Which eight blocks of theirs.
+    /// The chunk's first eight blocks.
     eight: usize,
     weights: &'a [Unpacked],
 }
@@ -222,29 +222,46 @@ impl Tile<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn multiply<const ROWS: usize>(&self, sums: &mut [Sums]) {
         assert!(sums.len() == ROWS && self.weights.len() <= CHUNK);
-        let mut rows = [&self.x.row(self.row)[self.eight]; ROWS];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = &self.x.row(self.row + r)[self.eight];
-        }
-        for (block, weights) in self.weights.iter().enumerate() {
-            let mut x = [std::ptr::null::<i32>(); ROWS];
-            for (x, row) in x.iter_mut().zip(rows) {
-                *x = row.integers[block].as_ptr().cast();
+        for (number, weights) in self.weights.chunks(EIGHT).enumerate() {
+            let mut rows = [&self.x.row(self.row)[self.eight + number]; ROWS];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = &self.x.row(self.row + r)[self.eight + number];
             }
             // SAFETY: by the contract.
-            let totals = unsafe { totals::<ROWS>(x, weights) };
-            for ((sums, totals), row) in sums.iter_mut().zip(totals).zip(rows) {
-                let scale = _mm256_set1_ps(row.scales[block]);
-                let places = sums[block].iter_mut().zip(&weights.scales);
-                for ((sum, scales), total) in places.zip(totals) {
-                    // SAFETY (all): eight floats, aligned.
-                    unsafe {
-                        let scales = _mm256_mul_ps(_mm256_load_ps(scales.0.as_ptr()), scale);
-                        let total = _mm256_cvtepi32_ps(total);
-                        let before = _mm256_load_ps(sum.0.as_ptr());
-                        let after = _mm256_fmadd_ps(total, scales, before);
-                        _mm256_store_ps(sum.0.as_mut_ptr(), after);
-                    }
+            unsafe { add_products(rows, weights, sums) };
+        }
+    }
+}
+
+/// Adds the products of eight blocks, or what is left, to their running sums.
+///
+/// # Safety
+/// The machine has AVX2 and FMA.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn add_products<const ROWS: usize>(
+    rows: [&activations::Blocks; ROWS],
+    weights: &[Unpacked],
+    sums: &mut [Sums],
+) {
+    for (block, weights) in weights.iter().enumerate() {
+        let mut x = [std::ptr::null::<i32>(); ROWS];
+        for (x, row) in x.iter_mut().zip(rows) {
+            *x = row.integers[block].as_ptr().cast();
+        }
+        // SAFETY: by the contract.
+        let totals = unsafe { totals::<ROWS>(x, weights) };
+        for ((sums, totals), row) in sums.iter_mut().zip(totals).zip(rows) {
+            let scale = _mm256_set1_ps(row.scales[block]);
+            let places = sums[block].iter_mut().zip(&weights.scales);
+            for ((sum, scales), total) in places.zip(totals) {
+                // SAFETY (all): eight floats, aligned.
+                unsafe {
+                    let scales = _mm256_mul_ps(_mm256_load_ps(scales.0.as_ptr()), scale);
+                    let total = _mm256_cvtepi32_ps(total);
+                    let before = _mm256_load_ps(sum.0.as_ptr());
+                    let after = _mm256_fmadd_ps(total, scales, before);
+                    _mm256_store_ps(sum.0.as_mut_ptr(), after);
                 }
             }
         }
