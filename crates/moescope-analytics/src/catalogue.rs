@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use moescope_core::AxisKind;
+use moescope_core::{AxisKind, near_names};
 
 use crate::{
     About, AnalyticsError, Metric, TraceSetMetric, metrics::METRICS,
-    metrics_of_traces::METRICS_OF_TRACES, near_names::near,
+    metrics_of_traces::METRICS_OF_TRACES,
 };
 
 /// Every metric, in the order of `docs/METRICS.md`.
@@ -157,9 +157,10 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(of_traces)
 }
 
-/// Near names, nearest first, or where the list is.
+/// Near names, or where the list is.
 fn suggestion(name: &str) -> String {
-    near(name, names()).map_or_else(
+    let known: Vec<&str> = names().collect();
+    near_names(name, &known).map_or_else(
         || "`moescope metrics` lists all".to_owned(),
         |near| format!("did you mean {near}?"),
     )

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use moescope_core::{Cancelled, CoreError};
+use moescope_core::{Cancelled, CoreError, did_you_mean};
 use moescope_trace::TraceError;
 use polars::error::PolarsError;
 use thiserror::Error;
-
-use crate::near_names::did_you_mean;
 
 /// A measurement that could not be made.
 #[derive(Debug, Error)]

@@ -30,7 +30,6 @@ mod live;
 mod metric;
 mod metrics;
 mod metrics_of_traces;
-mod near_names;
 mod request;
 mod stats;
 mod table;
@@ -52,16 +51,16 @@ pub use expert::{
     TopToken, VocabularyValue, expert_profile,
 };
 pub use fingerprint::FingerprintKind;
-pub use live::{ChoicesAlike, TextAssignments};
+pub use live::{ChoicesAlike, TextAssignments, text_protocol};
 pub use metric::{About, Input, Metric, TraceSetMetric};
 pub use metrics::{LabelLook, LabelPreference, LabelReference};
 pub use moescope_trace::{ExpertsOrder, Profile};
-pub use request::MeasureRequest;
+pub use request::{MeasureRequest, ReferenceScope};
 pub use stats::information::{BiasCorrection, LabelPrior};
 pub use table::{LongTable, long_table, table};
 pub use token::{
-    Excerpt, FirstChoiceAgreement, TokenConfig, TokenContext, TokenLabel, TokenProfile,
-    token_profile,
+    Excerpt, FirstChoiceAgreement, TokenConfig, TokenContext, TokenExpert, TokenLabel,
+    TokenProfile, TokenSpelling, token_profile, token_spellings,
 };
 pub use traces::{TraceSet, difference_of_traces};
 pub use weights::{ExpertProjection, LayerWeights, WeightSource};

@@ -1,6 +1,7 @@
 //! What to measure, and how carefully.
 
 mod labels;
+mod reference;
 
 use moescope_core::{LabelGroup, Scope};
 use serde::{Deserialize, Serialize};
@@ -10,12 +11,17 @@ use crate::{
     stats::information::{BiasCorrection, LabelPrior},
 };
 
+pub use reference::ReferenceScope;
+
 /// Everything that a metric is told besides the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MeasureRequest {
     /// The decisions to count.
     pub scope: Scope,
+    /// What counts of the reference in a difference of traces, where it is not what the scope says.
+    #[serde(skip_serializing_if = "ReferenceScope::is_as_scope")]
+    pub reference: ReferenceScope,
     /// The label column of `samples`; `all` puts every document under one label.
     pub by: String,
     /// Labels of that column that are taken together under one name, and are one label from there on.
@@ -58,6 +64,7 @@ impl Default for MeasureRequest {
     fn default() -> Self {
         Self {
             scope: Scope::default(),
+            reference: ReferenceScope::default(),
             by: "discipline".to_owned(),
             merge: Vec::new(),
             contrast: None,

@@ -4,8 +4,8 @@ mod common;
 
 use common::{model, sample, token};
 use moescope_analytics::{
-    Excerpt, ExpertsOrder, MeasureRequest, MemoryDocument, TokenConfig, TokenProfile, TraceData,
-    token_profile,
+    Excerpt, ExpertsOrder, MeasureRequest, MemoryDocument, TokenConfig, TokenProfile,
+    TokenSpelling, TraceData, token_profile, token_spellings,
 };
 use moescope_core::{DecisionBatch, LayerId, ModelSpec, NoProgress, Scope};
 
@@ -113,6 +113,77 @@ fn first_choices_are_compared_with_those_of_a_token_and_of_all_tokens() {
 }
 
 #[test]
+fn experts_are_told_by_layer_beside_what_all_tokens_choose() {
+    let found = plain();
+    let counts: Vec<(u16, u16, u64, Option<u64>)> = found
+        .experts
+        .iter()
+        .map(|e| (e.layer.0, e.expert, e.chosen, e.heaviest))
+        .collect();
+    // Token 7 chooses 0 1, 1 0 and 0 2 at layer 1, and 2 0, 2 3 and 3 2 at layer 3.
+    let expected = [
+        (1, 0, 3, Some(2)),
+        (1, 1, 2, Some(1)),
+        (1, 2, 1, Some(0)),
+        (3, 2, 3, Some(2)),
+        (3, 3, 2, Some(1)),
+        (3, 0, 1, Some(0)),
+    ];
+    assert_eq!(counts, expected);
+    // Of all five tokens 3, 3 and 2 choose experts 0, 1 and 2 at layer 1; 4, 2 and 2 choose 2, 3 and 0 at layer 3.
+    let shares = [
+        (1.0, 0.6),
+        (2.0 / 3.0, 0.6),
+        (1.0 / 3.0, 0.4),
+        (1.0, 0.8),
+        (2.0 / 3.0, 0.4),
+        (1.0 / 3.0, 0.4),
+    ];
+    for (expert, (share, of_all)) in found.experts.iter().zip(shares) {
+        assert!((expert.share - share).abs() < 1e-12, "{expert:?}");
+        assert!((expert.share_of_all - of_all).abs() < 1e-12, "{expert:?}");
+        assert!((expert.lift - share / of_all).abs() < 1e-12, "{expert:?}");
+    }
+}
+
+#[test]
+fn a_token_is_spelled_also_where_no_occurrence_is_shown() {
+    let none = TokenConfig {
+        contexts: 0,
+        ..SEVEN
+    };
+    let data = data(ExpertsOrder::ByWeight, |_| {});
+    let found = token_profile(&data, &MeasureRequest::default(), &none, &NoProgress).unwrap();
+    assert_eq!(found.text.as_deref(), Some(" w7"));
+    assert!(found.contexts.is_empty());
+    assert_eq!(found.occurrences, 3);
+}
+
+#[test]
+fn spellings_are_counted_as_they_stand_and_parts_of_characters_are_none() {
+    let data = data(ExpertsOrder::ByWeight, |documents| {
+        // The first of a text loses its space; special tokens are spelled, too.
+        documents[1].tokens[0].text = Some("w7".into());
+        documents[0].tokens[0].is_special = Some(true);
+        documents[1].tokens[1].text = Some("\u{fffd}".into());
+    });
+    let found = token_spellings(&data, &NoProgress).unwrap();
+    let spelling = |text: &str, id, occurrences| TokenSpelling {
+        text: text.into(),
+        id,
+        occurrences,
+    };
+    assert_eq!(
+        found,
+        [
+            spelling(" w7", 7, 2),
+            spelling(" w8", 8, 1),
+            spelling("w7", 7, 1)
+        ]
+    );
+}
+
+#[test]
 fn occurrences_are_shown_in_their_text_with_their_experts() {
     let found = plain();
     assert_eq!(found.contexts.len(), 3);
@@ -187,6 +258,10 @@ fn what_a_trace_lacks_is_named_and_the_rest_is_counted() {
     assert!(missing.contains("the text of tokens"), "{missing}");
     assert_eq!((found.occurrences, found.contexts.len()), (3, 3));
     assert_eq!(found.agreement([(LayerId(1), 0)]).compared, 0);
+    assert_eq!(found.text, None);
+    // Which experts are chosen is known without their rank.
+    let first = &found.experts[0];
+    assert_eq!((first.expert, first.chosen, first.heaviest), (0, 3, None));
 
     let without_ids = data(ExpertsOrder::ByWeight, |documents| {
         for token in documents.iter_mut().flat_map(|d| &mut d.tokens) {

@@ -14,7 +14,7 @@ use crate::{
     choices::Cell,
     job::{Job, JobProgress},
     results::Results,
-    traces::{OpenTrace, TraceId, Traces},
+    traces::{AskedTrace, OpenTrace, TraceId, Traces, once_more},
 };
 
 /// Entries of each list of an expert.
@@ -24,9 +24,9 @@ pub(crate) const EXPERT_CONTEXTS: usize = 12;
 /// Tokens before and after each.
 pub(crate) const EXPERT_WINDOW: usize = 12;
 /// Occurrences of a token that are shown in their text.
-const TOKEN_CONTEXTS: usize = 12;
+pub(crate) const TOKEN_CONTEXTS: usize = 12;
 /// Tokens before and after each.
-const TOKEN_WINDOW: usize = 8;
+pub(crate) const TOKEN_WINDOW: usize = 8;
 /// Of two traces, the one that the other is compared with.
 const REFERENCE: usize = 1;
 
@@ -205,16 +205,16 @@ impl Answers {
     pub(crate) fn advance(&mut self, traces: &Traces, ctx: &egui::Context) {
         self.measured.advance(|question, job| {
             let question = question.clone();
-            let data = data_of(traces, question.trace);
+            let asked = traces.asked(question.trace);
             job.start(&format!("measuring {}", question.metric), ctx, move |p| {
-                measure(data?.as_ref(), &question, p)
+                measure(&asked?, &question, p)
             });
         });
         self.experts.advance(|question, job| {
             let question = question.clone();
-            let data = data_of(traces, question.trace);
+            let asked = traces.asked(question.trace);
             job.start(&format!("expert {}", question.cell), ctx, move |p| {
-                describe(data?.as_ref(), &question, p)
+                describe(&asked?, &question, p)
             });
         });
         self.compared.advance(|question, job| {
@@ -231,9 +231,9 @@ impl Answers {
         });
         self.tokens.advance(|question, job| {
             let question = question.clone();
-            let data = data_of(traces, question.trace);
+            let asked = traces.asked(question.trace);
             job.start("looking for the token", ctx, move |p| {
-                find_token(data?.as_ref(), &question, p)
+                find_token(&asked?, &question, p)
             });
         });
     }
@@ -258,27 +258,19 @@ impl Answers {
     }
 }
 
-fn data_of(traces: &Traces, id: TraceId) -> Result<Arc<TraceData>, String> {
-    traces
-        .get(id)
-        .map(|trace| Arc::clone(&trace.data))
-        .ok_or_else(|| "the trace was closed".to_owned())
-}
-
 fn measure(
-    data: &TraceData,
+    asked: &AskedTrace,
     question: &MeasureQuestion,
     progress: &Arc<JobProgress>,
 ) -> Result<Measured, String> {
     let metric = find(&question.metric).map_err(|error| error.to_string())?;
-    metric
-        .measure(data, &question.request, progress.as_ref())
+    asked
+        .answer(|data| metric.measure(data, &question.request, progress.as_ref()))
         .map(Arc::new)
-        .map_err(|error| error.to_string())
 }
 
 fn describe(
-    data: &TraceData,
+    asked: &AskedTrace,
     question: &ExpertQuestion,
     progress: &Arc<JobProgress>,
 ) -> Result<Arc<ExpertProfile>, String> {
@@ -289,13 +281,13 @@ fn describe(
         contexts: EXPERT_CONTEXTS,
         window: EXPERT_WINDOW,
     };
-    expert_profile(data, &question.request, &config, progress.as_ref())
+    asked
+        .answer(|data| expert_profile(data, &question.request, &config, progress.as_ref()))
         .map(Arc::new)
-        .map_err(|error| error.to_string())
 }
 
 fn find_token(
-    data: &TraceData,
+    asked: &AskedTrace,
     question: &TokenQuestion,
     progress: &Arc<JobProgress>,
 ) -> Result<Arc<TokenProfile>, String> {
@@ -304,9 +296,9 @@ fn find_token(
         contexts: TOKEN_CONTEXTS,
         window: TOKEN_WINDOW,
     };
-    token_profile(data, &question.request, &config, progress.as_ref())
+    asked
+        .answer(|data| token_profile(data, &question.request, &config, progress.as_ref()))
         .map(Arc::new)
-        .map_err(|error| error.to_string())
 }
 
 /// Opens both traces anew: a set owns its traces, and opening reads the samples only.
@@ -321,13 +313,13 @@ fn compare(question: &CompareQuestion, progress: &Arc<JobProgress>) -> Result<Me
         let metric = ComparedMetric::find(&question.metric)?;
         Ok(metric.compare(&set, &question.request, progress.as_ref())?)
     };
-    work().map(Arc::new).map_err(|error| error.to_string())
+    once_more(work)
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
 }
 
 fn read_document(question: &DocumentQuestion) -> Result<Arc<ReadDocument>, String> {
-    let trace = RoutingTrace::open(&question.trace).map_err(|error| error.to_string())?;
-    let document = trace
-        .document(&question.id)
+    let document = once_more(|| RoutingTrace::open(&question.trace)?.document(&question.id))
         .map_err(|error| error.to_string())?;
     let meta = &document.sample.meta;
     let labels = [

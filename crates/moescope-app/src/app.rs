@@ -222,7 +222,7 @@ impl App {
         while let Ok(command) = self.received.try_recv() {
             self.apply(command, ctx, now);
         }
-        for command in self.paths.advance() {
+        for command in self.paths.advance(now, ctx) {
             self.apply(command, ctx, now);
         }
         self.take_results(ctx, now);
@@ -301,7 +301,7 @@ impl App {
             Command::OpenDemo => self.state.traces.open_demo(self.state.device_choice, ctx),
             Command::CloseTrace(id) => self.close_trace(id),
             Command::ChooseTrace(id) => self.state.traces.choose(id),
-            Command::Open(path) => self.paths.open(path, ctx),
+            Command::Open(path) => self.paths.open(path),
             Command::PickTrace => pick::trace(&self.commands),
             Command::PickModel => pick::model(&self.commands),
             Command::PickTexts => pick::texts(&self.commands),

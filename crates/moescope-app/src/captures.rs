@@ -76,6 +76,13 @@ pub enum CaptureEnd {
         /// What was said.
         told: String,
     },
+    /// It failed on the way; what was recorded is on the disk and can be continued.
+    Broken {
+        /// The trace's folder.
+        path: PathBuf,
+        /// What went wrong.
+        told: String,
+    },
     /// It was stopped before it had begun to record.
     NotBegun,
 }
@@ -94,6 +101,8 @@ pub struct Captures {
     /// A choice that is to be planned, and since when it stands as it is.
     resting: Option<(CaptureChoice, Instant)>,
     planner: Planner,
+    /// The folder that the last run writes into.
+    run_into: PathBuf,
     /// Since when the view has not been in front, where a model is kept for it.
     left_at: Option<Instant>,
     /// A command line that is copied once the text that it reads is written.
@@ -214,6 +223,7 @@ impl Captures {
         };
         self.resting = None;
         self.planned_for = Some(choice.clone());
+        self.run_into.clone_from(&choice.out);
         let (choice, planner) = (choice.clone(), self.planner.clone());
         self.run.start("capturing", ctx, move |progress| {
             planning::run(known, choice, usual, &planner, progress.as_ref())
@@ -248,10 +258,15 @@ impl Captures {
             thread::sleep(BETWEEN_POLLS);
         }
         self.run.is_running().then(|| {
-            CaptureEvent::Failed(format!(
-                "it did not stop within {} s; what is on the disk can be continued",
-                CLOSING.as_secs()
-            ))
+            let told = format!("it did not stop within {} s", CLOSING.as_secs());
+            if has_trace(&self.run_into) {
+                CaptureEvent::Ended(CaptureEnd::Broken {
+                    path: self.run_into.clone(),
+                    told: format!("{told}; what is on the disk can be continued"),
+                })
+            } else {
+                CaptureEvent::Failed(format!("{told}; it had not begun to record"))
+            }
         })
     }
 

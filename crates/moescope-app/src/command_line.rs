@@ -3,6 +3,8 @@
 mod capture;
 mod generation;
 mod lines;
+mod pictures;
+mod token_in_trace;
 
 use std::path::Path;
 
@@ -18,6 +20,7 @@ use crate::{
 
 pub(crate) use capture::capture;
 pub(crate) use lines::{compare_lines, live, token};
+pub(crate) use token_in_trace::{TokenInTrace, token_in_trace};
 
 /// `moescope measure TRACE METRIC …`
 pub(crate) fn measure(trace: &Path, metric: &str, request: &MeasureRequest) -> String {

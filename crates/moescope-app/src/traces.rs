@@ -1,12 +1,14 @@
 //! The traces that are open.
 
+mod reopening;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use moescope_analytics::TraceData;
+use moescope_analytics::{AnalyticsError, TraceData};
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::demo::kept_trace;
 use moescope_trace::{Counts, RoutingTrace, TokenizerIdentity};
@@ -15,6 +17,9 @@ use crate::{
     job::{Job, JobProgress},
     lives::LiveModel,
 };
+
+use reopening::Reopened;
+pub(crate) use reopening::{AskedTrace, once_more};
 
 /// A trace of this session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +70,7 @@ pub(crate) struct TracePlace {
 pub(crate) struct ReadTrace {
     path: PathBuf,
     about: TraceAbout,
-    data: TraceData,
+    data: Arc<TraceData>,
     labels: Vec<(String, Vec<String>)>,
     is_demo: bool,
 }
@@ -77,6 +82,7 @@ pub struct Traces {
     opening: Vec<Opening>,
     active: Option<TraceId>,
     next: u32,
+    reopened: Reopened,
 }
 
 #[derive(Debug)]
@@ -84,6 +90,14 @@ struct Opening {
     what: Source,
     again: Option<Again>,
     job: Job<ReadTrace>,
+}
+
+impl Opening {
+    /// Whether it is read, and somebody waits for it.
+    fn is_awaited(&self) -> bool {
+        let progress = self.job.progress();
+        progress.is_some_and(|progress| !progress.is_cancelled())
+    }
 }
 
 /// A trace that was closed is being opened again.
@@ -108,6 +122,17 @@ impl fmt::Display for Source {
         match self {
             Self::Folder(path) => write!(f, "{}", path.display()),
             Self::Demo => f.write_str("the demo trace"),
+        }
+    }
+}
+
+impl TracePlace {
+    /// Where it comes from. The demo trace does so by its name, as where it is asked for anew.
+    fn source(&self) -> Source {
+        if self.is_demo {
+            Source::Demo
+        } else {
+            Source::Folder(self.path.clone())
         }
     }
 }
@@ -190,26 +215,27 @@ impl Traces {
 
     /// Whether a trace is open, or is being opened again.
     pub(crate) fn knows(&self, id: TraceId) -> bool {
-        let mut again = self.opening.iter().filter(|opening| {
-            let progress = opening.job.progress();
-            progress.is_some_and(|progress| !progress.is_cancelled())
-        });
+        let mut again = self.opening.iter().filter(|opening| opening.is_awaited());
         self.get(id).is_some() || again.any(|o| o.again.is_some_and(|again| again.id == id))
     }
 
-    /// Whether a trace that was closed can be opened again: its folder is not open already.
+    /// Whether a trace that was closed can be opened again: its folder is not open already, nor being opened.
     pub(crate) fn can_open_again(&self, place: &TracePlace) -> bool {
-        self.at(&place.path).is_none() && !self.knows(place.id)
+        let what = place.source();
+        let is_opening = |opening: &Opening| opening.what == what && opening.is_awaited();
+        self.at(&place.path).is_none()
+            && !self.knows(place.id)
+            && !self.opening.iter().any(is_opening)
     }
 
     /// Opens a trace that was closed, under the number that it had.
     pub(crate) fn open_again(&mut self, place: &TracePlace, ctx: &egui::Context) {
+        let what = place.source();
         let TracePlace { id, path, is_demo } = place.clone();
         let again = Again {
             id,
             is_shown: self.open.is_empty(),
         };
-        let what = Source::Folder(path.clone());
         self.start(what, Some(again), ctx, move |_| read(path, is_demo));
     }
 
@@ -257,7 +283,7 @@ impl Traces {
             labels: labels_of(&data),
             path,
             about,
-            data,
+            data: Arc::new(data),
             is_demo: false,
         };
         self.add(read, None)
@@ -266,6 +292,9 @@ impl Traces {
     /// Takes the traces that have been read; their folders, and what went wrong.
     pub(crate) fn advance(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let (mut opened, mut failed) = (Vec::new(), Vec::new());
+        for (id, read) in self.reopened.take() {
+            self.renew(id, read);
+        }
         // Reading a folder is not interrupted; nobody waits for it any more.
         self.opening.retain(|opening| {
             let progress = opening.job.progress();
@@ -291,6 +320,30 @@ impl Traces {
         (opened, failed)
     }
 
+    /// A trace for a question that another thread answers.
+    ///
+    /// # Errors
+    /// When it is open no more.
+    pub(crate) fn asked(&self, id: TraceId) -> Result<AskedTrace, String> {
+        let trace = self
+            .get(id)
+            .ok_or_else(|| "the trace was closed".to_owned())?;
+        Ok(AskedTrace {
+            place: trace.place(),
+            data: Arc::clone(&trace.data),
+            reopened: self.reopened.clone(),
+        })
+    }
+
+    /// Puts what was read again in the place of an open trace.
+    fn renew(&mut self, id: TraceId, read: ReadTrace) {
+        if let Some(trace) = self.open.iter_mut().find(|trace| trace.id == id) {
+            trace.about = read.about;
+            trace.data = read.data;
+            trace.labels = read.labels;
+        }
+    }
+
     /// Puts a trace among the open ones, in the order of their numbers.
     fn add(&mut self, read: ReadTrace, again: Option<Again>) -> TraceId {
         let id = again.map_or(TraceId(self.next), |again| again.id);
@@ -306,7 +359,7 @@ impl Traces {
             name,
             path: read.path,
             about: read.about,
-            data: Arc::new(read.data),
+            data: read.data,
             is_demo: read.is_demo,
             labels: read.labels,
         };
@@ -325,11 +378,12 @@ impl Traces {
         work: impl FnOnce(&Arc<JobProgress>) -> Result<ReadTrace, String> + Send + 'static,
     ) {
         // A failed attempt makes room for the next, and so does one that nobody waits for any more.
-        self.opening.retain(|opening| {
-            let progress = opening.job.progress();
-            progress.is_some_and(|progress| !progress.is_cancelled())
-        });
-        if self.opening.iter().any(|o| o.what == what) {
+        self.opening.retain(Opening::is_awaited);
+        if let Some(known) = self.opening.iter_mut().find(|o| o.what == what) {
+            // What is asked for by name is shown when it is there.
+            if let (Some(known), None) = (&mut known.again, again) {
+                known.is_shown = true;
+            }
             return;
         }
         let mut job = Job::Idle;
@@ -339,8 +393,12 @@ impl Traces {
 }
 
 fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
-    let trace = RoutingTrace::open(&path).map_err(|error| error.to_string())?;
-    let data = TraceData::from_trace(&trace).map_err(|error| error.to_string())?;
+    let opened = once_more(|| {
+        let trace = RoutingTrace::open(&path)?;
+        let data = TraceData::from_trace(&trace)?;
+        Ok::<_, AnalyticsError>((trace, data))
+    });
+    let (trace, data) = opened.map_err(|error| error.to_string())?;
     let labels = labels_of(&data);
     let manifest = trace.manifest();
     Ok(ReadTrace {
@@ -351,7 +409,7 @@ fn read(path: PathBuf, is_demo: bool) -> Result<ReadTrace, String> {
             tokenizer: manifest.tokenizer.clone(),
         },
         path,
-        data,
+        data: Arc::new(data),
         labels,
         is_demo,
     })
@@ -379,4 +437,41 @@ pub(crate) fn folder_name(path: &Path) -> String {
         || path.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn the_demo_trace_is_not_opened_twice_by_undo() {
+        let ctx = egui::Context::default();
+        let place = TracePlace {
+            id: TraceId(4),
+            path: "demo".into(),
+            is_demo: true,
+        };
+        // It was closed, and is asked for by its name.
+        let mut traces = Traces::default();
+        let (answer, disk) = channel::<()>();
+        traces.start(Source::Demo, None, &ctx, move |_| {
+            disk.recv().unwrap_err();
+            Err("it took long".to_owned())
+        });
+        assert!(!traces.can_open_again(&place));
+        traces.open_again(&place, &ctx);
+        assert_eq!(traces.opening.len(), 1);
+        drop(answer);
+        // It is opened again behind another, and asked for by its name meanwhile.
+        let mut traces = Traces::default();
+        assert!(traces.can_open_again(&place));
+        traces.open_again(&place, &ctx);
+        traces.opening[0].again.as_mut().unwrap().is_shown = false;
+        traces.open_demo(DeviceChoice::Cpu, &ctx);
+        assert_eq!(traces.opening.len(), 1);
+        assert!(traces.opening[0].again.unwrap().is_shown);
+        assert!(traces.knows(place.id));
+    }
 }

@@ -61,3 +61,22 @@ fn a_window_that_closes_keeps_all_batches_of_its_capture() {
     assert_eq!(kinds, [ViolationKind::Incomplete]);
     assert!(window.app().state().choices.capture.resumes);
 }
+
+#[test]
+fn a_capture_that_fails_before_it_begins_is_not_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("trace");
+    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
+    let choice = CaptureChoice {
+        files: vec![folder.path().join("missing.jsonl")],
+        out: out.clone(),
+        ..CaptureChoice::default()
+    };
+    window.send(Command::ChooseCapture(Box::new(choice)));
+    window.app().commands().send(Command::StartCapture);
+    window.harness.step();
+    let app = window.harness.state_mut().as_mut().unwrap();
+    eframe::App::on_exit(app);
+    assert!(!out.exists());
+    assert!(!window.app().state().choices.capture.resumes);
+}

@@ -21,6 +21,16 @@ pub enum CoreError {
         /// The part that is not a number or a range.
         part: String,
     },
+    /// A list of positions that cannot be read.
+    #[error(
+        "cannot read the positions '{found}' at '{part}'; write positions like '0,5-8', '16-' or 'all'"
+    )]
+    PositionSelection {
+        /// The list as given.
+        found: String,
+        /// The part that is not a number or a range.
+        part: String,
+    },
     /// A phase that is none of `prefill`, `decode`, `all`.
     #[error("'{0}' is not a phase; use prefill, decode or all")]
     Phase(String),

@@ -26,6 +26,8 @@ mod label_group;
 mod label_list;
 mod measurement;
 mod model_spec;
+mod near_names;
+mod positions;
 mod problems;
 mod progress;
 mod sample;
@@ -48,6 +50,8 @@ pub use measurement::{
 pub use model_spec::{
     ExpertGroups, Gating, GroupScore, ModelSpec, ScoreFunction, WeightNormalization, WeightTarget,
 };
+pub use near_names::{did_you_mean, near_names};
+pub use positions::PositionSelection;
 pub use problems::{Problem, Problems};
 pub use progress::{Cancelled, NoProgress, Progress};
 pub use sample::Sample;

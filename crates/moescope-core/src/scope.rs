@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, LabelFilter, LayerId, Phase};
+use crate::{CoreError, LabelFilter, LayerId, Phase, PositionSelection};
 
-/// The decisions to measure. The default is prefill only, without special or template tokens, all layers.
+/// The decisions to measure. The default is prefill only, at all positions, without special or template tokens, all layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scope {
@@ -14,6 +14,8 @@ pub struct Scope {
     pub layers: LayerSelection,
     /// Prefill, decode, or both.
     pub phase: PhaseSelection,
+    /// Positions of tokens in their document; the profiles know none.
+    pub positions: PositionSelection,
     /// Whether special and template tokens count; they never do in the profiles.
     pub include_special: bool,
     /// Only documents with these labels; empty means all.
@@ -44,8 +46,13 @@ impl Scope {
         } else {
             format!(", only where {}", filters.join(" and "))
         };
+        let positions = if self.positions.is_all() {
+            String::new()
+        } else {
+            format!(", positions {}", self.positions)
+        };
         format!(
-            "{}, routed tokens, {special}, layers {}, {} weighting{labels}{only}",
+            "{}{positions}, routed tokens, {special}, layers {}, {} weighting{labels}{only}",
             self.phase, self.layers, self.weighting
         )
     }
@@ -236,6 +243,25 @@ mod tests {
                 ..Scope::default()
             }
         );
+    }
+
+    #[test]
+    fn positions_are_told_where_not_all_count() {
+        let plain = Scope::default();
+        assert!(!plain.describe().contains("position"));
+        let scope = Scope {
+            positions: "0,16-".parse().unwrap(),
+            ..Scope::default()
+        };
+        assert_eq!(
+            scope.describe(),
+            plain
+                .describe()
+                .replacen("prefill", "prefill, positions 0,16-", 1)
+        );
+        let text = serde_json::to_string(&scope).unwrap();
+        assert!(text.contains(r#""positions":"0,16-""#), "{text}");
+        assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), scope);
     }
 
     #[test]

@@ -125,16 +125,27 @@ impl Line {
         if scope.layers != LayerSelection::All {
             self.option("layers", &scope.layers.to_string());
         }
-        match scope.phase {
-            PhaseSelection::Prefill => {}
-            PhaseSelection::Decode => self.option("phase", "decode"),
-            PhaseSelection::All => self.option("phase", "all"),
+        if scope.phase != plain.scope.phase {
+            self.option("phase", phase_word(scope.phase));
+        }
+        if !scope.positions.is_all() {
+            self.option("positions", &scope.positions.to_string());
         }
         if scope.include_special {
             self.word("--include-special");
         }
         if scope.weighting == Weighting::Document {
             self.option("weighting", "document");
+        }
+        let reference = &request.reference;
+        if let Some(phase) = reference.phase {
+            self.option("reference-phase", phase_word(phase));
+        }
+        if let Some(positions) = &reference.positions {
+            self.option("reference-positions", &positions.to_string());
+        }
+        for filter in &reference.only {
+            self.option("reference-only", &filter.to_string());
         }
     }
 
@@ -170,6 +181,15 @@ impl Line {
     }
 }
 
+/// A phase as `--phase` reads it.
+fn phase_word(phase: PhaseSelection) -> &'static str {
+    match phase {
+        PhaseSelection::Prefill => "prefill",
+        PhaseSelection::Decode => "decode",
+        PhaseSelection::All => "all",
+    }
+}
+
 /// Variables with commas between.
 fn joined(variables: &[Control]) -> String {
     let names: Vec<String> = variables.iter().map(ToString::to_string).collect();
@@ -189,7 +209,7 @@ pub fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use moescope_analytics::LoadMass;
+    use moescope_analytics::{LoadMass, ReferenceScope};
 
     use super::*;
 
@@ -251,11 +271,27 @@ mod tests {
         request.scope.only = only.iter().map(|filter| filter.parse().unwrap()).collect();
         request.scope.layers = "0,5-8".parse().unwrap();
         request.scope.phase = PhaseSelection::Decode;
+        request.scope.positions = "0,16-".parse().unwrap();
         request.scope.include_special = true;
         request.scope.weighting = Weighting::Document;
         check(
             &request,
-            r" --merge science=chemistry,physics --merge 'arts\=letters=history\: old' --labels science,law --only 'genre=abstract,review\, short' --layers 0,5-8 --phase decode --include-special --weighting document",
+            r" --merge science=chemistry,physics --merge 'arts\=letters=history\: old' --labels science,law --only 'genre=abstract,review\, short' --layers 0,5-8 --phase decode --positions 0,16- --include-special --weighting document",
+        );
+    }
+
+    #[test]
+    fn what_counts_of_a_reference_is_said() {
+        let mut request = MeasureRequest::default();
+        request.scope.phase = PhaseSelection::All;
+        request.reference = ReferenceScope {
+            phase: Some(PhaseSelection::Prefill),
+            positions: Some("0-7".parse().unwrap()),
+            only: vec!["discipline=law,old math".parse().unwrap()],
+        };
+        check(
+            &request,
+            " --phase all --reference-phase prefill --reference-positions 0-7 --reference-only 'discipline=law,old math'",
         );
     }
 

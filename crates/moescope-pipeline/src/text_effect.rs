@@ -1,6 +1,7 @@
 //! What interventions do to one text that stands: token by token, teacher-forced.
 
-use moescope_core::{Axis, AxisKind, LayerId, Measurement, Progress, Protocol};
+use moescope_analytics::text_protocol;
+use moescope_core::{Axis, AxisKind, LayerId, Measurement, Progress};
 use moescope_engine::{Computation, Intervention, Interventions, ReferencePass};
 use serde::Serialize;
 
@@ -75,18 +76,10 @@ impl TextEffect {
             intervals: None,
             nulls: None,
             reference: Some(0.0),
-            protocol: Protocol {
-                scope: format!("one text as it stands, without and with {interventions}"),
-                phase: "all".to_owned(),
-                by: "all".to_owned(),
-                interval_method: "no interval: one text".to_owned(),
-                bias_correction: "none".to_owned(),
-                resample_by: "group".to_owned(),
-                n_tokens: self.tokens.len() as u64,
-                n_documents: 1,
-                n_groups: 1,
-                ..Protocol::default()
-            },
+            protocol: text_protocol(
+                format!("one text as it stands, without and with {interventions}"),
+                self.tokens.len() as u64,
+            ),
         }
     }
 }

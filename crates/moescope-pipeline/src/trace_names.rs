@@ -42,6 +42,40 @@ pub fn name_traces(paths: &[PathBuf]) -> Result<Vec<NamedTrace>, PipelineError> 
     Ok(found)
 }
 
+/// As [`name_traces`], where a trace may be given again to compare one part of it with another: the second time it is
+/// called `NAME (2)`.
+///
+/// # Errors
+/// When two folders cannot be told apart.
+pub fn name_traces_and_doubles(paths: &[PathBuf]) -> Result<Vec<NamedTrace>, PipelineError> {
+    let folders: Vec<Vec<String>> = paths.iter().map(|path| folders_of(path)).collect();
+    // Each trace once, and which of them every path is.
+    let mut firsts: Vec<usize> = Vec::new();
+    let mut trace_of: Vec<usize> = Vec::new();
+    for (place, own) in folders.iter().enumerate() {
+        let known = firsts.iter().position(|first| folders[*first] == *own);
+        trace_of.push(known.unwrap_or(firsts.len()));
+        if known.is_none() {
+            firsts.push(place);
+        }
+    }
+    let distinct: Vec<PathBuf> = firsts.iter().map(|first| paths[*first].clone()).collect();
+    let named = name_traces(&distinct)?;
+    let found = paths.iter().enumerate().map(|(place, path)| {
+        let own = trace_of[place];
+        let name = &named[own].name;
+        let earlier = trace_of[..place].iter().filter(|trace| **trace == own);
+        NamedTrace {
+            name: match earlier.count() {
+                0 => name.clone(),
+                times => format!("{name} ({})", times + 1),
+            },
+            path: path.clone(),
+        }
+    });
+    Ok(found.collect())
+}
+
 /// The folder's own name, or the path where it has none.
 fn own_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
@@ -114,6 +148,24 @@ mod tests {
             ["one/trace", "two/trace"]
         );
         assert!(name_traces(&["a".into(), "a".into()]).is_err());
+    }
+
+    #[test]
+    fn a_trace_that_is_given_again_is_numbered() {
+        let names = |paths: &[&str]| -> Vec<String> {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            let found = name_traces_and_doubles(&paths).unwrap();
+            found.into_iter().map(|trace| trace.name).collect()
+        };
+        assert_eq!(names(&["runs/a", "b"]), ["a", "b"]);
+        assert_eq!(names(&["runs/a", "runs/a/"]), ["a", "a (2)"]);
+        assert_eq!(
+            names(&["/one/a", "/two/a", "/one/a", "/one/a"]),
+            ["one/a", "two/a", "one/a (2)", "one/a (3)"]
+        );
+        let traces = name_traces_and_doubles(&["a".into(), "a".into()]).unwrap();
+        assert_eq!(place_of_reference(&traces, None).unwrap(), 1);
+        assert_eq!(place_of_reference(&traces, Some("a")).unwrap(), 0);
     }
 
     #[test]

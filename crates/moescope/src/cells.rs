@@ -40,6 +40,24 @@ pub(crate) fn cell(table: &Measurement, flat: usize) -> String {
     format!("{}{mark}{range}", significant(factor * value))
 }
 
+/// A share from 0 to 1: `12.34 %`; a dash where there is none.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:.2} %", 100.0 * share)
+    } else {
+        "–".to_owned()
+    }
+}
+
+/// How many times as large: `1.25`; a dash where there is none.
+pub(crate) fn ratio(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value:.2}")
+    } else {
+        "–".to_owned()
+    }
+}
+
 /// Three significant digits.
 pub(crate) fn significant(x: f64) -> String {
     if x == 0.0 {

@@ -1,8 +1,8 @@
 //! The device that the user chose, and the threads of the CPU.
 
 use anyhow::Context as _;
+use moescope_core::did_you_mean;
 use moescope_engine::{ComputeDevice, DeviceChoice};
-use moescope_pipeline::names;
 
 use crate::{cli::GlobalArgs, console::Console};
 
@@ -23,7 +23,7 @@ pub(crate) fn choice(global: &GlobalArgs) -> anyhow::Result<DeviceChoice> {
         .device
         .parse()
         .map_err(|error: moescope_engine::EngineError| {
-            let hint = names::did_you_mean(&global.device, &["auto", "cpu", "gpu"]);
+            let hint = did_you_mean(&global.device, &["auto", "cpu", "gpu"]);
             anyhow::anyhow!("{error}{hint}")
         })
 }

@@ -14,6 +14,15 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
+/// Writes the heading of a part, after an empty line.
+///
+/// # Errors
+/// As [`line()`].
+pub(crate) fn heading(text: &str) -> io::Result<()> {
+    line("")?;
+    line(text)
+}
+
 /// Writes text as it is and shows it at once.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use moescope_pipeline::{NamedTrace, name_traces};
+use moescope_pipeline::{NamedTrace, name_traces, name_traces_and_doubles};
 
 /// Tells traces from names of metrics.
 ///
@@ -12,13 +12,27 @@ pub(crate) fn split(
     first: &str,
     rest: &[String],
 ) -> anyhow::Result<(Vec<NamedTrace>, Vec<String>)> {
+    let (paths, metrics) = paths(first, rest);
+    Ok((name_traces(&paths)?, metrics))
+}
+
+/// As [`split`], where a trace may be given again to compare one part of it with another.
+pub(crate) fn split_with_doubles(
+    first: &str,
+    rest: &[String],
+) -> anyhow::Result<(Vec<NamedTrace>, Vec<String>)> {
+    let (paths, metrics) = paths(first, rest);
+    Ok((name_traces_and_doubles(&paths)?, metrics))
+}
+
+fn paths(first: &str, rest: &[String]) -> (Vec<PathBuf>, Vec<String>) {
     let (others, metrics): (Vec<String>, Vec<String>) = rest
         .iter()
         .cloned()
         .partition(|argument| is_trace(argument));
     let mut paths = vec![PathBuf::from(first)];
     paths.extend(others.into_iter().map(PathBuf::from));
-    Ok((name_traces(&paths)?, metrics))
+    (paths, metrics)
 }
 
 fn is_trace(argument: &str) -> bool {
@@ -38,5 +52,8 @@ mod tests {
         let names: Vec<&str> = traces.iter().map(|trace| trace.name.as_str()).collect();
         assert_eq!(names, ["first", "missing"]);
         assert!(split("./missing", &rest).is_err());
+        let (traces, _) = split_with_doubles("./missing", &rest).unwrap();
+        let names: Vec<&str> = traces.iter().map(|trace| trace.name.as_str()).collect();
+        assert_eq!(names, ["missing", "missing (2)"]);
     }
 }

@@ -216,6 +216,52 @@ fn the_standard_comparison_tells_what_differs_and_where() {
 }
 
 #[test]
+fn a_part_of_a_trace_is_compared_with_another_part_of_it() {
+    let plain = trace("plain");
+    let options = [
+        "assignment_share",
+        "--layers",
+        "2",
+        "--by",
+        "all",
+        "--json",
+        "--resamples",
+        "0",
+    ];
+    let share = |positions: &str| -> Vec<f64> {
+        let args = ["measure", &plain, "--positions", positions];
+        let found = rows(&[&args[..], &options].concat());
+        let values = found.iter().map(|row| row["value"].as_f64().unwrap());
+        values.collect()
+    };
+    let (late, early) = (share("3-"), share("0-5"));
+    let args = ["compare", &plain, &plain, "--positions", "3-"];
+    let found = rows(&[&args[..], &["--reference-positions", "0-5"], &options].concat());
+    assert_eq!(found.len(), 8);
+    for (row, (late, early)) in found.iter().zip(late.iter().zip(&early)) {
+        assert_eq!(row["trace"], "plain");
+        let value = row["value"].as_f64().unwrap();
+        assert!((value - (late - early)).abs() < 1e-9, "{value}");
+        let told = row["protocol"].as_str().unwrap();
+        assert!(told.contains("; reference: positions 0-5"), "{told}");
+    }
+    // Other documents of the reference.
+    let q4 = trace("q4");
+    let law = ["--reference-only", "discipline=law"];
+    let found = rows(&[&["compare", &q4, &plain][..], &law, &options].concat());
+    assert_eq!(found[0]["n_documents"], 2);
+    for metric in [&["router_saturation"][..], &[]] {
+        let args = [&["compare", &q4, &plain][..], metric, &law].concat();
+        refuse(&args, &["--reference-only", "routing_drift"]);
+    }
+    refuse(
+        &["compare", &q4, &plain, "jsd", "--reference-phase", "reply"],
+        &["'reply'", "prefill, decode or all"],
+    );
+    refuse(&["compare", &plain, &plain, "jsd"], &["given twice"]);
+}
+
+#[test]
 fn measure_puts_several_traces_side_by_side() {
     let (q4, plain) = (trace("q4"), trace("plain"));
     let options = ["load_entropy", "--by", "all", "--json", "--resamples", "0"];

@@ -96,6 +96,7 @@ impl RoutingComparison {
     /// When the request makes no sense, or names a column that the samples do not have.
     pub fn check(&self, request: &MeasureRequest) -> Result<(), AnalyticsError> {
         request.check()?;
+        request.refuse_reference_scope("a comparison of fixed texts")?;
         if request.scope != Scope::default() || request.contrast.is_some() {
             return Err(AnalyticsError::Request(
                 "a comparison has the default scope and no contrast".to_owned(),

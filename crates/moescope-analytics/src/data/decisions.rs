@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use moescope_core::{PhaseSelection, Scope};
+use moescope_core::Scope;
 
-use super::steps::Steps;
+use super::{TokenSelection, steps::Steps};
 
 /// What a metric needs of each decision and of its token, and which decisions it counts.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "one flag per column that costs time to read"
 )]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DecisionNeeds {
     /// The experts' weights.
     pub(crate) weights: bool,
@@ -35,18 +35,15 @@ pub(crate) struct DecisionNeeds {
     pub(crate) surprisal: bool,
     /// The most likely next tokens.
     pub(crate) predicted_ids: bool,
-    /// The phases that count.
-    pub(crate) phase: PhaseSelection,
-    /// Whether special and template tokens count.
-    pub(crate) include_special: bool,
+    /// The tokens that count.
+    pub(crate) tokens: TokenSelection,
 }
 
 impl DecisionNeeds {
     /// The experts of the decisions in a scope, and nothing else.
     pub(crate) fn of(scope: &Scope) -> Self {
         Self {
-            phase: scope.phase,
-            include_special: scope.include_special,
+            tokens: TokenSelection::of(scope),
             ..Self::default()
         }
     }

@@ -7,7 +7,7 @@ use moescope_trace::ExpertsOrder;
 
 use super::{
     DecisionNeeds, DecisionShard, Document, DocumentTensor, OptionalColumn, ProfileColumn,
-    TraceData, source::Source,
+    TokenSelection, TraceData, source::Source,
 };
 use crate::{AnalyticsError, MeasureRequest};
 
@@ -29,11 +29,15 @@ pub(crate) struct JoinedMember<'a> {
     pub(crate) data: &'a Arc<TraceData>,
     /// Which of its documents are in, by index.
     pub(crate) documents: &'a [usize],
+    /// Which of its tokens count whatever is asked for; `None` for those that are asked for.
+    pub(crate) tokens: Option<TokenSelection>,
 }
 
 /// Where the rows of joined traces are.
 pub(super) struct JoinedTraces {
     members: [Arc<TraceData>; 2],
+    /// The tokens of each member that count in place of those that are asked for.
+    tokens: [Option<TokenSelection>; 2],
     /// The joined index of each of a member's documents that are in.
     places: [Vec<Option<usize>>; 2],
     pub(super) is_paired: bool,
@@ -93,6 +97,7 @@ impl TraceData {
             by_sample: (0u32..).zip(0..documents.len()).collect(),
             documents,
             source: Source::Joined(JoinedTraces {
+                tokens: members.each_ref().map(|member| member.tokens.clone()),
                 members: members.map(|member| Arc::clone(member.data)),
                 places,
                 is_paired,
@@ -172,6 +177,16 @@ impl JoinedTraces {
         places.filter_map(|(own, joined)| Some((own, (*joined)?)))
     }
 
+    /// Whether a member counts other tokens than it is asked for.
+    pub(super) fn has_own_tokens(&self) -> bool {
+        self.tokens.iter().any(Option::is_some)
+    }
+
+    /// The tokens of a member that count where these are asked for.
+    fn tokens_of(&self, side: usize, asked: &TokenSelection) -> TokenSelection {
+        self.tokens[side].as_ref().unwrap_or(asked).clone()
+    }
+
     pub(super) fn tensor(
         &self,
         data: &TraceData,
@@ -180,10 +195,12 @@ impl JoinedTraces {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<DocumentTensor, AnalyticsError> {
+        let asked = TokenSelection::content(phase);
         let width = column.width(usize::from(data.model.num_experts));
         let mut joined = DocumentTensor::of(data.documents.len(), data.layers.len(), width);
         for (side, member) in self.members.iter().enumerate() {
-            let own = member.tensor(column, phase, false, metric, progress)?;
+            let tokens = self.tokens_of(side, &asked);
+            let own = member.tensor(column, &tokens, metric, progress)?;
             for (document, place) in self.documents(side) {
                 for layer in 0..data.layers.len() {
                     let row = joined.row_mut(place, layer);
@@ -196,12 +213,16 @@ impl JoinedTraces {
 
     pub(super) fn visit_shards(
         &self,
-        needs: DecisionNeeds,
+        needs: &DecisionNeeds,
         metric: &str,
         progress: &dyn Progress,
         visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
     ) -> Result<(), AnalyticsError> {
-        for (member, places) in self.members.iter().zip(&self.places) {
+        for (side, (member, places)) in self.members.iter().zip(&self.places).enumerate() {
+            let needs = DecisionNeeds {
+                tokens: self.tokens_of(side, &needs.tokens),
+                ..needs.clone()
+            };
             member.visit_shards(needs, metric, progress, &mut |shard| {
                 // A copy is nothing beside what it took to decode it.
                 let mut own = shard.clone();
@@ -219,14 +240,13 @@ impl JoinedTraces {
     pub(super) fn token_counts(
         &self,
         data: &TraceData,
-        phase: PhaseSelection,
-        include_special: bool,
+        asked: &TokenSelection,
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
         let mut joined = vec![Vec::new(); data.documents.len()];
         for (side, member) in self.members.iter().enumerate() {
-            let own = member.token_counts(phase, include_special, metric, progress)?;
+            let own = member.token_counts(&self.tokens_of(side, asked), metric, progress)?;
             let mut own: HashMap<usize, _> = own.into_iter().enumerate().collect();
             for (document, place) in self.documents(side) {
                 joined[place] = own.remove(&document).unwrap_or_default();

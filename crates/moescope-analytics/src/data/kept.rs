@@ -50,7 +50,7 @@ impl KeptSummaries {
     pub(super) fn read(
         &self,
         name: &str,
-        needs: DecisionNeeds,
+        needs: &DecisionNeeds,
         shape: [usize; 3],
     ) -> Option<DocumentTensor> {
         let content = self.cache.read(&self.key(name, needs, shape))?;
@@ -70,7 +70,7 @@ impl KeptSummaries {
     pub(super) fn write(
         &self,
         name: &str,
-        needs: DecisionNeeds,
+        needs: &DecisionNeeds,
         shape: [usize; 3],
         tensor: &DocumentTensor,
     ) {
@@ -82,7 +82,7 @@ impl KeptSummaries {
         self.cache.write(&self.key(name, needs, shape), &content);
     }
 
-    fn key(&self, name: &str, needs: DecisionNeeds, shape: [usize; 3]) -> String {
+    fn key(&self, name: &str, needs: &DecisionNeeds, shape: [usize; 3]) -> String {
         format!("{}summary {name:?} {shape:?}\n{needs:?}\n", self.key)
     }
 }

@@ -2,7 +2,7 @@
 
 use moescope_core::{PhaseSelection, Progress};
 
-use super::{DecisionNeeds, ProfileColumn, TraceData};
+use super::{DecisionNeeds, ProfileColumn, TokenSelection, TraceData};
 use crate::AnalyticsError;
 
 /// Which table counts are read from; both give the same.
@@ -52,6 +52,7 @@ impl TraceData {
         progress: &dyn Progress,
     ) -> Result<LabelCounts, AnalyticsError> {
         let labels = self.labels(by)?;
+        let tokens = TokenSelection::content(phase);
         let of_document: Vec<Option<usize>> = self
             .documents()
             .iter()
@@ -69,7 +70,7 @@ impl TraceData {
         };
         match source {
             CountSource::Profiles => {
-                let counts = self.tensor(ProfileColumn::Counts, phase, false, NAME, progress)?;
+                let counts = self.tensor(ProfileColumn::Counts, &tokens, NAME, progress)?;
                 for (document, label) in of_document.iter().enumerate() {
                     let Some(label) = label else { continue };
                     let sums = found.label_mut(*label).chunks_exact_mut(experts);
@@ -89,7 +90,7 @@ impl TraceData {
             }
             CountSource::Decisions => {
                 let needs = DecisionNeeds {
-                    phase,
+                    tokens,
                     ..DecisionNeeds::default()
                 };
                 self.map_documents(

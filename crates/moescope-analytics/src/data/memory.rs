@@ -13,9 +13,8 @@ use moescope_core::{
 use moescope_trace::Profile;
 
 use super::{
-    DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TraceData,
+    DecisionNeeds, DecisionShard, DocumentTensor, ProfileColumn, TokenSelection, TraceData,
     decisions::{DocumentRows, TokenColumns},
-    is_in_phase,
     source::digest,
     steps::Steps,
     texts::{TokenText, VisitTexts},
@@ -240,7 +239,7 @@ pub(super) fn tensor(
 pub(super) fn visit_shards(
     data: &TraceData,
     documents: &[MemoryDocument],
-    needs: DecisionNeeds,
+    needs: &DecisionNeeds,
     metric: &str,
     progress: &dyn Progress,
     visit: &mut dyn FnMut(&DecisionShard) -> Result<(), AnalyticsError>,
@@ -260,7 +259,7 @@ pub(super) fn read_shard(
     data: &TraceData,
     number: usize,
     document: &MemoryDocument,
-    needs: DecisionNeeds,
+    needs: &DecisionNeeds,
     metric: &str,
 ) -> Result<DecisionShard, AnalyticsError> {
     let number = u32::try_from(number).expect("documents are numbered in 32 bits");
@@ -334,12 +333,12 @@ pub(super) fn read_shard(
 }
 
 /// What a metric asked for of some tokens, or the name of what is unknown.
-fn token_columns(tokens: &[TokenRow], needs: DecisionNeeds) -> Result<TokenColumns, &'static str> {
+fn token_columns(tokens: &[TokenRow], needs: &DecisionNeeds) -> Result<TokenColumns, &'static str> {
     let mut columns = TokenColumns {
         position: tokens.iter().map(|token| token.position).collect(),
         counted: tokens
             .iter()
-            .map(|token| is_counted(token, needs))
+            .map(|token| is_counted(token, &needs.tokens))
             .collect(),
         ..TokenColumns::default()
     };
@@ -371,22 +370,17 @@ fn token_columns(tokens: &[TokenRow], needs: DecisionNeeds) -> Result<TokenColum
 pub(super) fn token_counts(
     data: &TraceData,
     documents: &[MemoryDocument],
-    phase: PhaseSelection,
-    include_special: bool,
+    tokens: &TokenSelection,
     metric: &str,
 ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
-    let needs = DecisionNeeds {
-        phase,
-        include_special,
-        ..DecisionNeeds::default()
-    };
     let mut found = vec![Vec::new(); documents.len()];
     for (number, document) in (0u32..).zip(documents) {
         let index = data
             .index_of(number)
             .expect("every document in memory was numbered");
         let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
-        for token in document.tokens.iter().filter(|t| is_counted(t, needs)) {
+        let counted = document.tokens.iter().filter(|t| is_counted(t, tokens));
+        for token in counted {
             let id = token.token_id.ok_or_else(|| AnalyticsError::MissingInput {
                 metric: metric.to_owned(),
                 missing: "token ids".to_owned(),
@@ -446,8 +440,8 @@ pub(super) fn knows(documents: &[MemoryDocument], column: &str) -> bool {
     }
 }
 
-fn is_counted(token: &TokenRow, needs: DecisionNeeds) -> bool {
+fn is_counted(token: &TokenRow, tokens: &TokenSelection) -> bool {
     token.is_routed
-        && is_in_phase(token.phase, needs.phase)
-        && (needs.include_special || token.is_content())
+        && tokens.holds(token.phase, token.position)
+        && (tokens.include_special || token.is_content())
 }

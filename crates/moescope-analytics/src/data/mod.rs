@@ -14,6 +14,7 @@ mod source;
 mod steps;
 mod summary;
 mod texts;
+mod token_selection;
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use moescope_core::{LayerId, ModelSpec, Phase, PhaseSelection, Progress, Scope};
+use moescope_core::{LayerId, ModelSpec, PhaseSelection, Progress, Scope};
 use moescope_trace::{ExpertsOrder, RoutingTrace};
 use rayon::prelude::*;
 
@@ -40,10 +41,11 @@ pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, Docu
 pub(crate) use documents::{ALL, GENRE};
 pub(crate) use joined::{JoinedMember, LABEL_IN_TRACE, TRACE, check_same_experts, label_in_trace};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
-pub(crate) use selection::Selection;
+pub(crate) use selection::{Selection, phase_name};
 pub(crate) use source::{DecisionCursor, OptionalColumn};
 pub(crate) use summary::Summary;
-pub(crate) use texts::{TokenText, piece_label, spelled};
+pub(crate) use texts::{TokenText, is_spelling, piece_label, spelled};
+pub(crate) use token_selection::TokenSelection;
 
 /// A trace opened for measuring; cheap to share between metrics, which it caches sums for.
 pub struct TraceData {
@@ -225,23 +227,23 @@ impl TraceData {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
-        self.tensor(column, scope.phase, scope.include_special, metric, progress)
+        self.tensor(column, &TokenSelection::of(scope), metric, progress)
     }
 
-    /// One column of the profiles over all documents and layers, `[documents, layers, columns]`.
+    /// One column of the profiles over all documents and layers, `[documents, layers, columns]`; summed from the decisions
+    /// where the profiles are sums of other tokens.
     ///
     /// Kept for the next metric that asks for the same.
     pub(crate) fn tensor(
         &self,
         column: ProfileColumn,
-        phase: PhaseSelection,
-        include_special: bool,
+        tokens: &TokenSelection,
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
-        if include_special {
-            return profiles::from_decisions(self, column, phase, metric, progress);
-        }
+        let Some(phase) = tokens.in_profiles() else {
+            return profiles::from_decisions(self, column, tokens, metric, progress);
+        };
         let key = (column, phase);
         let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, tensor)) = cache().iter().find(|(known, _)| *known == key) {
@@ -269,10 +271,10 @@ impl TraceData {
     ) -> Result<(), AnalyticsError> {
         match &self.source {
             Source::Memory(documents) => {
-                memory::visit_shards(self, documents, needs, metric, progress, visit)
+                memory::visit_shards(self, documents, &needs, metric, progress, visit)
             }
             Source::Parquet(trace) => trace.visit_shards(self, needs, metric, progress, visit),
-            Source::Joined(traces) => traces.visit_shards(needs, metric, progress, visit),
+            Source::Joined(traces) => traces.visit_shards(&needs, metric, progress, visit),
         }
     }
 
@@ -335,27 +337,21 @@ impl TraceData {
             .summaries
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        summaries.retain(|((_, known), _)| key.1.tokens.keeps(&known.tokens));
         summaries.push((key, Arc::clone(tensor)));
     }
 
     /// How often each token id occurs in each document, `(id, count)` by ascending id; tokens out of scope do not count.
     pub(crate) fn token_counts(
         &self,
-        phase: PhaseSelection,
-        include_special: bool,
+        tokens: &TokenSelection,
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
         match &self.source {
-            Source::Memory(documents) => {
-                memory::token_counts(self, documents, phase, include_special, metric)
-            }
-            Source::Parquet(trace) => {
-                trace.token_counts(self, phase, include_special, metric, progress)
-            }
-            Source::Joined(traces) => {
-                traces.token_counts(self, phase, include_special, metric, progress)
-            }
+            Source::Memory(documents) => memory::token_counts(self, documents, tokens, metric),
+            Source::Parquet(trace) => trace.token_counts(self, tokens, metric, progress),
+            Source::Joined(traces) => traces.token_counts(self, tokens, metric, progress),
         }
     }
 
@@ -378,9 +374,4 @@ impl fmt::Debug for TraceData {
             .field("moe_layers", &self.model.moe_layers.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a token of this phase counts; a source that does not know the phase gave text, which is prefill.
-pub(crate) fn is_in_phase(phase: Option<Phase>, selection: PhaseSelection) -> bool {
-    selection.contains(phase.unwrap_or(Phase::Prefill))
 }

@@ -23,7 +23,8 @@ use moescope_trace::{
 use rayon::prelude::*;
 
 use super::{
-    DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TraceData,
+    DecisionNeeds, DecisionShard, Document, DocumentTensor, ProfileColumn, TokenSelection,
+    TraceData,
     source::digest,
     steps::Steps,
     texts::{TokenText, VisitTexts},
@@ -149,14 +150,12 @@ impl ParquetTrace {
     pub(super) fn token_counts(
         &self,
         data: &TraceData,
-        phase: PhaseSelection,
-        include_special: bool,
+        tokens: &TokenSelection,
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Vec<Vec<(u32, u32)>>, AnalyticsError> {
         let needs = DecisionNeeds {
-            phase,
-            include_special,
+            tokens: tokens.clone(),
             token_ids: true,
             ..DecisionNeeds::default()
         };
@@ -182,7 +181,7 @@ impl ParquetTrace {
             let read: Vec<Result<IdCounts, AnalyticsError>> = groups
                 .par_iter()
                 .map(|(shard, group)| {
-                    let tokens = TokenRows::read(&readers[*shard], *shard, *group, needs)?;
+                    let tokens = TokenRows::read(&readers[*shard], *shard, *group, &needs)?;
                     steps.add(tokens.columns.ids.len(), progress)?;
                     count_ids(&tokens).ok_or_else(missing)
                 })
@@ -296,7 +295,7 @@ impl ParquetTrace {
         for shard in 0..self.trace.manifest().shards.len() {
             let reader = self.open_checked(shard, Table::Tokens, &|| steps.check(progress))?;
             for group in 0..reader.num_row_groups() {
-                let tokens = TokenRows::read(&reader, shard, group, needs)?;
+                let tokens = TokenRows::read(&reader, shard, group, &needs)?;
                 steps.add(tokens.columns.ids.len(), progress)?;
                 let mut texts: Option<Vec<Option<String>>> = None;
                 for run in &tokens.runs {

@@ -2,9 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use moescope_core::{PhaseSelection, Progress};
+use moescope_core::Progress;
 
-use super::{DecisionNeeds, DocumentDecisions, Summary, TraceData};
+use super::{DecisionNeeds, DocumentDecisions, Summary, TokenSelection, TraceData};
 use crate::AnalyticsError;
 
 /// A column of the profiles.
@@ -157,7 +157,7 @@ impl DocumentTensor {
 pub(crate) fn from_decisions(
     data: &TraceData,
     column: ProfileColumn,
-    phase: PhaseSelection,
+    tokens: &TokenSelection,
     metric: &str,
     progress: &dyn Progress,
 ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
@@ -165,11 +165,20 @@ pub(crate) fn from_decisions(
         column,
         ProfileColumn::Tokens | ProfileColumn::Counts | ProfileColumn::WeightSum
     ) {
+        let (which, without) = match (tokens.positions.is_all(), tokens.include_special) {
+            (true, _) => ("that include special tokens", "special tokens"),
+            (false, false) => ("of tokens at chosen positions", "--positions"),
+            (false, true) => (
+                "of tokens at chosen positions",
+                "--positions and without special tokens",
+            ),
+        };
         return Err(AnalyticsError::MissingInput {
             metric: metric.to_owned(),
-            missing: "probability sums that include special tokens".to_owned(),
-            help: "measure without special tokens, or use counts and weights (--mass counts, selection_frequency, weight_share)"
-                .to_owned(),
+            missing: format!("probability sums {which}"),
+            help: format!(
+                "measure without {without}, or use counts and weights (--mass counts, selection_frequency, weight_share)"
+            ),
         });
     }
     let columns = column.width(usize::from(data.model().num_experts));
@@ -198,8 +207,7 @@ pub(crate) fn from_decisions(
         name: format!("profile {column:?}"),
         needs: DecisionNeeds {
             weights: column == ProfileColumn::WeightSum,
-            phase,
-            include_special: true,
+            tokens: tokens.clone(),
             ..DecisionNeeds::default()
         },
         columns,

@@ -6,7 +6,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use moescope_core::{Axis, AxisKind, LabelSize, Progress, Protocol};
+use moescope_core::{Axis, AxisKind, LabelSize, PhaseSelection, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
 use crate::{AnalyticsError, MeasureRequest, calibration};
@@ -62,6 +62,7 @@ impl Selection {
         keep: &dyn Fn(usize) -> bool,
     ) -> Result<Self, AnalyticsError> {
         request.check()?;
+        request.refuse_reference_scope(&format!("{metric} of one trace"))?;
         matching::check(request, metric)?;
         let layers = select_layers(data, request)?;
         let labels = select_labels(data, request)?;
@@ -242,10 +243,7 @@ impl Selection {
     pub(crate) fn protocol(&self, request: &MeasureRequest) -> Protocol {
         Protocol {
             scope: request.describe_scope(),
-            phase: match request.scope.phase {
-                moescope_core::PhaseSelection::All => "all".to_owned(),
-                other => other.to_string(),
-            },
+            phase: phase_name(request.scope.phase).to_owned(),
             by: request.by.clone(),
             bias_correction: "none".to_owned(),
             interval_method: "none".to_owned(),
@@ -259,6 +257,15 @@ impl Selection {
             notes: self.notes.clone(),
             ..Protocol::default()
         }
+    }
+}
+
+/// What phases are called in tables.
+pub(crate) fn phase_name(phase: PhaseSelection) -> &'static str {
+    match phase {
+        PhaseSelection::Prefill => "prefill",
+        PhaseSelection::Decode => "decode",
+        PhaseSelection::All => "all",
     }
 }
 
@@ -313,11 +320,7 @@ impl Builder {
                     data.documents().len(),
                     request.describe_scope()
                 ),
-                help: if request.scope.only.is_empty() {
-                    "widen the scope, e.g. --phase all".to_owned()
-                } else {
-                    "widen the scope, e.g. without --only, or with --phase all".to_owned()
-                },
+                help: widen(request),
             });
         }
         let place: BTreeMap<usize, usize> = used.iter().copied().zip(0..).collect();
@@ -429,6 +432,21 @@ impl Builder {
         }
         notes
     }
+}
+
+/// What would let more in.
+fn widen(request: &MeasureRequest) -> String {
+    let scope = &request.scope;
+    let narrow = [
+        (!scope.only.is_empty(), "without --only, or "),
+        (!scope.positions.is_all(), "without --positions, or "),
+    ];
+    let ways: String = narrow
+        .iter()
+        .filter(|(is_narrow, _)| *is_narrow)
+        .map(|(_, way)| *way)
+        .collect();
+    format!("widen the scope, e.g. {ways}with --phase all")
 }
 
 fn select_layers(data: &TraceData, request: &MeasureRequest) -> Result<Vec<usize>, AnalyticsError> {

@@ -117,6 +117,11 @@ impl TraceData {
             .then(|| (document + half) % self.documents.len())
     }
 
+    /// Whether two traces are here of which one counts other tokens than those that are asked for.
+    pub(crate) fn has_own_tokens(&self) -> bool {
+        matches!(&self.source, Source::Joined(traces) if traces.has_own_tokens())
+    }
+
     /// Whether the documents of two traces are here, labelled by their trace.
     pub(crate) fn is_joined(&self) -> bool {
         matches!(self.source, Source::Joined(_))
@@ -162,7 +167,7 @@ impl DecisionCursor<'_> {
                 let Some(document) = documents.get(*next) else {
                     return Ok(None);
                 };
-                **last = memory::read_shard(data, *next, document, *needs, metric)?;
+                **last = memory::read_shard(data, *next, document, needs, metric)?;
                 *next += 1;
                 Ok(Some(&**last))
             }

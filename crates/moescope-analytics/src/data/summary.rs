@@ -34,22 +34,22 @@ impl TraceData {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Arc<DocumentTensor>, AnalyticsError> {
-        let key = (summary.name.clone(), summary.needs);
+        let key = (summary.name.clone(), summary.needs.clone());
         if let Some(known) = self.known_summary(&key) {
             return Ok(known);
         }
         let shape = [self.documents().len(), self.layers().len(), summary.columns];
         let [documents, layers, columns] = shape;
         let beside = self.summaries_beside();
-        if let Some(known) = beside.and_then(|kept| kept.read(&summary.name, summary.needs, shape))
-        {
+        let kept = beside.and_then(|kept| kept.read(&summary.name, &summary.needs, shape));
+        if let Some(known) = kept {
             let tensor = Arc::new(known);
             self.keep_summary(key, &tensor);
             return Ok(tensor);
         }
         let mut tensor = DocumentTensor::of(documents, layers, columns);
         self.map_documents(
-            summary.needs,
+            summary.needs.clone(),
             metric,
             progress,
             &|decisions| {
@@ -63,7 +63,7 @@ impl TraceData {
             },
         )?;
         if let Some(kept) = beside {
-            kept.write(&summary.name, summary.needs, shape, &tensor);
+            kept.write(&summary.name, &summary.needs, shape, &tensor);
         }
         let tensor = Arc::new(tensor);
         self.keep_summary(key, &tensor);

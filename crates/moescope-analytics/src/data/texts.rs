@@ -1,6 +1,6 @@
 //! The tokens' pieces of text, which no number needs and every reader wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use moescope_core::Progress;
 
@@ -60,6 +60,25 @@ impl TraceData {
         Ok(found)
     }
 
+    /// How often each entry of the vocabulary is spelled in each way; tokens without a spelling are left out.
+    pub(crate) fn spellings(
+        &self,
+        progress: &dyn Progress,
+    ) -> Result<HashMap<(u32, String), u64>, AnalyticsError> {
+        let mut found = HashMap::new();
+        self.visit_texts(&|_| true, progress, &mut |_, tokens| {
+            for token in tokens {
+                if let (Some(id), Some(text)) = (token.id, token.text)
+                    && is_spelling(&text)
+                {
+                    *found.entry((id, text)).or_insert(0) += 1;
+                }
+            }
+            true
+        })?;
+        Ok(found)
+    }
+
     fn visit_texts(
         &self,
         is_wanted: &dyn Fn(usize) -> bool,
@@ -90,6 +109,11 @@ pub(crate) fn spelled(tokens: &[TokenText]) -> String {
 pub(crate) fn piece_label(pieces: &BTreeMap<u32, String>, id: u32) -> String {
     pieces
         .get(&id)
-        .filter(|piece| !piece.is_empty() && !piece.contains(char::REPLACEMENT_CHARACTER))
+        .filter(|piece| is_spelling(piece))
         .map_or_else(|| format!("#{id}"), Clone::clone)
+}
+
+/// Whether a piece of text says which token it is of: it is not empty, and holds no part of a character.
+pub(crate) fn is_spelling(piece: &str) -> bool {
+    !piece.is_empty() && !piece.contains(char::REPLACEMENT_CHARACTER)
 }

@@ -41,7 +41,7 @@ pub(super) fn occurrences(
 ) -> Result<Kept, AnalyticsError> {
     let mut needs = DecisionNeeds::of(&request.scope);
     needs.predicted_ids = true;
-    match read(data, selection, request, (config, needs), progress) {
+    match read(data, selection, request, (config, needs.clone()), progress) {
         Err(error) if lacks_predictions(&error) => {
             needs.predicted_ids = false;
             let mut found = read(data, selection, request, (config, needs), progress)?;
@@ -156,6 +156,7 @@ pub(super) fn contexts(
             let at = tokens
                 .binary_search_by_key(&occurrence.position, |token| token.position)
                 .ok()?;
+            let end = tokens.len().min((at + 1).saturating_add(config.window));
             let is_ranked = data.experts_order() == ExpertsOrder::ByWeight;
             Some(Context {
                 sample: data.documents()[occurrence.document].id.clone(),
@@ -164,7 +165,7 @@ pub(super) fn contexts(
                 rank: is_ranked.then_some(occurrence.rank + 1),
                 before: spelled(&tokens[at.saturating_sub(config.window)..at]),
                 token: spelled(&tokens[at..=at]),
-                after: spelled(&tokens[at + 1..tokens.len().min(at + 1 + config.window)]),
+                after: spelled(&tokens[at + 1..end]),
                 predicted: predicted_piece(&pieces, occurrence.predicted),
                 next: tokens.get(at + 1).and_then(|token| token.text.clone()),
             })

@@ -132,10 +132,7 @@ impl BlockCounts {
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
         let &BlockCounting {
-            needs,
-            rows,
-            columns,
-            add,
+            rows, columns, add, ..
         } = counting;
         let bytes = rows
             .saturating_mul(columns)
@@ -157,7 +154,7 @@ impl BlockCounts {
         let blocks = Blocks::new(selection, most, request.seed);
         let places = selection.places(data);
         let mut counts = vec![0.0; blocks.label.len() * rows * columns];
-        data.visit_shards(needs, metric, progress, &mut |shard| {
+        data.visit_shards(counting.needs.clone(), metric, progress, &mut |shard| {
             let mut of_block: Vec<Vec<(usize, f64)>> = vec![Vec::new(); blocks.label.len()];
             for at in 0..shard.len() {
                 let Some(place) = places[shard.document(at).document] else {

@@ -136,7 +136,7 @@ pub(crate) fn for_cell_tables(
         let is_now = |table: usize| table % passes == pass;
         let mut counts = vec![Counts::default(); all * labels * arrangements];
         data.map_documents(
-            needs,
+            needs.clone(),
             metric,
             progress,
             &|decisions| {

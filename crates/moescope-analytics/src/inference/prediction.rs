@@ -4,7 +4,7 @@ use moescope_core::{Axis, AxisKind, Interval, Measurement, NullComparison, Progr
 
 use crate::{
     About, AnalyticsError, MeasureRequest, TraceData,
-    data::Selection,
+    data::{Selection, TokenSelection},
     fingerprint::TokenBags,
     stats::{
         bootstrap::{Bootstrap, BootstrapConfig, FEWEST_GROUPS, bootstrap},
@@ -260,8 +260,8 @@ pub(crate) fn token_bags(
     let missing = |missing: &str, help: &str| {
         format!("no bag-of-tokens baseline: the trace does not hold {missing}; {help}")
     };
-    let scope = &request.scope;
-    let counts = match data.token_counts(scope.phase, scope.include_special, metric, progress) {
+    let tokens = TokenSelection::of(&request.scope);
+    let counts = match data.token_counts(&tokens, metric, progress) {
         Ok(counts) => counts,
         Err(AnalyticsError::MissingInput {
             missing: what,

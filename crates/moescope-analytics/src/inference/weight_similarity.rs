@@ -135,6 +135,7 @@ pub(crate) fn measure_weight_similarity(
     progress: &dyn Progress,
 ) -> Result<Vec<Measurement>, AnalyticsError> {
     request.check()?;
+    request.refuse_reference_scope(about.name)?;
     refuse_contrast(request, about.name, "weights have no label")?;
     let source = data.weights().ok_or_else(|| AnalyticsError::MissingInput {
         metric: about.name.to_owned(),

@@ -5,6 +5,8 @@
 
 mod choices_alike;
 mod text_assignments;
+mod text_protocol;
 
 pub use choices_alike::ChoicesAlike;
 pub use text_assignments::TextAssignments;
+pub use text_protocol::text_protocol;

@@ -2,6 +2,7 @@
 
 use moescope_core::{Axis, AxisKind, LayerId, Measurement, Protocol};
 
+use super::text_protocol::text_protocol;
 use crate::{AnalyticsError, LabelReference, stats::number::as_f64};
 
 /// Assignments of some tokens of one text to the experts of every layer.
@@ -139,18 +140,7 @@ impl TextAssignments {
             intervals: None,
             nulls: None,
             reference: Some(reference),
-            protocol: Protocol {
-                scope,
-                phase: "all".to_owned(),
-                by: "all".to_owned(),
-                interval_method: "no interval: one text".to_owned(),
-                bias_correction: "none".to_owned(),
-                resample_by: "group".to_owned(),
-                n_tokens: tokens,
-                n_documents: 1,
-                n_groups: 1,
-                ..Protocol::default()
-            },
+            protocol: text_protocol(scope, tokens),
         }
     }
 }

@@ -130,14 +130,20 @@ impl RankSums {
                 Vec::new()
             })
         };
-        data.map_documents(needs, metric, progress, &find, &mut |document, pairs| {
-            let pool = pool[document].unwrap_or(0);
-            for (layer, [entropy, surprisal]) in pairs {
-                entropies.count(pool * layers + layer, entropy);
-                surprisals.count(pool, surprisal);
-            }
-            Ok(())
-        })?;
+        data.map_documents(
+            needs.clone(),
+            metric,
+            progress,
+            &find,
+            &mut |document, pairs| {
+                let pool = pool[document].unwrap_or(0);
+                for (layer, [entropy, surprisal]) in pairs {
+                    entropies.count(pool * layers + layer, entropy);
+                    surprisals.count(pool, surprisal);
+                }
+                Ok(())
+            },
+        )?;
         let (entropies, surprisals) = (entropies.rank(), surprisals.rank());
         let mut values = vec![0.0; data.documents().len() * layers * COLUMNS];
         let sum = |decisions: &DocumentDecisions<'_>| {

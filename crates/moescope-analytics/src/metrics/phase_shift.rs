@@ -4,7 +4,7 @@ use moescope_core::{Axis, AxisKind, Measurement, PhaseSelection, Progress, Weigh
 
 use crate::{
     About, AnalyticsError, Input, MeasureRequest, Metric, TraceData,
-    data::{ProfileColumn, Selection},
+    data::{ProfileColumn, Selection, TokenSelection},
     inference::{PerLabel, measure_per_label},
     stats::{
         information::jsd_bits,
@@ -42,6 +42,12 @@ impl Metric for PhaseShift {
         progress: &dyn Progress,
     ) -> Result<Vec<Measurement>, AnalyticsError> {
         let about = self.about();
+        if data.has_own_tokens() {
+            return Err(AnalyticsError::Request(format!(
+                "{} compares both phases of every document; leave out --reference-phase and --reference-positions",
+                about.name
+            )));
+        }
         let mut request = request.clone();
         request.scope.phase = PhaseSelection::All;
         let selection = Selection::new(data, &request, about.name, progress)?;
@@ -162,13 +168,11 @@ fn table(
 ) -> Result<(UnitTable, usize), AnalyticsError> {
     let scope = &request.scope;
     let counts = |phase| {
-        data.tensor(
-            ProfileColumn::Counts,
+        let tokens = TokenSelection {
             phase,
-            scope.include_special,
-            metric,
-            progress,
-        )
+            ..TokenSelection::of(scope)
+        };
+        data.tensor(ProfileColumn::Counts, &tokens, metric, progress)
     };
     let (given, generated) = (
         counts(PhaseSelection::Prefill)?,

@@ -45,6 +45,7 @@ impl TraceSetMetric for ExpertMatching {
                 "{NAME} compares traces, and takes no contrast of labels"
             )));
         }
+        request.refuse_reference_scope(NAME)?;
         let mut found = Vec::new();
         for other in traces.others() {
             found.extend(compare(traces, other, request, progress)?);

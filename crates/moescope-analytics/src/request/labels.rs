@@ -2,21 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use moescope_core::{Discipline, LabelGroup};
+use moescope_core::{Discipline, LabelFilter, LabelGroup};
 
 use super::MeasureRequest;
 use crate::{AnalyticsError, Document, TraceData};
 
 impl MeasureRequest {
-    /// The scope in words, with the labels that are taken together.
+    /// The scope in words, with the labels that are taken together and what counts of a reference.
     #[must_use]
     pub fn describe_scope(&self) -> String {
-        let scope = self.scope.describe();
-        if self.merge.is_empty() {
-            return scope;
+        let mut scope = self.scope.describe();
+        for group in &self.merge {
+            scope.push_str(", ");
+            scope.push_str(&group.describe());
         }
-        let groups: Vec<String> = self.merge.iter().map(LabelGroup::describe).collect();
-        format!("{scope}, {}", groups.join(", "))
+        if !self.reference.is_as_scope() {
+            scope.push_str("; reference: ");
+            scope.push_str(&self.reference.describe());
+        }
+        scope
     }
 
     /// The labels that documents count under where their column holds these, in display order: the names of groups stand
@@ -112,16 +116,25 @@ impl MeasureRequest {
         self.check_filters_and_groups()?;
         self.check_filters(data)?;
         let own = data.labels(&self.by)?;
-        for LabelGroup { name, labels } in &self.merge {
-            must_occur(labels, &self.by, &own)?;
-            if own.contains(name) && !labels.contains(name) {
-                return Err(AnalyticsError::Request(format!(
-                    "labels cannot be taken together as '{name}', which is another {}; give them a name of their own, or add '{name}' to them",
-                    self.by
-                )));
-            }
+        for group in &self.merge {
+            must_occur(&group.labels, &self.by, &own)?;
         }
+        self.check_group_names(&own)?;
         Ok(self.merged_labels(&own))
+    }
+
+    /// Refuses groups that are called as a label which is none of theirs.
+    pub(crate) fn check_group_names(&self, own: &[String]) -> Result<(), AnalyticsError> {
+        let is_another = |LabelGroup { name, labels }: &&LabelGroup| {
+            own.contains(name) && !labels.contains(name)
+        };
+        match self.merge.iter().find(is_another) {
+            Some(LabelGroup { name, .. }) => Err(AnalyticsError::Request(format!(
+                "labels cannot be taken together as '{name}', which is another {}; give them a name of their own, or add '{name}' to them",
+                self.by
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses filters on columns and labels that no document of a trace has.
@@ -152,20 +165,8 @@ impl MeasureRequest {
     /// Refuses filters and groups that contradict themselves, whatever the trace holds.
     pub(super) fn check_filters_and_groups(&self) -> Result<(), AnalyticsError> {
         let error = |reason: String| Err(AnalyticsError::Request(reason));
-        let mut columns = BTreeSet::new();
-        for filter in &self.scope.only {
-            let column = &filter.column;
-            if filter.labels.is_empty() {
-                return error(format!(
-                    "the filter on {column} names no label; name those that count, e.g. --only {column}=LABEL"
-                ));
-            }
-            if !columns.insert(column) {
-                return error(format!(
-                    "two filters are on {column}; name all labels that count in one, e.g. --only {column}=LABEL,LABEL"
-                ));
-            }
-        }
+        check_consistent(&self.scope.only, "--only")?;
+        check_consistent(&self.reference.only, "--reference-only")?;
         let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
         for group in &self.merge {
             let name = &group.name;
@@ -187,6 +188,25 @@ impl MeasureRequest {
         }
         Ok(())
     }
+}
+
+/// Refuses filters that name nothing, and two on one column.
+fn check_consistent(filters: &[LabelFilter], option: &str) -> Result<(), AnalyticsError> {
+    let error = |reason: String| Err(AnalyticsError::Request(reason));
+    let mut columns = BTreeSet::new();
+    for LabelFilter { column, labels } in filters {
+        if labels.is_empty() {
+            return error(format!(
+                "the filter on {column} names no label; name those that count, e.g. {option} {column}=LABEL"
+            ));
+        }
+        if !columns.insert(column) {
+            return error(format!(
+                "two filters are on {column}; name all labels that count in one, e.g. {option} {column}=LABEL,LABEL"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses labels that do not occur in a column.
@@ -231,6 +251,9 @@ mod tests {
             filtering(&["genre=abstract", "genre=review"]),
             "--only genre=LABEL,LABEL",
         );
+        let mut of_reference = MeasureRequest::default();
+        of_reference.reference.only = filtering(&["genre=abstract", "genre=review"]).scope.only;
+        refused(of_reference, "--reference-only genre=LABEL,LABEL");
         let mut empty = merging(&["a=math"]);
         empty.merge[0].labels.clear();
         refused(empty, "found 'a='");

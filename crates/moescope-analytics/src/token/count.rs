@@ -1,4 +1,4 @@
-//! Counts a token's occurrences and first choices in one pass over the decisions, and draws some to show.
+//! Counts a token's occurrences and choices in one pass over the decisions, and draws some to show.
 
 use moescope_core::Progress;
 
@@ -15,12 +15,48 @@ pub(super) struct Counts {
     pub(super) of_labels: Vec<[u64; 2]>,
     /// Documents in which the token occurs.
     pub(super) documents: u64,
-    /// Occurrences whose first expert this is, `[layers × experts]`.
-    pub(super) first_choices: Vec<u64>,
-    /// The same of all tokens.
-    pub(super) first_choices_of_all: Vec<u64>,
+    /// What its occurrences choose.
+    pub(super) own: Choices,
+    /// What all tokens choose.
+    pub(super) all: Choices,
     /// Occurrences to show.
     pub(super) drawn: Vec<Occurrence>,
+}
+
+/// How often each expert is chosen.
+pub(super) struct Choices {
+    top_k: usize,
+    experts: usize,
+    /// Decisions with this expert first, `[layers × experts]`.
+    pub(super) first: Vec<u64>,
+    /// Decisions with this expert at any rank, `[layers × experts]`.
+    pub(super) any: Vec<u64>,
+}
+
+impl Choices {
+    fn none(layers: usize, experts: usize, top_k: usize) -> Self {
+        Self {
+            top_k,
+            experts,
+            first: vec![0; layers * experts],
+            any: vec![0; layers * experts],
+        }
+    }
+
+    /// Adds the experts of decisions, one list a layer.
+    fn add(&mut self, of_layers: &[Vec<u16>]) {
+        for (layer, chosen) in of_layers.iter().enumerate() {
+            let row = layer * self.experts..(layer + 1) * self.experts;
+            let first = &mut self.first[row.clone()];
+            let any = &mut self.any[row];
+            for decision in chosen.chunks_exact(self.top_k) {
+                first[usize::from(decision[0])] += 1;
+                for expert in decision {
+                    any[usize::from(*expert)] += 1;
+                }
+            }
+        }
+    }
 }
 
 /// An occurrence that was drawn.
@@ -53,10 +89,10 @@ impl Occurrence {
 struct Found {
     occurrences: u64,
     tokens: u64,
-    /// A cell of the table of first choices for each decision of the token.
-    own: Vec<usize>,
-    /// The same for each decision of any token.
-    all: Vec<usize>,
+    /// The experts of the token's decisions, `[selected layers][decisions × top_k]`.
+    own: Vec<Vec<u16>>,
+    /// The same of any token's.
+    all: Vec<Vec<u16>>,
     drawn: Vec<Occurrence>,
 }
 
@@ -75,20 +111,23 @@ pub(super) fn count(
     };
     let places = selection.places(data);
     let layers = selection.layer_places(data);
-    let experts = usize::from(data.model().num_experts);
-    let cells = selection.layers.len() * experts;
+    let num_layers = selection.layers.len();
     let reading = Reading {
         config: *config,
         layers: &layers,
-        num_layers: selection.layers.len(),
-        experts,
+        num_layers,
         key: random::key(request.seed, Purpose::Contexts),
+    };
+    let none = || {
+        let model = data.model();
+        let [experts, top_k] = [model.num_experts, model.top_k].map(usize::from);
+        Choices::none(num_layers, experts, top_k)
     };
     let mut counts = Counts {
         of_labels: vec![[0; 2]; selection.labels.len()],
         documents: 0,
-        first_choices: vec![0; cells],
-        first_choices_of_all: vec![0; cells],
+        own: none(),
+        all: none(),
         drawn: Vec::new(),
     };
     data.map_documents(
@@ -116,12 +155,8 @@ impl Counts {
         self.of_labels[label][0] += found.occurrences;
         self.of_labels[label][1] += found.tokens;
         self.documents += u64::from(found.occurrences > 0);
-        for cell in found.own {
-            self.first_choices[cell] += 1;
-        }
-        for cell in found.all {
-            self.first_choices_of_all[cell] += 1;
-        }
+        self.own.add(&found.own);
+        self.all.add(&found.all);
         self.drawn.extend(found.drawn);
         self.drawn.sort_unstable();
         self.drawn.truncate(most);
@@ -134,7 +169,6 @@ struct Reading<'a> {
     /// The place of each of the trace's layers among the selected.
     layers: &'a [Option<usize>],
     num_layers: usize,
-    experts: usize,
     key: u64,
 }
 
@@ -146,20 +180,20 @@ impl Reading<'_> {
         let mut found = Found {
             occurrences: counted().filter(is_it).count() as u64,
             tokens: counted().count() as u64,
+            own: vec![Vec::new(); self.num_layers],
+            all: vec![Vec::new(); self.num_layers],
             drawn: self.draw(decisions, counted().filter(is_it)),
-            ..Found::default()
         };
         for row in decisions.counted_rows() {
             let Some(layer) = self.layers[decisions.layer(row)] else {
                 continue;
             };
             let chosen = decisions.experts(row);
-            let cell = layer * self.experts + usize::from(chosen[0]);
-            found.all.push(cell);
+            found.all[layer].extend_from_slice(chosen);
             if !is_it(&decisions.token(row)) {
                 continue;
             }
-            found.own.push(cell);
+            found.own[layer].extend_from_slice(chosen);
             let position = decisions.position[row];
             if let Some(drawn) = found.drawn.iter_mut().find(|o| o.position == position) {
                 let slots = layer * chosen.len()..(layer + 1) * chosen.len();

@@ -1,6 +1,8 @@
-//! Where one token of the vocabulary occurs in a trace, and which experts it goes to first there.
+//! Where one token of the vocabulary occurs in a trace, and which experts it goes to there.
 
 mod count;
+mod experts;
+mod spelling;
 
 use std::collections::BTreeSet;
 
@@ -9,8 +11,11 @@ use serde::Serialize;
 
 use crate::{
     AnalyticsError, ExpertsOrder, MeasureRequest, TraceData,
-    data::{Selection, TokenText, spelled},
+    data::{Selection, TokenText, is_spelling, spelled},
 };
+
+pub use experts::TokenExpert;
+pub use spelling::{TokenSpelling, token_spellings};
 
 /// What to tell of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +28,13 @@ pub struct TokenConfig {
     pub window: usize,
 }
 
-/// A token of the vocabulary: how often it occurs, in which texts, and which experts it goes to first.
+/// A token of the vocabulary: how often it occurs, in which texts, and which experts it goes to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenProfile {
     /// Entry of the vocabulary.
     pub id: u32,
+    /// Its piece of text at one of its occurrences; absent where the trace keeps none, or it is a part of a character.
+    pub text: Option<String>,
     /// What was counted, in words.
     pub scope: String,
     /// The label column of `labels`.
@@ -48,6 +55,8 @@ pub struct TokenProfile {
     pub first_choices: Vec<u64>,
     /// The same of all tokens in scope.
     pub first_choices_of_all: Vec<u64>,
+    /// The experts that it chooses, by layer, most often chosen first.
+    pub experts: Vec<TokenExpert>,
     /// Occurrences in their text, a uniform sample of all.
     pub contexts: Vec<TokenContext>,
     /// What the trace does not hold, and what would help.
@@ -94,7 +103,7 @@ pub struct Excerpt {
 }
 
 /// How often occurrences of a token have a given heaviest expert.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct FirstChoiceAgreement {
     /// Decisions with that expert first.
     pub agreeing: u64,
@@ -174,7 +183,12 @@ pub fn token_profile(
         ));
     }
     let selection = Selection::new(data, request, WHAT, progress)?;
-    let counts = count::count(data, &selection, request, config, WHAT, progress)?;
+    // One occurrence tells how the token is spelled.
+    let drawn = TokenConfig {
+        contexts: config.contexts.max(1),
+        ..*config
+    };
+    let counts = count::count(data, &selection, request, &drawn, WHAT, progress)?;
     let protocol = selection.protocol(request);
     let mut missing = Vec::new();
     let is_ranked = data.experts_order() == ExpertsOrder::ByWeight;
@@ -184,13 +198,22 @@ pub fn token_profile(
                 .to_owned(),
         );
     }
-    let contexts = contexts(data, &selection, config, &counts.drawn, progress)?;
+    let mut contexts = contexts(data, &selection, config, &counts.drawn, progress)?;
     if !contexts.is_empty() && contexts.iter().all(|c| c.excerpt.is_none()) {
         missing.push(
             "the text of tokens; capture with texts, or import it with the source's tokenizer"
                 .to_owned(),
         );
     }
+    let excerpts = contexts.iter().filter_map(|c| c.excerpt.as_ref());
+    let text = excerpts
+        .map(|excerpt| &excerpt.token)
+        .find(|token| is_spelling(token))
+        .cloned();
+    contexts.truncate(config.contexts);
+    let layers: Vec<LayerId> = selection.layers.iter().map(|l| data.layers()[*l]).collect();
+    let num_experts = usize::from(data.model().num_experts);
+    let experts = experts::experts(&counts, &layers, num_experts, is_ranked);
     let ranked = |choices: Vec<u64>| if is_ranked { choices } else { Vec::new() };
     let mut labels: Vec<TokenLabel> = selection
         .labels
@@ -208,16 +231,18 @@ pub fn token_profile(
     let sum = |place: usize| -> u64 { counts.of_labels.iter().map(|both| both[place]).sum() };
     Ok(TokenProfile {
         id: config.id,
+        text,
         scope: protocol.scope,
         by: request.by.clone(),
         occurrences: sum(0),
         documents: counts.documents,
         tokens: sum(1),
         labels,
-        layers: selection.layers.iter().map(|l| data.layers()[*l]).collect(),
-        num_experts: usize::from(data.model().num_experts),
-        first_choices: ranked(counts.first_choices),
-        first_choices_of_all: ranked(counts.first_choices_of_all),
+        layers,
+        num_experts,
+        first_choices: ranked(counts.own.first),
+        first_choices_of_all: ranked(counts.all.first),
+        experts,
         contexts,
         missing,
         notes: protocol.notes,
@@ -258,6 +283,6 @@ fn excerpt(tokens: &[TokenText], position: u32, window: usize) -> Option<Excerpt
     is_spelled.then(|| Excerpt {
         before: spelled(&tokens[at.saturating_sub(window)..at]),
         token: spelled(&tokens[at..=at]),
-        after: spelled(&tokens[at + 1..tokens.len().min(at + 1 + window)]),
+        after: spelled(&tokens[at + 1..tokens.len().min((at + 1).saturating_add(window))]),
     })
 }

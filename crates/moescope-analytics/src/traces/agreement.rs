@@ -9,7 +9,7 @@ use super::{InStep, MatchedDocument, MatchingCounts, TraceSet};
 use crate::{
     AnalyticsError, ExpertsOrder,
     comparison::bins::{MARGIN_BINS, margin_bin},
-    data::{DecisionNeeds, DocumentTensor, OptionalColumn, check_same_experts},
+    data::{DecisionNeeds, DocumentTensor, OptionalColumn, TokenSelection, check_same_experts},
 };
 
 /// Numbers per range of margins.
@@ -54,8 +54,8 @@ impl Agreement {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Arc<Self>, AnalyticsError> {
-        let key = (other, scope.phase, scope.include_special);
-        if let Some(known) = traces.known_agreement(key) {
+        let key = (other, TokenSelection::of(scope));
+        if let Some(known) = traces.known_agreement(&key) {
             return Ok(known);
         }
         let found = Arc::new(Self::compare(traces, other, scope, metric, progress)?);

@@ -119,8 +119,7 @@ impl<'a> InStep<'a> {
             ..needs
         };
         let of_other = DecisionNeeds {
-            phase: needs.phase,
-            include_special: needs.include_special,
+            tokens: needs.tokens.clone(),
             ..DecisionNeeds::default()
         };
         Ok(Self {
@@ -146,7 +145,7 @@ impl<'a> InStep<'a> {
         let mut sides = [
             Side::new(
                 self.other,
-                self.needs[0],
+                self.needs[0].clone(),
                 metric,
                 progress,
                 |pair| pair.0,
@@ -154,7 +153,7 @@ impl<'a> InStep<'a> {
             )?,
             Side::new(
                 self.reference,
-                self.needs[1],
+                self.needs[1].clone(),
                 metric,
                 progress,
                 |pair| pair.1,

@@ -10,6 +10,7 @@ mod documents;
 pub(crate) mod expert_pairs;
 mod in_step;
 mod matching;
+mod pair;
 mod stack;
 mod tables;
 mod tokens;

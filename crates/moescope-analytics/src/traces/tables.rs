@@ -61,6 +61,7 @@ impl<'a> AgreementTables<'a> {
         metric: &str,
         progress: &'a dyn Progress,
     ) -> Result<Self, AnalyticsError> {
+        request.refuse_reference_scope(metric)?;
         check(traces, request, metric)?;
         let common = traces.common_documents();
         let mut notes = vec![format!(

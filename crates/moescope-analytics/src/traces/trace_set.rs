@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use moescope_core::{Axis, AxisKind, PhaseSelection, Progress};
+use moescope_core::{Axis, AxisKind, Progress};
 
 use super::{agreement::Agreement, documents::CommonDocuments};
-use crate::{AnalyticsError, TraceData};
+use crate::{AnalyticsError, TraceData, data::TokenSelection};
 
 /// Traces to compare, each with the reference; their order is that of a sequence of checkpoints.
 ///
@@ -40,7 +40,7 @@ pub struct TraceSet {
 type Texts = Arc<Vec<Vec<Option<u64>>>>;
 
 /// What a kept agreement is of: a trace, and the tokens that count.
-pub(super) type AgreementKey = (usize, PhaseSelection, bool);
+pub(super) type AgreementKey = (usize, TokenSelection);
 
 impl TraceSet {
     /// Traces with their names in tables, and which of them is the reference.
@@ -132,12 +132,12 @@ impl TraceSet {
         Ok(read)
     }
 
-    pub(super) fn known_agreement(&self, key: AgreementKey) -> Option<Arc<Agreement>> {
+    pub(super) fn known_agreement(&self, key: &AgreementKey) -> Option<Arc<Agreement>> {
         let agreements = self
             .agreements
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = agreements.iter().find(|(known, _)| *known == key);
+        let known = agreements.iter().find(|(known, _)| known == key);
         known.map(|(_, agreement)| Arc::clone(agreement))
     }
 
@@ -146,6 +146,7 @@ impl TraceSet {
             .agreements
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        agreements.retain(|((_, known), _)| key.1.keeps(known));
         agreements.push((key, Arc::clone(agreement)));
     }
 }
@@ -161,25 +162,13 @@ impl fmt::Debug for TraceSet {
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::{Gating, LayerId, ModelSpec};
+    use moescope_testkit::model_spec;
 
     use super::*;
     use crate::ExpertsOrder;
 
     fn empty() -> TraceData {
-        let model = ModelSpec {
-            family: "test".into(),
-            num_layers: 1,
-            moe_layers: vec![LayerId(0)],
-            num_experts: 2,
-            top_k: 1,
-            num_shared_experts: 0,
-            has_shared_expert_gate: false,
-            hidden_size: None,
-            vocab_size: None,
-            gating: Gating::softmax_top_k(),
-        };
-        TraceData::in_memory(model, ExpertsOrder::ByWeight, Vec::new()).unwrap()
+        TraceData::in_memory(model_spec(1, 2, 1), ExpertsOrder::ByWeight, Vec::new()).unwrap()
     }
 
     #[test]

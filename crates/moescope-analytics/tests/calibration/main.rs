@@ -11,6 +11,7 @@ mod common;
 mod families;
 mod rows;
 mod simulate;
+mod specials;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

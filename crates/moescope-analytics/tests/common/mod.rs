@@ -6,27 +6,13 @@ use moescope_analytics::{
     ExpertsOrder, LoadMass, MeasureRequest, MemoryDocument, Profile, TraceData, find,
 };
 use moescope_core::{
-    DecisionBatch, Discipline, Gating, LayerId, Measurement, ModelSpec, NoProgress, Phase, Sample,
-    TokenRow,
+    DecisionBatch, Discipline, Measurement, ModelSpec, NoProgress, Phase, Sample, TokenRow,
 };
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// A model with routers at layers 1, 3, 5, … and dense layers between.
-pub(crate) fn model(layers: u16, num_experts: u16, top_k: u16) -> ModelSpec {
-    ModelSpec {
-        family: "test".into(),
-        num_layers: 2 * layers,
-        moe_layers: (0..layers).map(|l| LayerId(2 * l + 1)).collect(),
-        num_experts,
-        top_k,
-        num_shared_experts: 0,
-        has_shared_expert_gate: false,
-        hidden_size: None,
-        vocab_size: None,
-        gating: Gating::softmax_top_k(),
-    }
-}
+/// A model of so many routers, experts and chosen experts.
+pub(crate) use moescope_testkit::model_spec as model;
 
 /// A content token of given text.
 pub(crate) fn token(position: u32, token_id: u32) -> TokenRow {

@@ -6,6 +6,7 @@ mod differences;
 mod in_step;
 mod matching;
 mod on_disk;
+mod reference_scope;
 
 use common::{model, sample, token};
 use moescope_analytics::{

@@ -87,7 +87,7 @@ impl App {
             files.map(|file| file.path().to_owned()).collect()
         });
         if !dropped.is_empty() {
-            self.paths.take_dropped(dropped, ctx);
+            self.paths.take_dropped(dropped);
         }
     }
 }

@@ -218,6 +218,10 @@ impl App {
                 self.change_captures_into(&path, |choice| choice.resumes = true);
                 self.notify(Notice::done(told), now);
             }
+            CaptureEvent::Ended(CaptureEnd::Broken { path, told }) => {
+                self.change_captures_into(&path, |choice| choice.resumes = true);
+                self.notify(Notice::failed(told), now);
+            }
             CaptureEvent::Ended(CaptureEnd::NotBegun) => {
                 let told = "The capture was stopped before it had begun";
                 self.notify(Notice::done(told), now);
@@ -226,7 +230,7 @@ impl App {
         }
     }
 
-    /// Stops the capture that runs, in good order; the next start offers to continue it.
+    /// Stops the capture that runs, in good order; the next start offers to continue what is on the disk of it.
     pub(super) fn close_capture(&mut self) {
         match self.state.captures.close() {
             None
@@ -242,13 +246,20 @@ impl App {
             Some(CaptureEvent::Ended(CaptureEnd::Stopped { path, .. })) => {
                 self.change_captures_into(&path, |choice| choice.resumes = true);
             }
-            Some(CaptureEvent::Failed(told)) => {
-                self.state.choices.capture.resumes = true;
-                self.report
-                    .borrow_mut()
-                    .get_or_insert(AppError::Capture(told));
+            Some(CaptureEvent::Ended(CaptureEnd::Broken { path, told })) => {
+                self.change_captures_into(&path, |choice| choice.resumes = true);
+                self.report_capture(told);
             }
+            // There is nothing of it that could be continued, or it was to be continued already.
+            Some(CaptureEvent::Failed(told)) => self.report_capture(told),
         }
+    }
+
+    /// Says at the end of the program how its capture failed.
+    fn report_capture(&self, told: String) {
+        self.report
+            .borrow_mut()
+            .get_or_insert(AppError::Capture(told));
     }
 
     /// The next capture has a trace of its own.

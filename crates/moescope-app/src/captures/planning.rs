@@ -10,7 +10,7 @@ use moescope_pipeline::{
 use moescope_trace::OverlongPolicy;
 
 use super::{
-    CaptureEnd, Captured, Planned,
+    CaptureEnd, Captured, Planned, has_trace,
     typed_text::{Draft, keep_text},
 };
 use crate::{
@@ -131,6 +131,7 @@ pub(super) fn run(
     // It goes when the capture has ended.
     planner.models.let_go();
     keep_text(&ready.choice)?;
+    let was_there = has_trace(&ready.choice.out);
     match ready.plan.run(&loaded, progress) {
         Ok(outcome) => Ok(CaptureEnd::Complete(Captured {
             path: outcome.path,
@@ -138,6 +139,11 @@ pub(super) fn run(
             elapsed_secs: outcome.elapsed_secs,
         })),
         Err(error) if error.is_cancelled() => Ok(CaptureEnd::Stopped {
+            path: ready.choice.out,
+            told: error.to_string(),
+        }),
+        // A trace that was there before is another capture's, or one that is continued anyway.
+        Err(error) if !was_there && has_trace(&ready.choice.out) => Ok(CaptureEnd::Broken {
             path: ready.choice.out,
             told: error.to_string(),
         }),
@@ -160,7 +166,9 @@ fn model_of(
 
 #[cfg(test)]
 mod tests {
-    use moescope_core::NoProgress;
+    use std::{fs, path::PathBuf};
+
+    use moescope_core::{Cancelled, NoProgress};
 
     use super::*;
 
@@ -193,5 +201,48 @@ mod tests {
         assert!(matches!(ended, CaptureEnd::Complete(_)), "{ended:?}");
         assert!(!planner.models.keeps_one());
         assert!(choice.out.join("manifest.json").is_file());
+    }
+
+    /// A disk that takes nothing more once a capture has begun to record.
+    struct FailingDisk(PathBuf);
+
+    impl Progress for FailingDisk {
+        fn report(&self, _done: u64, _total: u64, _message: &str) -> Result<(), Cancelled> {
+            if has_trace(&self.0) {
+                let entries = fs::read_dir(&self.0).unwrap();
+                let paths = entries.map(|entry| entry.unwrap().path());
+                for tables in paths.filter(|path| path.is_dir()) {
+                    fs::remove_dir_all(tables).unwrap();
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_failed_on_the_way_can_be_continued_and_what_was_refused_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = CaptureChoice {
+            text: "The court found.".to_owned(),
+            out: folder.path().join("trace"),
+            ..CaptureChoice::default()
+        };
+        let planner = Planner::default();
+        let known = plan(choice.clone(), CPU, &planner, &NoProgress).unwrap();
+        let disk = FailingDisk(choice.out.clone());
+        let ended = run(Some(known), choice.clone(), CPU, &planner, &disk).unwrap();
+        let CaptureEnd::Broken { path, .. } = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(path, choice.out);
+        let resumed = CaptureChoice {
+            resumes: true,
+            ..choice.clone()
+        };
+        let ended = run(None, resumed, CPU, &planner, &NoProgress).unwrap();
+        assert!(matches!(ended, CaptureEnd::Complete(_)), "{ended:?}");
+        // That trace is another's now: a new capture does not begin in its folder.
+        let refused = run(None, choice, CPU, &planner, &NoProgress);
+        assert!(refused.is_err(), "{refused:?}");
     }
 }

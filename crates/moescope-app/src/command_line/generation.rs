@@ -51,12 +51,12 @@ impl<'a> Generation<'a> {
         let info = &branch.info;
         if info.messages.len() > 1 {
             return Err(
-                "moescope generate asks one question; a conversation of several messages can be kept as a trace, of which the whole reply is measured",
+                "moescope generate asks one question; a conversation of several messages can be kept as a trace, of which every picture is measured",
             );
         }
         if !info.is_plain {
             return Err(
-                "this line was changed on the way, which no single command does; keep it as a trace, of which the whole reply is measured",
+                "this line was changed on the way, which no single command does; keep it as a trace, of which every picture is measured",
             );
         }
         let model = lives.model.value().map(|model| model.name.as_str());

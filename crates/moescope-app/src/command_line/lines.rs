@@ -2,45 +2,47 @@
 
 use std::path::Path;
 
-use moescope_analytics::MeasureRequest;
-use moescope_core::{PhaseSelection, Scope};
+use moescope_core::PhaseSelection;
 use moescope_pipeline::{command_words::Line, prompt_id, session::Branch};
+use moescope_trace::RoutingTrace;
 
 use super::{
     compare,
     generation::{Generation, generate},
-    measure,
+    pictures::{METRIC, of_phase, picture_of_trace},
 };
-use crate::{
-    captures::has_trace,
-    lives::{LinePart, PictureChoice},
-    state::State,
-};
+use crate::{captures::has_trace, lives::LinePart, state::State};
 
-/// What every picture of a line shows.
-const METRIC: &str = "assignment_share";
-
-/// What gives the numbers of the heat map of Live: of a line that was kept `moescope measure` for the whole reply, else
-/// `moescope generate` with a trace that can be measured.
+/// What gives the numbers of the heat map of Live: of a line that was kept the line that measures its trace, else
+/// `moescope generate` with a trace and after it the line that measures that. Of a line without a reply, or where there is
+/// no line yet, it is `moescope generate` alone.
 ///
 /// # Errors
 /// When no single line gives them.
 pub(crate) fn live(state: &State) -> Result<String, &'static str> {
-    let lives = &state.lives;
-    let kept = lives.branch().and_then(kept_whole);
-    let choice = &state.choices.live;
-    let is_reply = choice.picture == PictureChoice::Reply;
-    if let Some(trace) = kept.filter(|_| is_reply && lives.chosen_picture(choice).is_some()) {
-        return Ok(measure(trace, METRIC, &request(PhaseSelection::Decode)));
-    }
-    let generation = Generation::shown(state).map_err(|why| {
-        if kept.is_some() {
-            "this line is kept as a trace, of which a single command gives the whole reply alone; show that"
-        } else {
-            why
+    let line = state.lives.branch();
+    let kept = line.and_then(|line| Some((line, kept_whole(line)?)));
+    let generation = Generation::shown(state);
+    if let Some((line, trace)) = kept {
+        let numbers = picture_of_trace(state, line, trace);
+        // Why no command writes a line again does not concern one that is kept.
+        if numbers.is_ok() || has_reply(line) || generation.is_err() {
+            return numbers;
         }
-    })?;
-    generate(&generation)
+    }
+    let generation = generation?;
+    let generated = generate(&generation)?;
+    let Some(line) = line.filter(|line| has_reply(line)) else {
+        return Ok(generated);
+    };
+    let numbers = picture_of_trace(state, line, &generation.trace)?;
+    // Both bash and PowerShell 7 run the second only where the first has ended well.
+    Ok(format!("{generated} && {numbers}"))
+}
+
+/// Whether something was drawn.
+fn has_reply(line: &Branch) -> bool {
+    line.columns.len() > line.columns.num_prompt_tokens()
 }
 
 /// What shows the path of every token of a line: `moescope show` of one that was kept, else `moescope generate` with a
@@ -50,16 +52,26 @@ pub(crate) fn live(state: &State) -> Result<String, &'static str> {
 /// When no single line gives it.
 pub(crate) fn token(state: &State) -> Result<String, &'static str> {
     let branch = state.lives.branch().ok_or("generate something first")?;
-    // The sample of a line that was changed within has a name of its own.
-    let is_named = branch.info.is_plain && branch.info.messages.len() <= 1;
-    if let Some(trace) = kept_whole(branch).filter(|_| is_named) {
+    if let Some(trace) = kept_whole(branch) {
+        let sample = sample_of(branch, trace)
+            .ok_or("the trace that this line was kept as cannot be read; keep it again")?;
         let mut line = Line::new("show");
         line.path(trace);
-        line.option("sample", &prompt_id(&branch.info.prompt));
+        line.option("sample", &sample);
         line.word("--json");
         return Ok(line.into_string());
     }
     generate(&Generation::shown(state)?)
+}
+
+/// The id of a kept line's document. One that was changed within, or has several messages, is named by more than its
+/// prompt, which its trace knows.
+fn sample_of(line: &Branch, trace: &Path) -> Option<String> {
+    if line.info.is_plain && line.info.messages.len() <= 1 {
+        return Some(prompt_id(&line.info.prompt));
+    }
+    let samples = RoutingTrace::open(trace).ok()?.samples_without_text();
+    samples.ok()?.pop().map(|row| row.meta.id)
 }
 
 /// `moescope compare FIRST SECOND assignment_share …` of two lines that were kept as traces.
@@ -77,19 +89,7 @@ pub(crate) fn compare_lines(lines: [&Branch; 2], part: LinePart) -> Result<Strin
         LinePart::Prompt => PhaseSelection::Prefill,
         LinePart::Reply => PhaseSelection::Decode,
     };
-    Ok(compare(first, second, METRIC, &request(phase)))
-}
-
-/// One document without a label, and no more of it than a phase.
-fn request(phase: PhaseSelection) -> MeasureRequest {
-    MeasureRequest {
-        scope: Scope {
-            phase,
-            ..Scope::default()
-        },
-        by: "all".to_owned(),
-        ..MeasureRequest::default()
-    }
+    Ok(compare(first, second, METRIC, &of_phase(phase)))
 }
 
 /// The trace of all that a line is now, if it is still there.

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use moescope_analytics::{LabelReference, MeasureRequest};
-use moescope_core::{LayerSelection, PhaseSelection, Progress as _};
+use moescope_analytics::{LabelReference, MeasureRequest, ReferenceScope};
+use moescope_core::{LabelFilter, Progress as _};
 use moescope_engine::{ComputeDevice, DeviceChoice, LoadOptions, Tokenizer};
 use moescope_pipeline::{
     AblateConfig, AblationAction, CaptureConfig, CapturePlan, DataConfig, ExpertSet, ModelFiles,
@@ -19,7 +19,7 @@ use crate::{
     choices::{CaptureChoice, Cell},
     job::{Job, JobProgress},
     models::{ModelKey, Models},
-    traces::Traces,
+    traces::{TraceId, Traces},
 };
 
 /// Tokens of a pass that must fit into memory before a model is loaded for generations.
@@ -170,22 +170,49 @@ impl Lives {
         let model = self.model.value();
         let other = model.and_then(|model| trace.other_checkpoint(model));
         self.reference_is_of = other.map(str::to_owned);
-        let data = Arc::clone(&trace.data);
-        let request = MeasureRequest {
-            scope: moescope_core::Scope {
-                layers: LayerSelection::All,
-                phase: PhaseSelection::Prefill,
-                ..moescope_core::Scope::default()
-            },
-            resamples: 200,
-            ..MeasureRequest::default()
-        };
+        let asked = traces.asked(trace.id);
         self.reference
             .start("profiles of the labels", ctx, move |progress| {
-                LabelReference::fit(&data, &request, progress.as_ref())
+                let request = request_of_profiles();
+                asked?
+                    .answer(|data| LabelReference::fit(data, &request, progress.as_ref()))
                     .map(Arc::new)
-                    .map_err(|error| error.to_string())
             });
+    }
+
+    /// What a reply minus a label takes away: the trace of the labels' profiles, and which of its decisions those of the
+    /// label are made of.
+    ///
+    /// # Errors
+    /// Says why nothing is taken away.
+    pub(crate) fn taken_away(
+        &self,
+        choice: &LiveChoice,
+    ) -> Result<(TraceId, ReferenceScope), &'static str> {
+        const NO_LABELS: &str = "open a trace of this model whose texts have labels";
+        let branch = self.branch().ok_or("generate something first")?;
+        let reference = match &self.reference {
+            Job::Ready(reference) => reference,
+            Job::Running(_) => return Err("wait until the labels of the trace are read"),
+            Job::Idle | Job::Failed { .. } => return Err(NO_LABELS),
+        };
+        if !reference.has_routers(branch.columns.layers(), branch.columns.num_experts()) {
+            return Err(
+                "the trace that is open has other layers or experts than this model; open a trace of this model",
+            );
+        }
+        let (trace, label) = self.reference_of.zip(self.label(choice)).ok_or(NO_LABELS)?;
+        let MeasureRequest { scope, by, .. } = request_of_profiles();
+        let documents = LabelFilter {
+            column: by,
+            labels: vec![label.to_owned()],
+        };
+        let scope = ReferenceScope {
+            phase: Some(scope.phase),
+            only: vec![documents],
+            ..ReferenceScope::default()
+        };
+        Ok((trace, scope))
     }
 
     /// Which label the last window of content tokens looks like; asked anew when there are other tokens, and not too
@@ -232,6 +259,15 @@ impl Lives {
                     reference.look(&counts, counted)
                 }))
             });
+    }
+}
+
+/// What the labels' profiles are made of: the given texts of all documents, special and template tokens apart, by the
+/// usual label.
+fn request_of_profiles() -> MeasureRequest {
+    MeasureRequest {
+        resamples: 200,
+        ..MeasureRequest::default()
     }
 }
 

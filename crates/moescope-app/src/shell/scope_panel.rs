@@ -1,10 +1,11 @@
 //! Which decisions are measured, and how carefully: one scope for all views.
 
 mod label_rows;
+mod typed_rows;
 
-use egui::{DragValue, RichText, ScrollArea, TextEdit, Ui};
+use egui::{DragValue, RichText, ScrollArea, Ui};
 use moescope_analytics::{Control, MeasureRequest};
-use moescope_core::{LayerSelection, PhaseSelection, Weighting};
+use moescope_core::{PhaseSelection, Weighting};
 use moescope_pipeline::sizes::scaled;
 
 use crate::{
@@ -91,7 +92,7 @@ fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mu
     label_choice(ui, &labels, request);
     label_rows::groups(ui, context, trace, request);
     label_rows::only(ui, context, trace, request);
-    layers(ui, context, trace, request);
+    typed_rows::layers(ui, context, trace, request);
     combo(ui, "Tokens", phase_title(request.scope.phase), |ui| {
         for phase in [
             PhaseSelection::Prefill,
@@ -101,6 +102,7 @@ fn scope(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mu
             ui.selectable_value(&mut request.scope.phase, phase, phase_title(phase));
         }
     });
+    typed_rows::positions(ui, context, request);
     combo(
         ui,
         "Equal weight of",
@@ -169,49 +171,6 @@ fn tick_labels(ui: &mut Ui, labels: &[String], ticked: &mut Vec<String>, none: &
         }
     }
     is_cleared
-}
-
-/// Layers as text such as `0,5-8`; what cannot be read is said and not taken.
-fn layers(ui: &mut Ui, context: &ViewContext<'_>, trace: &OpenTrace, request: &mut MeasureRequest) {
-    let id = ui.scope_id().with("layers");
-    let current = request.scope.layers.to_string();
-    let mut text: String = ui
-        .data(|data| data.get_temp(id))
-        .unwrap_or_else(|| current.clone());
-    ui.horizontal(|ui| {
-        let label = field_label(ui, "Layers", LABEL);
-        let field = ui
-            .add(TextEdit::singleline(&mut text).desired_width(f32::INFINITY))
-            .labelled_by(label.id)
-            .on_hover_text("all, or numbers and ranges such as 0,5-8");
-        if field.changed() {
-            ui.data_mut(|data| data.insert_temp(id, text.clone()));
-        } else if !field.has_focus() {
-            ui.data_mut(|data| data.remove::<String>(id));
-        }
-        if field.changed()
-            && let Ok(layers) = text.parse::<LayerSelection>()
-            && trace.data.layers().iter().any(|l| layers.contains(*l))
-        {
-            request.scope.layers = layers;
-        }
-    });
-    let told = match text.parse::<LayerSelection>() {
-        Err(_) => Some("Write all, or layers such as 0,5-8".to_owned()),
-        Ok(layers) if !trace.data.layers().iter().any(|l| layers.contains(*l)) => {
-            let known: Vec<String> = trace
-                .data
-                .layers()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            Some(format!("The trace has layers {}", known.join(",")))
-        }
-        Ok(_) => None,
-    };
-    if let Some(told) = told {
-        ui.colored_label(context.theme.warning, format!("Note: {told}"));
-    }
 }
 
 /// How carefully is measured; whether the usual scope is asked for.

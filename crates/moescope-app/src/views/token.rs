@@ -85,7 +85,15 @@ impl View for Token {
     }
 
     fn command_line(&self, ctx: &ViewContext<'_>) -> Result<String, &'static str> {
-        command_line::token(ctx.state)
+        let path = command_line::token(ctx.state)?;
+        let lives = &ctx.state.lives;
+        let shown = lives.branch().zip(lives.token());
+        let occurrences =
+            shown.and_then(|(branch, token)| in_trace::command_line(ctx, branch, token));
+        Ok(match occurrences {
+            Some(occurrences) => format!("{path} && {occurrences}"),
+            None => path,
+        })
     }
 
     fn is_busy(&self) -> bool {

@@ -246,7 +246,8 @@ impl Window {
     /// The command that a view copies.
     pub(crate) fn copied(&mut self, view: &'static str) -> String {
         let copied = self.copied_if_any(view);
-        copied.unwrap_or_else(|| panic!("the view '{view}' copies nothing"))
+        let told = self.app().state().notices.iter().map(|notice| &notice.text);
+        copied.unwrap_or_else(|| panic!("{view} copies nothing: {:?}", told.collect::<Vec<_>>()))
     }
 
     /// The same, if it copies one.

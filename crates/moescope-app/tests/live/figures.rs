@@ -1,21 +1,19 @@
-//! Figures of lines, drawn again by their specification, and commands that give the numbers of the heat map again.
+//! Figures of lines, drawn again by their specification, and the command that compares two lines.
 
 use std::path::{Path, PathBuf};
 
 use moescope_analytics::{MeasureRequest, TraceData, TraceSet, find};
 use moescope_app::{
-    AppConfig, Command, CompareChoice, LinePart, LiveChoice, LiveCommand, PictureChoice,
-    ThemeChoice,
+    Command, CompareChoice, LinePart, LiveChoice, LiveCommand, PictureChoice, ThemeChoice,
 };
 use moescope_core::{Measurement, NoProgress, PhaseSelection, Scope};
-use moescope_engine::DeviceChoice;
 use moescope_pipeline::{
-    ComparedMetric, GenerateConfig, generate,
+    ComparedMetric,
     session::{BranchId, LiveScope, PictureSource, picture, picture_difference},
 };
 
-use crate::common::{SIZE, Window, config, drawn_again, loaded};
-use crate::{choice, generated};
+use crate::common::{Window, drawn_again};
+use crate::{assert_same, choice, generated};
 
 const METRIC: &str = "assignment_share";
 
@@ -36,14 +34,6 @@ fn measured(trace: &Path, phase: PhaseSelection) -> Measurement {
     let metric = find(METRIC).unwrap();
     let found = metric.measure(&data, &of_phase(phase), &NoProgress);
     found.unwrap().remove(0)
-}
-
-/// Sums of the same counts in another order of division may differ in the last bit.
-fn assert_same(a: &[f64], b: &[f64]) {
-    assert_eq!(a.len(), b.len());
-    let is_near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
-    assert!(a.iter().zip(b).all(is_near), "{a:?} is not {b:?}");
-    assert!(a.iter().any(|value| value.abs() > 0.01));
 }
 
 /// A figure that a view exports, with what makes it again.
@@ -87,91 +77,6 @@ fn figures_of_lines_are_drawn_again_to_the_last_byte() {
             assert!(drawn == drawn_again(&stem, ending), "{view}, {ending}");
         }
     }
-}
-
-#[test]
-fn the_command_of_a_generation_keeps_a_trace_that_has_the_numbers() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = AppConfig {
-        device: DeviceChoice::Cpu,
-        ..config(ThemeChoice::Light, &[])
-    };
-    let mut window = Window::open(SIZE, config);
-    window.send(Command::ChooseLive(Box::new(choice())));
-    window.send(Command::OpenView("live"));
-    window.click("Start");
-    window.send(Command::ChooseKeptIn(folder.path().to_owned()));
-    let trace = folder.path().join("live-0");
-    let line = window.copied("live");
-    let told = format!(" --trace {}", trace.display());
-    let begins = "moescope generate demo --device cpu --prompt 'The enzyme";
-    assert!(line.starts_with(begins) && line.ends_with(&told), "{line}");
-    // What the command does, with the settings that it names.
-    let lives = &window.app().state().lives;
-    let shown = lives.picture.as_ref().unwrap()[0].clone();
-    let branch = lives.branch().unwrap();
-    let drawn = branch.columns.len() - branch.columns.num_prompt_tokens();
-    for named in [
-        format!("--max-tokens {drawn}"),
-        format!("--temperature {}", branch.info.sampling.temperature),
-        format!("--seed {}", branch.info.sampling.seed),
-    ] {
-        assert!(line.contains(&named), "{line} lacks {named}");
-    }
-    let config = GenerateConfig {
-        prompt: branch.info.prompt.clone(),
-        max_new_tokens: drawn,
-        sampling: branch.info.sampling.clone(),
-        trace: Some(trace.clone()),
-        ..GenerateConfig::default()
-    };
-    generate(&loaded(), &config, &mut |_| true, &NoProgress).unwrap();
-    let again = measured(&trace, PhaseSelection::Decode);
-    assert_same(&shown.values, &again.values);
-    // The next command names another folder.
-    assert!(window.copied("token").contains("live-0-2"));
-}
-
-#[test]
-fn the_command_of_a_kept_line_measures_its_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("kept");
-    let mut window = generated(ThemeChoice::Dark);
-    let save = LiveCommand::Save(trace.clone());
-    window.send(Command::Live(Box::new(save)));
-    assert_eq!(
-        window.copied("live"),
-        format!(
-            "moescope measure {} assignment_share --by all --phase decode",
-            trace.display()
-        )
-    );
-    let shown = window.app().state().lives.picture.as_ref().unwrap()[0].clone();
-    assert_same(
-        &shown.values,
-        &measured(&trace, PhaseSelection::Decode).values,
-    );
-    let told = window.copied("token");
-    let show = format!("moescope show {} --sample ", trace.display());
-    assert!(
-        told.starts_with(&show) && told.ends_with(" --json"),
-        "{told}"
-    );
-    let sample = told[show.len()..].trim_end_matches(" --json");
-    let data = TraceData::open(&trace).unwrap();
-    assert_eq!(data.documents().len(), 1);
-    let kept = moescope_trace::RoutingTrace::open(&trace).unwrap();
-    assert_eq!(kept.document(sample).unwrap().sample.meta.id, sample);
-    // Of another picture of it a generation keeps a trace, and so it does once the line has gone on.
-    let minus = LiveChoice {
-        picture: PictureChoice::MinusPrompt,
-        ..choice()
-    };
-    window.send(Command::ChooseLive(Box::new(minus)));
-    assert!(window.copied("live").starts_with("moescope generate demo "));
-    window.send(Command::ChooseLive(Box::new(choice())));
-    window.send(Command::Live(Box::new(LiveCommand::Step)));
-    assert!(window.copied("live").starts_with("moescope generate demo "));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Starting, stepping, branching, and what colours the tokens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
@@ -10,10 +10,9 @@ use moescope_app::{
 use moescope_core::LayerId;
 use moescope_figures::short_number;
 use moescope_pipeline::session::{BranchId, LiveScope, LiveToken, picture};
-use moescope_testkit::TinyModel;
 
-use crate::common::{SIZE, Window, can_paint, config, traces};
-use crate::{TOKENS, choice, experts, generated};
+use crate::common::{Window, can_paint, traces};
+use crate::{TOKENS, choice, conversation::tiny_model, experts, generated};
 
 #[test]
 fn a_started_generation_is_read_token_by_token() {
@@ -345,17 +344,6 @@ fn other_words_within_a_reply_begin_a_line() {
     assert!(text.ends_with(" of the cell"), "{text}");
 }
 
-/// A model of a few words beside others that a test makes.
-fn tiny_model(folder: &Path) -> String {
-    let model = folder.join("model");
-    let tiny = TinyModel {
-        context: 256,
-        ..TinyModel::default()
-    };
-    tiny.write(&model).unwrap();
-    model.display().to_string()
-}
-
 #[test]
 fn lines_stay_until_another_model_is_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -383,91 +371,6 @@ fn lines_stay_until_another_model_is_there() {
     assert_eq!(lives.shown, Some(BranchId(0)));
     assert_eq!(lives.line_model().unwrap().name, tiny);
     assert!(!window.says("The lines below are of"));
-}
-
-#[test]
-fn a_conversation_goes_on_with_the_next_message() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = tiny_model(folder.path());
-    let template =
-        "{% for m in messages %} {{ m.role }} {{ m.content }} </s>{% endfor %} assistant";
-    let beside = Path::new(&model).join("chat_template.jinja");
-    std::fs::write(beside, template).unwrap();
-    let mut window = Window::open(SIZE, config(ThemeChoice::Light, &[]));
-    window.send(Command::ChooseModel(model));
-    let chat = LiveChoice {
-        prompt: "the enzyme lowers energy of".into(),
-        is_chat: true,
-        ..choice()
-    };
-    window.send(Command::ChooseLive(Box::new(chat)));
-    window.send(Command::OpenView("live"));
-    assert!(!window.says("Next message"), "nothing was said yet");
-    window.click("Start");
-    let drawn = |window: &Window| {
-        let columns = &window.app().state().lives.branch().unwrap().columns;
-        columns.len() - columns.num_prompt_tokens()
-    };
-    assert!(drawn(&window) > 0);
-    let field = window.harness.get_by_label("Next message");
-    field.focus();
-    window.harness.run_steps(2);
-    window
-        .harness
-        .get_by_label("Next message")
-        .type_text("a proof of law");
-    window.settle();
-    window.click("Send");
-    let lives = &window.app().state().lives;
-    assert_eq!(lives.shown, Some(BranchId(1)));
-    let info = &lives.branch().unwrap().info;
-    let said: Vec<&str> = info.messages.iter().map(|m| m.content.as_str()).collect();
-    assert_eq!((said.len(), said[2]), (3, "a proof of law"));
-    assert!(drawn(&window) > 0);
-    // The field is empty for the next one, and the message is where it can be edited.
-    let choice_now = |window: &Window| window.app().state().choices.live.clone();
-    assert!(choice_now(&window).next_message.is_empty());
-    assert_eq!(choice_now(&window).prompt, "a proof of law");
-    let edited = LiveChoice {
-        prompt: "a proof of energy".into(),
-        ..choice_now(&window)
-    };
-    window.send(Command::ChooseLive(Box::new(edited)));
-    window.click("Use the edited message");
-    let lives = &window.app().state().lives;
-    let messages = &lives.branch().unwrap().info.messages;
-    assert_eq!((lives.shown, messages.len()), (Some(BranchId(2)), 3));
-    assert_eq!(messages[2].content, "a proof of energy");
-    // Every line brings its own message, but for what is typed and in no line yet.
-    let show = |window: &mut Window, line: u32| {
-        let command = LiveCommand::ChooseBranch(BranchId(line));
-        window.send(Command::Live(Box::new(command)));
-    };
-    show(&mut window, 0);
-    assert_eq!(choice_now(&window).prompt, "the enzyme lowers energy of");
-    let typed = LiveChoice {
-        prompt: "a proof of the enzyme".into(),
-        ..choice_now(&window)
-    };
-    window.send(Command::ChooseLive(Box::new(typed)));
-    show(&mut window, 1);
-    assert_eq!(choice_now(&window).prompt, "a proof of the enzyme");
-    window.click("Load its message");
-    assert_eq!(choice_now(&window).prompt, "a proof of law");
-    assert!(window.says("Line 2"));
-    let copy = window.harness.get_all_by_label("Copy as command").next();
-    copy.expect("the button of the view in front").click();
-    window.settle();
-    assert!(window.says("a conversation of several messages can be kept as a trace"));
-    // A text that goes on has no next message, and a model without a template says so.
-    window.send(Command::ChooseModel("demo".to_owned()));
-    window.send(Command::OpenView("live"));
-    window.click("Start");
-    assert!(window.says("has no chat template"));
-    assert!(window.app().state().lives.branch().is_none());
-    window.send(Command::ChooseLive(Box::new(choice())));
-    window.click("Start");
-    assert!(window.says("generated") && !window.says("Next message"));
 }
 
 #[test]

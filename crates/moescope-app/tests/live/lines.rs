@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use egui::accesskit::Role;
+use egui_kittest::kittest::Queryable as _;
 use moescope_app::{
     AppConfig, Command, CompareChoice, LiveChoice, LiveCommand, SettingsPlace, TextOrigin,
     ThemeChoice,
@@ -116,6 +118,33 @@ fn a_line_is_closed_by_its_button_and_what_showed_it_shows_another() {
     // The session goes on.
     tell(&mut window, LiveCommand::Start);
     assert_eq!(shown(&window), Some(BranchId(2)));
+}
+
+#[test]
+fn a_line_is_closed_in_the_choice_of_compare() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = two_lines(folder.path());
+    let both = CompareChoice {
+        lines: [Some(FIRST), Some(SECOND)],
+        ..CompareChoice::default()
+    };
+    window.send(Command::ChooseCompare(Box::new(both)));
+    // Live has such buttons as well.
+    window.send(Command::CloseView("live"));
+    window.send(Command::OpenView("compare"));
+    assert!(window.says("Layers by experts of line 1"));
+    window
+        .harness
+        .get_by_role_and_label(Role::ComboBox, "Trace or line")
+        .click_accesskit();
+    window.settle();
+    window.press("Close line 1");
+    assert_eq!(lines(&window), [SECOND]);
+    let state = window.app().state();
+    assert_eq!(state.choices.compare.lines, [None, Some(SECOND)]);
+    assert!(state.lives.compared().is_none());
+    assert!(window.says("Closed line 1; it is a trace now"));
+    assert!(!window.says("Layers by experts of line 1"));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Live generations, their tokens and interventions, driven by name as a user does.
 
+mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod comparing;
+mod conversation;
 mod expert_menu;
 mod figures;
 mod generation;
@@ -34,6 +36,15 @@ pub(crate) fn generated(theme: ThemeChoice) -> Window {
     window.send(Command::OpenView("live"));
     window.click("Start");
     window
+}
+
+/// Sums of the same counts in another order of division may differ in the last bit.
+#[track_caller]
+pub(crate) fn assert_same(a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len());
+    let is_near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
+    assert!(a.iter().zip(b).all(is_near), "{a:?} is not {b:?}");
+    assert!(a.iter().any(|value| value.abs() > 0.01));
 }
 
 /// Chosen experts of a line by token and layer.

@@ -79,6 +79,37 @@ fn the_same_token_is_found_in_the_open_trace_and_its_document_is_read() {
 }
 
 #[test]
+fn the_command_names_the_token_of_the_trace_with_the_experts_that_it_has_here() {
+    let mut window = generated(ThemeChoice::Light);
+    let (token, profile) = token_in_trace(&window);
+    look_at(&mut window, token);
+    let choice = LiveChoice {
+        layer: Some(LayerId(1)),
+        ..choice()
+    };
+    window.send(Command::ChooseLive(Box::new(choice)));
+    let columns = window.app().state().lives.branch().unwrap().columns.clone();
+    let heaviest = (0..6).map(|place| {
+        let expert = columns.experts(token, place)[0];
+        format!("{}:{expert}", columns.layers()[place])
+    });
+    let expected = format!(
+        "moescope token {} --id {} --layer 1 --heaviest {} --contexts 12 --window 8",
+        traces().plain.display(),
+        profile.id,
+        heaviest.collect::<Vec<_>>().join(",")
+    );
+    let line = window.copied("token");
+    let (path, occurrences) = line.split_once(" && ").unwrap();
+    assert!(path.starts_with("moescope generate demo "), "{path}");
+    assert_eq!(occurrences, expected);
+    // Without a trace the path alone is told.
+    let trace = window.app().state().traces.active().unwrap().id;
+    window.send(Command::CloseTrace(trace));
+    assert!(!window.copied("token").contains("&&"));
+}
+
+#[test]
 fn the_same_token_in_the_line_is_compared_with_it_on_another_thread() {
     let mut window = generated(ThemeChoice::Dark);
     let repeated = LiveChoice {

@@ -1,9 +1,11 @@
-//! The panel of the scope: documents filtered by other columns, and labels taken together.
+//! The panel of the scope: documents filtered by other columns, labels taken together, positions that are typed.
 
-use egui::accesskit::Role;
+use egui::{accesskit::Role, vec2};
 use egui_kittest::kittest::Queryable as _;
-use moescope_analytics::MeasureRequest;
+use moescope_analytics::{MeasureRequest, TraceData, find};
 use moescope_app::{Command, CompareChoice, DisciplinesChoice, ThemeChoice};
+use moescope_core::{AxisKind, NoProgress, PositionSelection};
+use moescope_figures::short_number;
 
 use crate::{
     common::{SIZE, Window, config, traces},
@@ -119,23 +121,83 @@ fn traces_are_compared_by_the_labels_that_both_have() {
     assert!(!window.says("no document has"));
 }
 
-#[test]
-fn labels_are_taken_together_and_apart_again() {
-    let mut window = window(ThemeChoice::Dark);
-    choose(&mut window, "Take together", Role::CheckBox, "law");
-    choose(&mut window, "Take together", Role::CheckBox, "math");
-    let field = |window: &Window, text: Option<&str>| {
+/// Types into a field, behind what is there.
+fn write(window: &mut Window, field: &str, text: &str) {
+    let field_of = |window: &Window, text: Option<&str>| {
         let harness = &window.harness;
-        let field = harness.get_by_role_and_label(Role::TextInput, "Group name");
+        let field = harness.get_by_role_and_label(Role::TextInput, field);
         match text {
             Some(text) => field.type_text(text),
             None => field.focus(),
         }
     };
-    field(&window, None);
-    window.settle();
-    field(&window, Some("words"));
-    window.settle();
+    for text in [None, Some(text)] {
+        field_of(window, text);
+        window.settle();
+    }
+}
+
+#[test]
+fn positions_are_typed_and_the_heat_map_counts_their_tokens_alone() {
+    let mut window = window(ThemeChoice::Dark);
+    // What the heat map tells of expert 5 of layer 3: six layers of eight experts.
+    let told = |window: &mut Window| {
+        let (cells, _) = window.find("Layers by experts");
+        let at = cells.min + cells.size() * vec2(5.5 / 8.0, 3.5 / 6.0);
+        window.harness.hover_at(at);
+        window.settle();
+        window.find("Layers by experts").1
+    };
+    let data = TraceData::open(&traces().plain).unwrap();
+    let expected = |positions: &PositionSelection| {
+        let mut request = quick();
+        request.scope.positions = positions.clone();
+        let metric = find("assignment_share").unwrap();
+        let found = metric.measure(&data, &request, &NoProgress).unwrap();
+        let place = |kind| match kind {
+            AxisKind::Layer => 3,
+            AxisKind::Expert => 5,
+            _ => 0,
+        };
+        let index: Vec<usize> = found[0].axes.iter().map(|axis| place(axis.kind)).collect();
+        let value = short_number(found[0].value(&index));
+        format!("layer 3, expert 5, {value} ")
+    };
+    let positions = |window: &Window| {
+        let request = &window.app().state().choices.request;
+        request.scope.positions.clone()
+    };
+    let of_all = expected(&PositionSelection::All);
+    let found = told(&mut window);
+    assert!(found.contains(&of_all), "{found} lacks {of_all}");
+
+    write(&mut window, "Positions", "4-9");
+    let typed = positions(&window);
+    assert_eq!(typed, PositionSelection::Ranges(vec![(4, 9)]));
+    let of_some = expected(&typed);
+    assert_ne!(of_some, of_all);
+    let found = told(&mut window);
+    assert!(found.contains(&of_some), "{found} lacks {of_some}");
+    assert!(window.copied("disciplines").contains(" --positions 4-9"));
+
+    // What cannot be read is said and not taken.
+    write(&mut window, "Positions", "-");
+    assert!(window.says("Write positions such as 0,5-8 or 16-"));
+    assert_eq!(positions(&window), typed);
+    window.send(Command::Undo);
+    assert!(positions(&window).is_all());
+    window.send(Command::Redo);
+    assert_eq!(positions(&window), typed);
+    window.press("Usual scope");
+    assert!(positions(&window).is_all());
+}
+
+#[test]
+fn labels_are_taken_together_and_apart_again() {
+    let mut window = window(ThemeChoice::Dark);
+    choose(&mut window, "Take together", Role::CheckBox, "law");
+    choose(&mut window, "Take together", Role::CheckBox, "math");
+    write(&mut window, "Group name", "words");
     window.press("Add the group");
     let groups = |window: &Window| {
         let groups = &window.app().state().choices.request.merge;

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use moescope_core::did_you_mean;
 use moescope_engine::ConfigJson;
 
-use crate::{error::PipelineError, names};
+use crate::error::PipelineError;
 
 /// A published model's shape with the number of layers that is measured.
 struct Published {
@@ -85,7 +86,7 @@ impl Geometry {
     /// The published shape whose name is near to `typed`, as a question, or nothing.
     #[must_use]
     pub fn did_you_mean(typed: &str) -> String {
-        names::did_you_mean(typed, &Self::names())
+        did_you_mean(typed, &Self::names())
     }
 }
 

@@ -39,6 +39,7 @@ pub fn compare_traces(
     progress: &dyn Progress,
 ) -> Result<TraceComparison, PipelineError> {
     const METRICS: [&str; 3] = ["routing_agreement", "router_saturation", "routing_drift"];
+    request.refuse_reference_scope("the standard comparison")?;
     let mut measurements = Vec::new();
     let mut refusals = Vec::new();
     for metric in METRICS {

@@ -1,9 +1,10 @@
 //! What is compared with the reference, and what it is called.
 
+use moescope_core::did_you_mean;
 use moescope_engine::{ComputeType, LoadOptions, WeightType};
 use serde::Serialize;
 
-use crate::{error::PipelineError, names};
+use crate::error::PipelineError;
 
 /// Another way to compute the model: a type of weights, a type of arithmetic, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +139,7 @@ fn unknown(name: &str, part: &str) -> PipelineError {
     known.extend(arithmetic.iter().map(String::as_str));
     PipelineError::Settings(format!(
         "there is no variant '{name}'{}; its parts may be {}, joined by '+', like q8+bf16-compute",
-        names::did_you_mean(part, &known),
+        did_you_mean(part, &known),
         known.join(", ")
     ))
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use moescope_core::{Discipline, Sample};
+use moescope_core::{Discipline, Sample, did_you_mean};
 
 use super::{
     DataConfig, LONGEST_RECORD, OnBadRow, SourcedSample,
     row::{Field, Row},
 };
-use crate::{Problems, error::PipelineError, names};
+use crate::{Problems, error::PipelineError};
 
 /// Columns that are taken where they are present, without being asked for.
 const SOURCE: &str = "source";
@@ -99,7 +99,7 @@ impl<'c> Collector<'c> {
                 format!(
                     "no record has the column '{}'{}; the columns are {}; name the right one with --text-column",
                     self.text,
-                    names::did_you_mean(self.text, &columns),
+                    did_you_mean(self.text, &columns),
                     columns.join(", ")
                 ),
             );
@@ -121,7 +121,7 @@ impl<'c> Collector<'c> {
                 let what = format!(
                     "no column '{}'{}; the columns are {}",
                     self.text,
-                    names::did_you_mean(self.text, &columns),
+                    did_you_mean(self.text, &columns),
                     columns.join(", ")
                 );
                 self.file.without_text.push(row.at, what);
@@ -277,7 +277,7 @@ impl<'c> Collector<'c> {
                     option,
                     format!(
                         "no file has the column '{name}'{}; the columns are {}",
-                        names::did_you_mean(name, &known),
+                        did_you_mean(name, &known),
                         known.join(", ")
                     ),
                 );

@@ -47,19 +47,32 @@ struct Written<'a> {
 }
 
 /// Measurements as [`read_measurements`] reads them: one JSON object with all of their tables, intervals, nulls and
-/// protocols. What is not defined is `null`. What no figure could show is written as well, and refused when it is read.
+/// protocols. What is not defined is `null`. Whatever is written can be read.
 ///
 /// # Errors
-/// When a measurement does not fit together, when a number is infinite, for which JSON has no word, or when the text is
-/// larger than what is read.
+/// When there is no measurement, when one does not fit together or could be shown by no figure, when a number is infinite,
+/// for which JSON has no word, or when the text is larger than what is read.
 pub fn measurements_to_json(measurements: &[Measurement]) -> Result<String, PipelineError> {
+    if measurements.is_empty() {
+        return Err(PipelineError::Settings(
+            "cannot write a file of measurements: there is none".to_owned(),
+        ));
+    }
     for measurement in measurements {
         measurement.check()?;
-        if has_no_word(measurement) {
-            return Err(PipelineError::Settings(format!(
-                "cannot write '{}' as JSON: one of its numbers is infinite, or undefined where JSON would say absent; write CSV",
+        let refuse = |reason: &str| {
+            Err(PipelineError::Settings(format!(
+                "cannot write '{}' as JSON: {reason}; write CSV",
                 measurement.title
-            )));
+            )))
+        };
+        if has_no_word(measurement) {
+            return refuse(
+                "one of its numbers is infinite, or undefined where JSON would say absent",
+            );
+        }
+        if let Err(reason) = check(measurement) {
+            return refuse(&reason);
         }
     }
     let written = Written {
@@ -254,6 +267,25 @@ mod tests {
         }
     }
 
+    /// No figure could show it.
+    fn without_labels() -> Measurement {
+        Measurement {
+            axes: vec![Axis::new(AxisKind::Layer, Vec::new())],
+            values: Vec::new(),
+            intervals: None,
+            ..measurement("empty")
+        }
+    }
+
+    /// What a program without our checks would write.
+    fn unchecked(measurements: &[Measurement]) -> String {
+        let written = Written {
+            moescope_measurements: VERSION,
+            measurements,
+        };
+        serde_json::to_string(&written).unwrap()
+    }
+
     fn refused(json: &str, wanted: &str) {
         let error = parse(json).unwrap_err();
         assert!(error.contains(wanted), "{error}");
@@ -293,17 +325,8 @@ mod tests {
         refused(&changed("\"unit\"", "\"units\""), "unit");
         refused(&changed("\"expert\"", "\"layer\""), "two axes Layer");
         refused(&changed("\"expert\"", "\"colour\""), "colour");
-        let empty = Measurement {
-            axes: vec![Axis::new(AxisKind::Layer, Vec::new())],
-            values: Vec::new(),
-            intervals: None,
-            ..measurement("empty")
-        };
-        refused(
-            &measurements_to_json(&[empty]).unwrap(),
-            "axis Layer has no label",
-        );
-        refused(&measurements_to_json(&[]).unwrap(), "holds no measurement");
+        refused(&unchecked(&[without_labels()]), "axis Layer has no label");
+        refused(&unchecked(&[]), "holds no measurement");
         refused(&changed("5e-324", "-1e300"), "1e100 is the largest");
         let long = "x".repeat(LONGEST_LABEL + 1);
         refused(&changed("\"3\"", &format!("\"{long}\"")), "4097 bytes");
@@ -323,6 +346,46 @@ mod tests {
         };
         let error = measurements_to_json(&[infinite]).unwrap_err().to_string();
         assert!(error.contains("infinite"), "{error}");
+    }
+
+    #[test]
+    fn what_the_reader_refuses_is_not_written() {
+        let doubled = Measurement {
+            axes: vec![
+                Axis::new(AxisKind::Layer, vec!["0".into(), "3".into()]),
+                Axis::new(AxisKind::Layer, vec!["0".into(), "1".into()]),
+            ],
+            ..measurement("doubled")
+        };
+        let long = Measurement {
+            axes: vec![
+                Axis::new(AxisKind::Layer, vec!["0".into(), "3".into()]),
+                Axis::new(
+                    AxisKind::Expert,
+                    vec!["0".into(), "x".repeat(LONGEST_LABEL + 1)],
+                ),
+            ],
+            ..measurement("long")
+        };
+        let large = Measurement {
+            values: vec![0.0, 1e101, 0.0, 0.0],
+            ..measurement("large")
+        };
+        let cases = [
+            (without_labels(), "axis Layer has no label"),
+            (doubled, "two axes Layer"),
+            (long, "4097 bytes"),
+            (large, "1e100 is the largest"),
+        ];
+        for (bad, reason) in cases {
+            let several = [measurement("good"), bad];
+            refused(&unchecked(&several), reason);
+            let error = measurements_to_json(&several).unwrap_err().to_string();
+            let named = format!("'{}'", several[1].title);
+            assert!(error.contains(&named) && error.contains(reason), "{error}");
+        }
+        let error = measurements_to_json(&[]).unwrap_err().to_string();
+        assert!(error.contains("there is none"), "{error}");
     }
 
     #[test]

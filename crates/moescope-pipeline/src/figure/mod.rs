@@ -7,14 +7,14 @@ mod spec;
 use std::path::{Path, PathBuf};
 
 use moescope_analytics::{MeasureRequest, TraceData, TraceSet, find as find_metric};
-use moescope_core::{AxisKind, Measurement, Progress};
+use moescope_core::{AxisKind, Measurement, Progress, did_you_mean};
 use moescope_figures::{FigureKind, FigureOptions, Format, find as find_kind, render};
 
 pub use caption::{caption_of, latex_caption_of};
 pub use measurement_file::{measurements_to_json, read_measurements};
 pub use spec::{FigureSource, FigureSpec, SpecFigure};
 
-use crate::{compare_traces::ComparedMetric, error::PipelineError, names};
+use crate::{compare_traces::ComparedMetric, error::PipelineError};
 use measurement_file::place_of_table;
 
 /// One figure to draw.
@@ -166,7 +166,7 @@ pub fn kind(name: &str) -> Result<&'static dyn FigureKind, PipelineError> {
             .collect();
         PipelineError::Settings(format!(
             "there is no figure '{name}'{}; the kinds are {}",
-            names::did_you_mean(name, &all),
+            did_you_mean(name, &all),
             all.join(", ")
         ))
     })

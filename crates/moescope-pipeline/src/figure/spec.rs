@@ -10,12 +10,12 @@ use std::{
 };
 
 use moescope_analytics::MeasureRequest;
-use moescope_core::Progress;
+use moescope_core::{Progress, did_you_mean};
 use moescope_figures::{FigureOptions, Format};
 use serde::{Deserialize, Serialize};
 
 use super::{FigureJob, kind, usual_metric, write_figure};
-use crate::{error::PipelineError, names};
+use crate::error::PipelineError;
 use paths::{inside, relative_to};
 pub use sources::FigureSource;
 use sources::OpenSource;
@@ -237,7 +237,8 @@ impl FigureSpec {
         for figure in &self.figures {
             kind(&figure.kind)?;
             let source = self.source_of(figure);
-            source.check(&figure.kind, figure.metric.as_deref())?;
+            let request = self.measure_of(figure);
+            source.check(&figure.kind, figure.metric.as_deref(), &request)?;
             if figure.measurement.is_some() && (figure.metric.is_some() || figure.measure.is_some())
             {
                 return Err(PipelineError::Settings(format!(
@@ -245,7 +246,7 @@ impl FigureSpec {
                     figure.kind
                 )));
             }
-            self.measure_of(figure).check()?;
+            request.check()?;
             figure.look.check()?;
             if figure.out.is_empty() {
                 return Err(PipelineError::Settings(format!(
@@ -283,7 +284,7 @@ fn suggestion(message: &str) -> String {
     let mut words = rest.split('`').skip(1).step_by(2);
     let typed = words.next().unwrap_or_default();
     let known: Vec<&str> = words.collect();
-    names::did_you_mean(typed, &known)
+    did_you_mean(typed, &known)
 }
 
 #[cfg(test)]
@@ -403,6 +404,26 @@ look = { width_mm = 85.0, highlight = ["law"] }
         assert_eq!(FigureSpec::parse(&text).unwrap(), spec);
         let twice = measure.replace("\"math\", ", "\"physics\", ");
         refused(&TWO.replace(old, &twice), "'physics' is named twice");
+    }
+
+    #[test]
+    fn a_trace_is_given_twice_only_to_compare_parts_of_it() {
+        let text = r#"
+[[figure]]
+kind = "layer_expert_heatmap"
+metric = "assignment_share"
+traces = ["chat", "chat"]
+out = ["parts.svg"]
+measure = { by = "all", reference = { phase = "prefill", positions = "0-7" } }
+"#;
+        let spec = FigureSpec::parse(text).unwrap();
+        let request = spec.measure_of(&spec.figures[0]);
+        assert_eq!(request.reference.describe(), "prefill, positions 0-7");
+        let again = spec.to_toml().unwrap();
+        assert_eq!(FigureSpec::parse(&again).unwrap(), spec);
+        let reference = r#", reference = { phase = "prefill", positions = "0-7" }"#;
+        refused(&text.replace(reference, ""), "given twice");
+        refused(&text.replace("phase", "phrase"), "did you mean 'phase'?");
     }
 
     #[test]

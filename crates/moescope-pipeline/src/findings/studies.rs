@@ -80,6 +80,7 @@ impl<'a> Studies<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self, PipelineError> {
         request.check()?;
+        request.refuse_reference_scope("what is found in one trace")?;
         // A column or a label that is not there is an error of the question, not an answer.
         request.check_in(data)?;
         Ok(Self {
@@ -191,24 +192,13 @@ impl Progress for Quiet<'_> {
 #[cfg(test)]
 mod tests {
     use moescope_analytics::{ExpertsOrder, MemoryDocument};
-    use moescope_core::{Discipline, Gating, LayerId, ModelSpec, NoProgress, Sample};
+    use moescope_core::{Discipline, NoProgress, Sample};
+    use moescope_testkit::model_spec;
 
     use super::*;
 
     /// Two documents of law, an abstract and a textbook, and an abstract of physics; none has a token.
     fn trace() -> TraceData {
-        let model = ModelSpec {
-            family: "test".into(),
-            num_layers: 1,
-            moe_layers: vec![LayerId(0)],
-            num_experts: 2,
-            top_k: 1,
-            num_shared_experts: 0,
-            has_shared_expert_gate: false,
-            hidden_size: None,
-            vocab_size: None,
-            gating: Gating::softmax_top_k(),
-        };
         let documents = [
             ("a", "law", "abstract"),
             ("b", "law", "textbook"),
@@ -225,7 +215,12 @@ mod tests {
             decisions: None,
             profiles: Vec::new(),
         });
-        TraceData::in_memory(model, ExpertsOrder::ByWeight, documents.to_vec()).unwrap()
+        TraceData::in_memory(
+            model_spec(1, 2, 1),
+            ExpertsOrder::ByWeight,
+            documents.to_vec(),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod model_spec;
 
 use std::path::PathBuf;
 
-use moescope_core::{Discipline, LayerSelection, Phase, Progress};
+use moescope_core::{Discipline, LayerSelection, Phase, Progress, did_you_mean};
 use moescope_trace::import::{Format, ImportConfig, ImportReport, Labels, ScoreKind, import};
 
 use crate::{
@@ -60,7 +60,7 @@ impl ImportJob {
             PipelineError::Settings(format!(
                 "no format is called '{}'{}; the formats are {}",
                 self.format,
-                crate::names::did_you_mean(&self.format, &names),
+                did_you_mean(&self.format, &names),
                 names.join(", ")
             ))
         })?;

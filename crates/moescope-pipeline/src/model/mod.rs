@@ -7,7 +7,7 @@ mod memory;
 
 use std::path::{Path, PathBuf};
 
-use moescope_core::{NoProgress, Progress};
+use moescope_core::{NoProgress, Progress, did_you_mean};
 
 pub use demo::{DEMO, DEMO_NAME};
 pub use hub::{Download, HubError};
@@ -18,7 +18,7 @@ pub use memory::{
     left_as_stored, memory_need, memory_reports, resident_memory,
 };
 
-use crate::{error::PipelineError, names};
+use crate::error::PipelineError;
 use demo::TemporaryFolder;
 
 /// A model's folder, and what to call it.
@@ -85,7 +85,7 @@ impl ModelFolder {
         Err(PipelineError::Model(format!(
             "there is no model '{model}'{}; give a folder in Hugging Face layout, 'demo' for the embedded model, or a \
              repository id such as mistralai/Mixtral-8x7B-v0.1",
-            names::did_you_mean(model, &[DEMO])
+            did_you_mean(model, &[DEMO])
         )))
     }
 

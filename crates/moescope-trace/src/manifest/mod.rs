@@ -18,7 +18,7 @@ pub use parts::{
     OverlongPolicy, Performance, Scores, Shard, ShardFile, Times, TokenizerIdentity, Toolkit,
 };
 pub(crate) use prepare::prepare;
-pub(crate) use store::MANIFEST_TMP;
+pub(crate) use store::{MANIFEST_FILE, MANIFEST_TMP};
 
 use crate::schema::SCHEMA_VERSION;
 

@@ -10,7 +10,7 @@ use crate::{
 const SAMPLES: u32 = 8;
 
 /// Documents 0 to 7 have 8, 10, 12, 14, 8, 10, 12 and 14 decisions.
-fn config() -> WriterConfig {
+pub(super) fn config() -> WriterConfig {
     WriterConfig {
         shard_decisions: 27,
         ..fixture::config()
@@ -18,14 +18,14 @@ fn config() -> WriterConfig {
 }
 
 /// Appends a document and cuts after it.
-fn append_and_cut(writer: &mut TraceWriter, sample: u32) -> Result<(), TraceError> {
+pub(super) fn append_and_cut(writer: &mut TraceWriter, sample: u32) -> Result<(), TraceError> {
     writer.append(fixture::record(sample))?;
     writer.end_batch()?;
     writer.flush_shard()
 }
 
 /// A new trace with a shard for each of the first documents.
-fn small_shards(path: &Path, samples: u32) -> TraceWriter {
+pub(super) fn small_shards(path: &Path, samples: u32) -> TraceWriter {
     let mut writer = TraceWriter::create(path, fixture::manifest(), config()).unwrap();
     for sample in 0..samples {
         append_and_cut(&mut writer, sample).unwrap();

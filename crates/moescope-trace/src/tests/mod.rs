@@ -6,6 +6,7 @@ mod planted;
 mod python;
 mod resume;
 mod round_trip;
+mod running;
 
 use std::path::Path;
 

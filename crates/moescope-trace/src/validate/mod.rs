@@ -8,8 +8,9 @@ mod shard;
 
 use std::{
     collections::{BTreeSet, HashSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use moescope_core::Progress;
@@ -20,22 +21,39 @@ use crate::{
     durable,
     error::TraceError,
     folder,
-    manifest::{Manifest, Shard, json_schema},
+    manifest::{MANIFEST_FILE, Manifest, Shard, json_schema},
     schema::{Table, nullable_columns, qualified},
     table_file::TableFile,
 };
 use report::MAX_EXAMPLES;
 
+/// So often at most a trace is looked at from its start, because a capture merged what was checked already.
+const MOST_LOOKS: usize = 4;
+
 /// Checks a whole trace: manifest, files, checksums, columns, order, keys, decisions, weights and profiles.
 ///
 /// Progress is counted in bytes.
 /// A file that is missing, or whose checksum is wrong, is reported and not decoded; its shard's rows are then not checked.
+/// Where a capture that is running has merged a shard meanwhile, the one that took its place is checked instead.
 ///
 /// # Errors
-/// When there is no trace at all, when it is newer than this crate, or when the caller cancels.
+/// When there is no trace at all, when it is newer than this crate, when a capture merges its shards faster than they are
+/// read ([`TraceError::Gone`]), or when the caller cancels.
 /// What is wrong with the trace is in the report, not in the error.
 pub fn validate(path: &Path, progress: &dyn Progress) -> Result<ValidationReport, TraceError> {
+    for _ in 1..MOST_LOOKS {
+        match look_at(path, progress) {
+            Err(TraceError::Gone { .. }) => {}
+            ended => return ended,
+        }
+    }
+    look_at(path, progress)
+}
+
+/// Checks a trace once; [`TraceError::Gone`] where shards that were checked already became part of a merged one.
+fn look_at(path: &Path, progress: &dyn Progress) -> Result<ValidationReport, TraceError> {
     let mut report = ValidationReport::default();
+    let stamp = Stamp::of(path);
     let value = match Manifest::read_value(path) {
         Err(TraceError::Manifest { reason, .. }) => {
             report.add(ViolationKind::Manifest, || reason);
@@ -58,35 +76,63 @@ pub fn validate(path: &Path, progress: &dyn Progress) -> Result<ValidationReport
             "the capture did not reach its end; resume it".to_owned()
         });
     }
-    for file in folder::stray_files(path, &manifest)? {
+    for file in unlisted_files(path, &manifest)? {
         report.add(ViolationKind::StrayFile, || shown(path, &file));
     }
     let mut work = Work {
         path,
-        manifest: &manifest,
+        bytes_done: 0,
+        bytes_total: bytes_of(&manifest.shards),
+        stamp,
+        manifest,
         report: &mut report,
         ids: HashSet::new(),
         progress,
-        bytes_done: 0,
-        bytes_total: manifest
-            .shards
-            .iter()
-            .flat_map(|shard| shard.tables.values())
-            .fold(0, |sum: u64, file| sum.saturating_add(file.bytes)),
         seen_columns: BTreeSet::new(),
     };
-    for shard in &manifest.shards {
-        work.check_shard(shard)?;
-    }
+    work.check_shards()?;
     work.check_unknown_columns();
-    check_counts(&manifest, &mut report);
+    check_counts(&work.manifest, work.report);
     Ok(report)
+}
+
+/// Files that readers of the folder would find and no manifest lists: not this one, nor one that a capture which is running
+/// has put in its place.
+pub(crate) fn unlisted_files(path: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, TraceError> {
+    let mut unlisted = folder::stray_files(path, manifest)?;
+    if !(manifest.complete || unlisted.is_empty()) {
+        let still = folder::stray_files(path, &Manifest::read(path)?)?;
+        unlisted.retain(|file| still.contains(file));
+    }
+    Ok(unlisted)
+}
+
+/// Bytes of all files of some shards.
+fn bytes_of(shards: &[Shard]) -> u64 {
+    let files = shards.iter().flat_map(|shard| shard.tables.values());
+    files.fold(0, |sum: u64, file| sum.saturating_add(file.bytes))
+}
+
+/// When a manifest was written and its length, so that one that nobody replaced is not read again for each missing file.
+struct Stamp(Option<(SystemTime, u64)>);
+
+impl Stamp {
+    fn of(folder: &Path) -> Self {
+        let written = fs::metadata(folder.join(MANIFEST_FILE)).ok();
+        Self(written.and_then(|file| Some((file.modified().ok()?, file.len()))))
+    }
+
+    /// Whether the manifest is certainly still the same.
+    fn holds(&self, folder: &Path) -> bool {
+        self.0.is_some() && self.0 == Self::of(folder).0
+    }
 }
 
 /// What the checks of all shards share.
 struct Work<'a> {
     path: &'a Path,
-    manifest: &'a Manifest,
+    manifest: Manifest,
+    stamp: Stamp,
     report: &'a mut ValidationReport,
     ids: HashSet<String>,
     progress: &'a dyn Progress,
@@ -97,6 +143,50 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Checks one shard after the other, by the newest manifest where one is gone.
+    fn check_shards(&mut self) -> Result<(), TraceError> {
+        let mut place = 0;
+        while let Some(shard) = self.manifest.shards.get(place).cloned() {
+            let before = self.report.clone();
+            match self.check_shard(&shard) {
+                Err(TraceError::Gone { path }) => {
+                    *self.report = before;
+                    self.go_on_with_newest(place, path)?;
+                }
+                other => {
+                    other?;
+                    place += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the newest manifest, whose shards from `place` on are not checked yet.
+    fn go_on_with_newest(&mut self, place: usize, gone: PathBuf) -> Result<(), TraceError> {
+        self.stamp = Stamp::of(self.path);
+        let newest = Manifest::read(self.path)?;
+        if newest.shards.get(..place) != self.manifest.shards.get(..place) {
+            return Err(TraceError::Gone { path: gone });
+        }
+        let left = bytes_of(&newest.shards[place..]);
+        self.bytes_total = self.bytes_done.saturating_add(left);
+        if newest.complete {
+            let violations = &mut self.report.violations;
+            violations.retain(|violation| violation.kind != ViolationKind::Incomplete);
+        }
+        self.manifest = newest;
+        Ok(())
+    }
+
+    /// Whether a capture that is running has merged a shard into another.
+    fn is_merged(&self, shard: &Shard) -> Result<bool, TraceError> {
+        if self.manifest.complete || self.stamp.holds(self.path) {
+            return Ok(false);
+        }
+        Ok(!Manifest::read(self.path)?.shards.contains(shard))
+    }
+
     fn check_shard(&mut self, shard: &Shard) -> Result<(), TraceError> {
         let mut files = Vec::new();
         for table in Table::ALL {
@@ -125,6 +215,9 @@ impl Work<'_> {
         let bytes = match fs::metadata(&path) {
             Ok(found) => found.len(),
             Err(error) => {
+                if error.kind() == io::ErrorKind::NotFound && self.is_merged(shard)? {
+                    return Err(TraceError::Gone { path });
+                }
                 self.report.add(ViolationKind::MissingFile, || {
                     format!("{}: {error}", listed.file)
                 });
@@ -152,7 +245,7 @@ impl Work<'_> {
             });
             return Ok(None);
         }
-        match TableFile::open(&path, table, self.manifest) {
+        match TableFile::open(&path, table, &self.manifest) {
             Ok(file) => {
                 let seen = file.columns_with_values();
                 self.seen_columns

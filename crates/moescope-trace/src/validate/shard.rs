@@ -23,7 +23,7 @@ pub(crate) fn check_rows(
     samples: &TableFile,
     [tokens, routing, profiles]: [&TableFile; 3],
 ) -> Result<(), TraceError> {
-    let rows = samples_reader::read_all(samples, work.manifest)?;
+    let rows = samples_reader::read_all(samples, &work.manifest)?;
     work.report.shards += 1;
     check_samples(work, shard, &rows);
     let mut token_runs = Runs::new(Table::Tokens, tokens)?;
@@ -75,7 +75,7 @@ fn check_document(work: &mut Work<'_>, sample: &SampleRow, document: DocumentRow
         routing,
         profiles: found,
     } = document;
-    let manifest = work.manifest;
+    let manifest = &work.manifest;
     let report = &mut *work.report;
     report.samples += 1;
     report.tokens += tokens.len() as u64;

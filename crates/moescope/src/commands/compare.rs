@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::Args;
-use moescope_analytics::TraceSet;
-use moescope_core::Measurement;
+use moescope_analytics::{ReferenceScope, TraceSet};
+use moescope_core::{LabelFilter, Measurement, PhaseSelection, PositionSelection};
 use moescope_pipeline::{
     ComparedMetric, Finding, OriginDifference, TraceComparison, compare_traces, place_of_reference,
 };
@@ -27,7 +27,9 @@ use crate::{
 /// one where both traces hold the same ones, and by the bytes they share where tokenizers differ. Without a METRIC the
 /// standard comparison is told in words: how the traces were made, how often they choose the same experts and at which
 /// margins, where they part, and for which labels. With a METRIC of several traces it is measured, and with one of a
-/// single trace the difference is: the trace minus the reference, by groups that are in both.
+/// single trace the difference is: the trace minus the reference, by groups that are in both. For a difference other
+/// tokens or documents of the reference may count than of the others, and both may be the same trace: its replies minus
+/// its prompts.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,6 +37,8 @@ Examples:
   moescope compare step-1000 step-10000 final router_saturation --by all
   moescope compare base tuned assignment_share --layers 7 --format csv --out moved.csv
   moescope compare small large expert_matching --reference large
+  moescope compare chat chat assignment_share --by all --phase decode --reference-phase prefill
+  moescope compare chat texts routing_drift --phase decode --reference-phase prefill --reference-only discipline=law
 
 `moescope metrics` lists the metrics of several traces.")]
 pub(crate) struct CompareArgs {
@@ -48,9 +52,40 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
     #[command(flatten)]
+    reference_scope: ReferenceArgs,
+    #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
     tables: TableArgs,
+}
+
+/// What of the reference counts, where it is not what counts of the others.
+#[derive(Args, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields are options, which have one name space"
+)]
+struct ReferenceArgs {
+    /// Of the reference, for a difference: prefill, decode, all [default: that of --phase]
+    #[arg(long, value_name = "PHASE")]
+    reference_phase: Option<PhaseSelection>,
+    /// Tokens of the reference by their position, for a difference [default: those of --positions]
+    #[arg(long, value_name = "POSITIONS")]
+    reference_positions: Option<PositionSelection>,
+    /// Documents of the reference with one of these labels of any column, for a difference; once for each column [default:
+    /// those of every --only]
+    #[arg(long, value_name = "COLUMN=LABELS")]
+    reference_only: Vec<LabelFilter>,
+}
+
+impl ReferenceArgs {
+    fn scope(&self) -> ReferenceScope {
+        ReferenceScope {
+            phase: self.reference_phase,
+            positions: self.reference_positions.clone(),
+            only: self.reference_only.clone(),
+        }
+    }
 }
 
 /// What `--json` prints without a metric.
@@ -65,9 +100,15 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
-    let request = args.request.request()?;
+    let mut request = args.request.request()?;
+    request.reference = args.reference_scope.scope();
+    request.check()?;
     args.tables.check()?;
-    let (named, metrics) = trace_args::split(&args.trace, &args.rest)?;
+    let (named, metrics) = if request.reference.is_as_scope() {
+        trace_args::split(&args.trace, &args.rest)?
+    } else {
+        trace_args::split_with_doubles(&args.trace, &args.rest)?
+    };
     if named.len() < 2 {
         let unknown = metrics.iter().find(|name| !is_metric(name));
         let help = unknown.map_or(String::new(), |name| {

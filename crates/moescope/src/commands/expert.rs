@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use moescope_analytics::{Control, ExpertConfig, MeasureRequest, TraceData, expert_profile};
-use moescope_core::{LayerId, Scope};
+use moescope_core::{LayerId, PositionSelection, Scope};
 
 use super::measure::WeightingArg;
 use crate::{console::Console, exit::Outcome, label_args::LabelArgs, output};
@@ -34,6 +34,10 @@ pub(crate) struct ExpertArgs {
     /// Given text, generated text, or both: prefill, decode, all
     #[arg(long, default_value = "prefill", value_name = "PHASE")]
     phase: String,
+    /// Tokens by their position in their document, of which the first has 0, like 0,5-8 or 16-; prompt and generated
+    /// tokens are counted through
+    #[arg(long, default_value = "all", value_name = "POSITIONS")]
+    positions: PositionSelection,
     /// Count special and template tokens as well
     #[arg(long)]
     include_special: bool,
@@ -75,6 +79,7 @@ pub(crate) fn run(args: &ExpertArgs, console: &Console) -> anyhow::Result<Outcom
     let request = MeasureRequest {
         scope: Scope {
             phase: args.phase.parse()?,
+            positions: args.positions.clone(),
             include_special: args.include_special,
             labels: args.labels.labels(),
             only: args.labels.only.clone(),
@@ -110,7 +115,7 @@ pub(crate) fn run(args: &ExpertArgs, console: &Console) -> anyhow::Result<Outcom
 }
 
 /// Reads `LAYER:EXPERT`.
-fn parse_place(text: &str) -> anyhow::Result<(LayerId, u16)> {
+pub(super) fn parse_place(text: &str) -> anyhow::Result<(LayerId, u16)> {
     let parse = || {
         let (layer, expert) = text.split_once(':')?;
         Some((LayerId(layer.parse().ok()?), expert.parse().ok()?))

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use moescope_analytics::{
     BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
 };
-use moescope_core::{Axis, AxisKind, LabelList, Scope, Weighting};
+use moescope_core::{Axis, AxisKind, LabelList, PositionSelection, Scope, Weighting};
 use moescope_pipeline::{ModelFolder, NamedTrace, StoredWeights};
 use moescope_trace::RoutingTrace;
 
@@ -23,6 +23,7 @@ Examples:
   moescope measure my-trace domain_specialization --layers 3 --contrast math:law
   moescope measure my-trace mutual_information --match genre,length
   moescope measure my-trace domain_specialization --labels chemistry --only genre=abstract
+  moescope measure my-trace assignment_share --by all --positions 16-
   moescope measure my-trace jsd --merge science=chemistry,physics --labels science,law
   moescope measure my-trace conditional_mutual_information --given token,position
   moescope measure my-trace jsd nmi --format csv --out numbers.csv
@@ -62,6 +63,10 @@ pub(crate) struct RequestArgs {
     /// Given text, generated text, or both: prefill, decode, all
     #[arg(long, default_value = "prefill", value_name = "PHASE")]
     phase: String,
+    /// Tokens by their position in their document, of which the first has 0, like 0,5-8 or 16-; prompt and generated
+    /// tokens are counted through
+    #[arg(long, default_value = "all", value_name = "POSITIONS")]
+    positions: PositionSelection,
     /// Count special and template tokens as well
     #[arg(long)]
     include_special: bool,
@@ -185,6 +190,7 @@ impl RequestArgs {
             scope: Scope {
                 layers: self.layers.parse()?,
                 phase: self.phase.parse()?,
+                positions: self.positions.clone(),
                 include_special: self.include_special,
                 labels: self.labels.labels(),
                 only: self.labels.only.clone(),

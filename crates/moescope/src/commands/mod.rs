@@ -20,6 +20,7 @@ mod man;
 mod measure;
 mod metrics;
 mod show;
+mod token;
 mod validate;
 mod verify;
 
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Effect(effect::EffectArgs),
     Metrics(metrics::MetricsArgs),
     Expert(expert::ExpertArgs),
+    Token(token::TokenArgs),
     Findings(findings::FindingsArgs),
     // Its options are many.
     Figure(Box<figure::FigureArgs>),
@@ -82,6 +84,7 @@ impl Command {
             Self::Effect(args) => effect::run(&args, global, console),
             Self::Metrics(args) => metrics::run(&args),
             Self::Expert(args) => expert::run(&args, console),
+            Self::Token(args) => token::run(&args, console),
             Self::Findings(args) => findings::run(&args, console),
             Self::Figure(args) => figure::run(&args, console),
             Self::Demo(args) => demo::run(&args, global, console),

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use moescope_core::LayerId;
-use moescope_pipeline::names;
+use moescope_core::{LayerId, did_you_mean};
 use moescope_trace::{Document, Manifest, RoutingTrace, TraceError};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -59,7 +58,7 @@ fn with_suggestion(error: TraceError, trace: &RoutingTrace, id: &str) -> anyhow:
     }
     let rows = trace.samples().unwrap_or_default();
     let ids: Vec<&str> = rows.iter().map(|row| row.meta.id.as_str()).collect();
-    anyhow::anyhow!("{error}{}", names::did_you_mean(id, &ids))
+    anyhow::anyhow!("{error}{}", did_you_mean(id, &ids))
 }
 
 fn layer(args: &ShowArgs, manifest: &Manifest) -> anyhow::Result<LayerId> {

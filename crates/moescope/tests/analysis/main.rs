@@ -5,6 +5,7 @@ mod findings;
 mod measures;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 
 use std::{fs, path::Path, sync::OnceLock};
 

@@ -212,6 +212,58 @@ fn labels_are_filtered_and_merged_by_every_verb_that_measures() {
 }
 
 #[test]
+fn tokens_are_chosen_by_their_position_by_every_verb_that_measures() {
+    let values = |rows: &[Value], column: &str| -> Vec<f64> {
+        let values = rows.iter().map(|row| row[column].as_f64().unwrap());
+        values.collect()
+    };
+    let of = |positions: &str| {
+        let found = rows(&["--by", "all", "--positions", positions]);
+        assert_eq!(found.len(), 8, "eight experts");
+        let told = found[0]["protocol"].as_str().unwrap().to_owned();
+        (values(&found, "value"), values(&found, "n_tokens")[0], told)
+    };
+    let (all, tokens, told) = of("all");
+    assert!(!told.contains("positions"), "{told}");
+    let (early, few, told) = of("0-9");
+    assert!(
+        told.contains("prefill, positions 0-9, routed tokens"),
+        "{told}"
+    );
+    let (late, many, _) = of("10-");
+    assert!(few > 0.0 && many > 0.0 && early != late);
+    assert!((few + many - tokens).abs() < 1e-9);
+    // Every token is in one of both, so the share of all is the mean of both.
+    for (all, (early, late)) in all.iter().zip(early.iter().zip(&late)) {
+        assert!((all * tokens - early * few - late * many).abs() < 1e-6 * tokens);
+    }
+    let expert = ["expert", trace(), "2:5", "--json", "--resamples", "0"];
+    let placed = ["--positions", "0-9", "--contexts", "5"];
+    let told: Value =
+        serde_json::from_str(&succeed(&[&expert[..], &placed].concat()).stdout).unwrap();
+    assert!(told["scope"].as_str().unwrap().contains("positions 0-9"));
+    let contexts = told["contexts"].as_array().unwrap();
+    assert!(!contexts.is_empty());
+    assert!(
+        contexts
+            .iter()
+            .all(|c| c["position"].as_u64().unwrap() < 10)
+    );
+    refuse(
+        &["measure", trace(), "jsd", "--positions", "9-5"],
+        &["'9-5'", "'0,5-8', '16-' or 'all'"],
+    );
+    refuse(
+        &["measure", trace(), "aux_loss", "--positions", "0-9"],
+        &["at chosen positions", "without --positions"],
+    );
+    refuse(
+        &["measure", trace(), "jsd", "--positions", "100000-"],
+        &["0 of 240 documents", "without --positions"],
+    );
+}
+
+#[test]
 fn weights_are_measured_where_the_model_is_named() {
     let args = [
         "measure",

@@ -6,9 +6,10 @@ use std::{
 };
 
 use moescope_core::{
-    Cancelled, DecisionBatch, Discipline, Gating, LayerId, ModelSpec, NoProgress, Phase,
-    PhaseSelection, Progress, Sample, TokenRow,
+    Cancelled, DecisionBatch, Discipline, LayerId, ModelSpec, NoProgress, Phase, PhaseSelection,
+    Progress, Sample, TokenRow,
 };
+use moescope_testkit::model_spec;
 use moescope_trace::{
     CaptureSummary, ExpertsOrder, Manifest, SampleRecord, TraceWriter, WriterConfig,
 };
@@ -16,24 +17,16 @@ use moescope_trace::{
 use super::windows::{Window, Windows};
 use crate::{
     AnalyticsError, CountSource, MemoryDocument, TraceData,
-    data::{DecisionNeeds, DocumentDecisions, Source, Summary, kept::KeptSummaries},
+    data::{
+        DecisionNeeds, DocumentDecisions, ProfileColumn, Source, Summary, TokenSelection,
+        kept::KeptSummaries,
+    },
 };
 
 const LAYERS: u16 = 2;
 
 fn model() -> ModelSpec {
-    ModelSpec {
-        family: "test".into(),
-        num_layers: 2 * LAYERS,
-        moe_layers: (0..LAYERS).map(|layer| LayerId(2 * layer + 1)).collect(),
-        num_experts: 4,
-        top_k: 2,
-        num_shared_experts: 0,
-        has_shared_expert_gate: false,
-        hidden_size: None,
-        vocab_size: None,
-        gating: Gating::softmax_top_k(),
-    }
+    model_spec(LAYERS, 4, 2)
 }
 
 /// A document whose first token is special, whose last quarter was generated, and whose last token was not routed.
@@ -113,11 +106,23 @@ fn write(folder: &Path, shards: &[&[u32]]) -> Vec<MemoryDocument> {
 }
 
 fn needs() -> DecisionNeeds {
+    needs_of(TokenSelection::content(PhaseSelection::Prefill))
+}
+
+fn needs_of(tokens: TokenSelection) -> DecisionNeeds {
     DecisionNeeds {
         weights: true,
         token_ids: true,
-        phase: PhaseSelection::Prefill,
+        tokens,
         ..DecisionNeeds::default()
+    }
+}
+
+/// Content tokens at some positions, both given and generated.
+fn at(positions: &str) -> TokenSelection {
+    TokenSelection {
+        positions: positions.parse().unwrap(),
+        ..TokenSelection::content(PhaseSelection::All)
     }
 }
 
@@ -127,11 +132,11 @@ fn shown(decisions: &DocumentDecisions<'_>) -> String {
 }
 
 /// All documents of a trace in the order in which windows of at most so many rows show them.
-fn read(data: &TraceData, most_rows: usize) -> Vec<String> {
+fn read(data: &TraceData, needs: &DecisionNeeds, most_rows: usize) -> Vec<String> {
     let Source::Parquet(files) = &data.source else {
         panic!("a trace on disk");
     };
-    let mut windows = Windows::new(files, data, needs(), "test", &NoProgress);
+    let mut windows = Windows::new(files, data, needs.clone(), "test", &NoProgress);
     windows.most_rows = most_rows;
     let mut found = Vec::new();
     let mut before = Window::default();
@@ -155,18 +160,29 @@ fn documents_across_row_groups_and_shards_are_read_whole_whatever_the_window() {
     let data = TraceData::open(&path).unwrap();
     let order = ExpertsOrder::ByWeight;
     let memory = TraceData::in_memory(model(), order, written).unwrap();
-    let mut expected = Vec::new();
-    memory
-        .visit_decisions(needs(), "test", &NoProgress, &mut |decisions| {
-            expected.push(shown(&decisions));
-            Ok(())
-        })
-        .unwrap();
-    assert_eq!(expected.len(), 8);
-    for most_rows in [1, 140_000, usize::MAX] {
-        let found = read(&data, most_rows);
-        // The texts are long, so only whether they differ is shown.
-        assert!(found == expected, "windows of {most_rows} rows");
+    // Positions that begin and end in the middle of row groups, and beyond the end of most documents.
+    let placed = at("0,3-8,17000-70000,140000-");
+    for needs in [needs(), needs_of(placed.clone())] {
+        let mut expected = Vec::new();
+        let mut counted = 0;
+        memory
+            .visit_decisions(needs.clone(), "test", &NoProgress, &mut |decisions| {
+                expected.push(shown(&decisions));
+                counted += decisions.counted_rows().count();
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(expected.len(), 8);
+        assert!(counted > 0);
+        for most_rows in [1, 140_000, usize::MAX] {
+            let found = read(&data, &needs, most_rows);
+            // The texts are long, so only whether they differ is shown.
+            assert!(found == expected, "windows of {most_rows} rows");
+        }
+    }
+    for column in [ProfileColumn::Tokens, ProfileColumn::Counts] {
+        let sums = |data: &TraceData| data.tensor(column, &placed, "test", &NoProgress).unwrap();
+        assert!(sums(&data) == sums(&memory), "{column:?}");
     }
     for phase in [PhaseSelection::Prefill, PhaseSelection::All] {
         let counts = |data: &TraceData, source| {
@@ -177,8 +193,35 @@ fn documents_across_row_groups_and_shards_are_read_whole_whatever_the_window() {
         assert_eq!(found, counts(&data, CountSource::Profiles));
         assert_eq!(found, counts(&memory, CountSource::Decisions));
     }
-    let ids = |data: &TraceData| data.token_counts(PhaseSelection::All, false, "test", &NoProgress);
-    assert_eq!(ids(&data).unwrap(), ids(&memory).unwrap());
+    for tokens in [TokenSelection::content(PhaseSelection::All), placed] {
+        let ids = |data: &TraceData| data.token_counts(&tokens, "test", &NoProgress).unwrap();
+        assert_eq!(ids(&data), ids(&memory));
+    }
+}
+
+#[test]
+fn what_is_summed_at_some_positions_is_not_taken_for_what_is_summed_at_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace");
+    write(&path, &[&[9, 3], &[12]]);
+    let data = TraceData::open(&path).unwrap();
+    let tokens = |selection: &TokenSelection| -> f64 {
+        let found = data.tensor(ProfileColumn::Tokens, selection, "test", &NoProgress);
+        let found = found.unwrap();
+        (0..3).map(|document| found.row(document, 0)[0]).sum()
+    };
+    // The first token is special and the last not routed: 7, 1 and 10 are left.
+    let all = TokenSelection::content(PhaseSelection::All);
+    for _ in 0..2 {
+        assert!((tokens(&all) - 18.0).abs() < 1e-12);
+        // 1 and 2, 1, and 1 and 2.
+        assert!((tokens(&at("0-2")) - 5.0).abs() < 1e-12);
+        // 5 to 7, nothing, and 5 to 10.
+        assert!((tokens(&at("5-")) - 9.0).abs() < 1e-12);
+    }
+    let kept = data.summaries.lock().unwrap();
+    let kept = kept.iter().map(|((_, needs), _)| needs.tokens.clone());
+    assert_eq!(kept.collect::<Vec<_>>(), [at("5-")]);
 }
 
 /// Cancels at the n-th report.
@@ -232,11 +275,11 @@ fn a_summary_beside_the_trace_is_used_until_the_trace_or_the_question_changes() 
         data.beside = KeptSummaries::of_any(&files.trace);
         data
     };
-    let summarize = |data: &TraceData, name: &str| {
+    let summarize_of = |data: &TraceData, name: &str, needs: DecisionNeeds| {
         let seen = AtomicU32::new(0);
         let summary = Summary {
             name: name.to_owned(),
-            needs: needs(),
+            needs,
             columns: 1,
             add: &|decisions, numbers| {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -248,11 +291,16 @@ fn a_summary_beside_the_trace_is_used_until_the_trace_or_the_question_changes() 
         let found = data.summarize(&summary, "test", &NoProgress).unwrap();
         (found, seen.load(Ordering::Relaxed))
     };
+    let summarize = |data: &TraceData, name: &str| summarize_of(data, name, needs());
     let (first, seen) = summarize(&open(), "a");
     assert_eq!(seen, 5);
     let (second, seen) = summarize(&open(), "a");
     assert_eq!((second, seen), (first.clone(), 0));
     assert_eq!(summarize(&open(), "b").1, 5);
+    let (placed, seen) = summarize_of(&open(), "a", needs_of(at("2-")));
+    assert_eq!(seen, 5, "other tokens are another question");
+    assert!(placed != first);
+    assert_eq!(summarize_of(&open(), "a", needs_of(at("2-"))), (placed, 0));
     assert_eq!(summarize(&open().without_cache(), "a"), (first.clone(), 5));
     // Damaged entries are as if they were not there.
     for entry in std::fs::read_dir(path.join(".moescope-cache")).unwrap() {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AnalyticsError,
-    data::{DecisionNeeds, decisions::TokenColumns, is_in_phase},
+    data::{DecisionNeeds, decisions::TokenColumns},
 };
 
 /// The tokens of a row group, whatever documents they belong to.
@@ -27,7 +27,7 @@ impl TokenRows {
         reader: &TableReader,
         shard: usize,
         group: usize,
-        needs: DecisionNeeds,
+        needs: &DecisionNeeds,
     ) -> Result<Self, AnalyticsError> {
         let rows = reader.row_group(group)?;
         let len = rows.rows();
@@ -49,26 +49,22 @@ impl TokenRows {
         let mut phases = vec![None; len];
         rows.phases(&mut phases)?;
         let is_routed = flags(schema::IS_ROUTED)?;
-        let counted = if needs.include_special {
-            let row = |row: usize| is_routed[row] && is_in_phase(phases[row], needs.phase);
-            (0..len).map(row).collect()
+        let mut position = vec![0; len];
+        rows.numbers(schema::POSITION, &mut position)?;
+        let is_held = |row: usize| is_routed[row] && needs.tokens.holds(phases[row], position[row]);
+        let counted = if needs.tokens.include_special {
+            (0..len).map(is_held).collect()
         } else {
             let is_special = flags(schema::IS_SPECIAL)?;
             let is_template = flags(schema::IS_TEMPLATE)?;
-            let row = |row: usize| {
-                is_routed[row]
-                    && is_in_phase(phases[row], needs.phase)
-                    && !is_special[row]
-                    && !is_template[row]
-            };
+            let row = |row: usize| is_held(row) && !is_special[row] && !is_template[row];
             (0..len).map(row).collect()
         };
         let mut columns = TokenColumns {
-            position: vec![0; len],
+            position,
             counted,
             ..TokenColumns::default()
         };
-        rows.numbers(schema::POSITION, &mut columns.position)?;
         if needs.token_ids {
             columns.ids = vec![0; len];
             rows.numbers(schema::TOKEN_ID, &mut columns.ids)?;
@@ -120,7 +116,7 @@ impl TokenRows {
 /// Fails where all of a column that is needed is NULL, so that a metric need not read a trace to find nothing.
 pub(super) fn check_known(
     reader: &TableReader,
-    needs: DecisionNeeds,
+    needs: &DecisionNeeds,
     metric: &str,
 ) -> Result<(), AnalyticsError> {
     let is_unknown = |column: &str| {

@@ -92,7 +92,7 @@ impl<'a> Windows<'a> {
     ) -> Self {
         let shards = &files.trace.manifest().shards;
         let rows = |shard: &Shard| shard.tables[Table::Routing.name()].rows;
-        let columns = RoutingColumns::new(data, needs, metric);
+        let columns = RoutingColumns::new(data, needs.clone(), metric);
         let bytes = WINDOW_BYTES.max(BYTES_PER_THREAD * rayon::current_num_threads());
         Self {
             files,
@@ -183,7 +183,7 @@ impl<'a> Windows<'a> {
                 .map(|(open, group)| {
                     self.steps.check(self.progress)?;
                     let shard = &self.open[*open];
-                    TokenRows::read(&shard.tokens, shard.index, *group, self.needs)
+                    TokenRows::read(&shard.tokens, shard.index, *group, &self.needs)
                 })
                 .collect::<Vec<Result<TokenRows, AnalyticsError>>>()
         };

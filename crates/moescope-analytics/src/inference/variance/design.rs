@@ -7,7 +7,7 @@ use moescope_core::{Progress, Weighting};
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
     control::{POSITION_RANGES, length_bin, position_range},
-    data::{DecisionNeeds, DocumentDecisions, GENRE, Selection},
+    data::{DecisionNeeds, DocumentDecisions, GENRE, Selection, TokenSelection},
 };
 
 /// Sums held at a time, 1 GiB; more layers are read in several passes.
@@ -62,8 +62,8 @@ impl Design {
         metric: &str,
         progress: &dyn Progress,
     ) -> Result<Self, AnalyticsError> {
-        let scope = &request.scope;
-        let counts = data.token_counts(scope.phase, scope.include_special, metric, progress)?;
+        let tokens = TokenSelection::of(&request.scope);
+        let counts = data.token_counts(&tokens, metric, progress)?;
         let ids: BTreeSet<u32> = selection
             .documents
             .iter()

@@ -61,7 +61,9 @@ pub(super) fn ui(
         Job::Ready(CaptureEnd::Stopped { told, .. }) => {
             ui.add(Label::new(soft(told, ctx.theme)).wrap());
         }
-        Job::Failed { error, .. } => problem(ui, ctx, error),
+        Job::Failed { error, .. } | Job::Ready(CaptureEnd::Broken { told: error, .. }) => {
+            problem(ui, ctx, error);
+        }
         _ => {}
     }
 }

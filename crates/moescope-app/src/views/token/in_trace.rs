@@ -2,7 +2,7 @@
 
 use egui::{Grid, Label, Ui};
 use moescope_analytics::{
-    FirstChoiceAgreement, MeasureRequest, TokenContext, TokenLabel, TokenProfile,
+    ExpertsOrder, FirstChoiceAgreement, MeasureRequest, TokenContext, TokenLabel, TokenProfile,
 };
 use moescope_core::{LayerId, LayerSelection, Scope, Weighting};
 use moescope_pipeline::session::{Branch, LiveColumns};
@@ -10,7 +10,9 @@ use moescope_trace::TokenizerIdentity;
 
 use crate::{
     answers::{Question, TokenQuestion},
+    choices::Cell,
     command::Command,
+    command_line::{TokenInTrace, token_in_trace},
     traces::{OpenTrace, TraceId},
     view::ViewContext,
     widgets::{
@@ -42,8 +44,7 @@ pub(super) fn ui(
         ui.add(Label::new(soft(why, ctx.theme)).wrap());
         return None;
     }
-    let lives = &ctx.state.lives;
-    if lives.is_running() && lives.token.is_none() {
+    if is_following(ctx) {
         // Every token that comes would be another question.
         let told = "The model writes: choose a token, or pause, to look for it in the trace";
         ui.label(soft(told, ctx.theme));
@@ -63,6 +64,43 @@ pub(super) fn ui(
         |ui, profile| found(ui, ctx, trace, &branch.columns, token, profile),
     );
     clicked.flatten().map(|document| (trace.id, document))
+}
+
+/// The `moescope token …` line of what the trace has of a token; `None` where it is not looked for.
+pub(super) fn command_line(ctx: &ViewContext<'_>, branch: &Branch, token: usize) -> Option<String> {
+    let trace = ctx.trace()?;
+    if is_following(ctx) || not_matched(ctx, trace).is_some() {
+        return None;
+    }
+    let (columns, data) = (&branch.columns, &trace.data);
+    let layers = columns.layers();
+    let layer = layers[ctx.state.choices.live.layer_place(layers)];
+    let has_layer = |layer: &LayerId| data.layers().contains(layer);
+    // The view compares no other choices.
+    let is_compared = usize::from(data.model().num_experts) == columns.num_experts()
+        && data.experts_order() == ExpertsOrder::ByWeight;
+    let heaviest = layers
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| is_compared && has_layer(layer))
+        .map(|(place, layer)| Cell {
+            layer: *layer,
+            expert: columns.experts(token, place)[0],
+        })
+        .collect();
+    Some(token_in_trace(&TokenInTrace {
+        trace: &trace.path,
+        id: columns.tokens()[token].id,
+        request: &request(ctx),
+        layer: Some(layer).filter(has_layer),
+        heaviest,
+    }))
+}
+
+/// Whether the token that is shown changes with every one that is drawn.
+fn is_following(ctx: &ViewContext<'_>) -> bool {
+    let lives = &ctx.state.lives;
+    lives.is_running() && lives.token.is_none()
 }
 
 /// Why ids of the trace are not those of the generation.

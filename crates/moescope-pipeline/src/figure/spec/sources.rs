@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use moescope_analytics::{TraceData, TraceSet};
+use moescope_analytics::{MeasureRequest, TraceData, TraceSet};
 use moescope_core::{Measurement, Progress};
 
 use super::super::{FigureJob, read_measurements, usual_metric};
 use crate::{
     compare_traces::ComparedMetric,
     error::PipelineError,
-    trace_names::{name_traces, place_of_reference},
+    trace_names::{name_traces, name_traces_and_doubles, place_of_reference},
 };
 
 /// Where a figure's numbers come from: one trace, several that are compared, or a file that has them.
@@ -62,7 +62,12 @@ impl FigureSource {
     }
 
     /// Checks what can be checked without opening a trace.
-    pub(super) fn check(&self, kind: &str, metric: Option<&str>) -> Result<(), PipelineError> {
+    pub(super) fn check(
+        &self,
+        kind: &str,
+        metric: Option<&str>,
+        request: &MeasureRequest,
+    ) -> Result<(), PipelineError> {
         let metric = metric.unwrap_or(usual_metric(kind));
         let refuse = |reason: &str| {
             Err(PipelineError::Settings(format!(
@@ -94,7 +99,13 @@ impl FigureSource {
             }
             (None, traces) => {
                 ComparedMetric::find(metric)?;
-                place_of_reference(&name_traces(traces)?, self.reference.as_deref())?;
+                // One trace is compared with itself only where another part of it is meant.
+                let named = if request.reference.is_as_scope() {
+                    name_traces(traces)?
+                } else {
+                    name_traces_and_doubles(traces)?
+                };
+                place_of_reference(&named, self.reference.as_deref())?;
                 Ok(())
             }
         }
@@ -113,7 +124,7 @@ impl FigureSource {
             return Ok(OpenSource::One(Box::new(data)));
         }
         let paths: Vec<PathBuf> = self.traces.iter().map(|path| folder.join(path)).collect();
-        let mut named = name_traces(&paths)?;
+        let mut named = name_traces_and_doubles(&paths)?;
         let opened = named
             .iter()
             .map(|trace| Ok((trace.name.clone(), TraceData::open(&trace.path)?)))

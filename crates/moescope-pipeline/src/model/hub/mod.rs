@@ -16,12 +16,11 @@ mod tests;
 
 use std::path::Path;
 
-use moescope_core::Progress;
+use moescope_core::{Progress, did_you_mean};
 
 pub use error::HubError;
 
 use super::ModelFolder;
-use crate::names;
 use cache::{Gaps, RepositoryFolder};
 use settings::HubSettings;
 
@@ -183,7 +182,7 @@ fn similar(id: &str, cache: &Path) -> String {
         .map(String::as_str)
         .filter(|known| *known != id)
         .collect();
-    names::did_you_mean(id, &known)
+    did_you_mean(id, &known)
 }
 
 /// A name that the Hub does not know may be a slip of one that the cache has.

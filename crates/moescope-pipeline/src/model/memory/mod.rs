@@ -7,6 +7,7 @@ mod left_as_stored;
 mod model_sizes;
 mod need;
 mod pair;
+mod plan;
 mod report;
 mod resident;
 

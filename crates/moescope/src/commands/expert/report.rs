@@ -5,7 +5,10 @@ use std::io;
 use moescope_analytics::{Context, ExpertProfile, TokenList, TopToken};
 use moescope_core::Interval;
 
-use crate::output;
+use crate::{
+    cells::{percent, ratio},
+    output::{self, heading},
+};
 
 /// Prints every part that there is, and names those that there are not.
 pub(super) fn print(profile: &ExpertProfile) -> io::Result<()> {
@@ -246,27 +249,6 @@ fn context_of(context: &Context) -> io::Result<()> {
         return Ok(());
     }
     output::line(&format!("  {}", parts.join(", ")))
-}
-
-fn heading(text: &str) -> io::Result<()> {
-    output::line("")?;
-    output::line(text)
-}
-
-fn percent(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:.2} %", 100.0 * share)
-    } else {
-        "–".to_owned()
-    }
-}
-
-fn ratio(value: f64) -> String {
-    if value.is_finite() {
-        format!("{value:.2}")
-    } else {
-        "–".to_owned()
-    }
 }
 
 fn range(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {

@@ -83,7 +83,7 @@ impl Windows<'_> {
                 let (routing, tokens) =
                     rayon::join(|| open(Table::Routing), || open(Table::Tokens));
                 let (routing, tokens) = (routing?, tokens?);
-                check_known(&tokens, self.needs, self.metric)?;
+                check_known(&tokens, &self.needs, self.metric)?;
                 Ok(OpenShard {
                     index,
                     routing,

@@ -1,0 +1,259 @@
+//! Traces whose capture goes on: it merges files that they were opened with, and then they are opened again.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use moescope_analytics::{AnalyticsError, TraceData};
+use moescope_pipeline::PipelineError;
+use moescope_trace::TraceError;
+
+use super::{ReadTrace, TraceId, TracePlace, read};
+
+/// A trace as a question is asked of it on another thread, and where it is, should its files have been merged meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct AskedTrace {
+    pub(super) place: TracePlace,
+    pub(super) data: Arc<TraceData>,
+    pub(super) reopened: Reopened,
+}
+
+/// Traces that were read again while a question was answered, for whoever holds the open ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reopened(Arc<Mutex<Vec<(TraceId, ReadTrace)>>>);
+
+/// An error that says whether it is one of files that were merged.
+pub(crate) trait MergedFiles {
+    /// Whether opening the trace again may help.
+    fn is_of_merged_files(&self) -> bool;
+}
+
+impl AskedTrace {
+    /// What `ask` finds in the trace. Where its files were merged, the trace is read again, once, and asked again; the open
+    /// one is then replaced by what was read.
+    ///
+    /// # Errors
+    /// When asking fails for another reason or a second time, or the trace cannot be read.
+    pub(crate) fn answer<T>(
+        &self,
+        ask: impl Fn(&TraceData) -> Result<T, AnalyticsError>,
+    ) -> Result<T, String> {
+        let found = match ask(&self.data) {
+            Err(error) if error.is_of_merged_files() => {
+                let again = read(self.place.path.clone(), self.place.is_demo)?;
+                let data = Arc::clone(&again.data);
+                self.reopened.put(self.place.id, again);
+                ask(&data)
+            }
+            ended => ended,
+        };
+        found.map_err(|error| error.to_string())
+    }
+}
+
+impl Reopened {
+    fn put(&self, id: TraceId, read: ReadTrace) {
+        self.lock().push((id, read));
+    }
+
+    /// Takes what has come, oldest first.
+    pub(super) fn take(&self) -> Vec<(TraceId, ReadTrace)> {
+        mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(TraceId, ReadTrace)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does work that opens traces by itself, and once more where their files were merged on the way.
+///
+/// # Errors
+/// What the work gives, the second time where there is one.
+pub(crate) fn once_more<T, E: MergedFiles>(work: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    match work() {
+        Err(error) if error.is_of_merged_files() => work(),
+        ended => ended,
+    }
+}
+
+impl MergedFiles for TraceError {
+    fn is_of_merged_files(&self) -> bool {
+        matches!(self, Self::Gone { .. })
+    }
+}
+
+impl MergedFiles for AnalyticsError {
+    fn is_of_merged_files(&self) -> bool {
+        matches!(self, Self::Trace(error) if error.is_of_merged_files())
+    }
+}
+
+impl MergedFiles for PipelineError {
+    fn is_of_merged_files(&self) -> bool {
+        match self {
+            Self::Trace(error) => error.is_of_merged_files(),
+            Self::Analytics(error) => error.is_of_merged_files(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, path::Path, thread};
+
+    use moescope_analytics::{MeasureRequest, find};
+    use moescope_core::{DecisionBatch, Gating, LayerId, NoProgress, Phase, Sample, TokenRow};
+    use moescope_testkit::model_spec;
+    use moescope_trace::{Manifest, SampleRecord, Scores, TraceWriter, WriterConfig};
+
+    use super::{super::Traces, *};
+
+    /// A writer that merges its shards as soon as they hold two decisions.
+    fn writer(path: &Path) -> TraceWriter {
+        let model = model_spec(1, 3, 1);
+        let manifest = Manifest {
+            scores: Scores::of(&model.gating),
+            model,
+            compute_type: Some("f32".into()),
+            ..Manifest::default()
+        };
+        let config = WriterConfig {
+            shard_decisions: 2,
+            ..WriterConfig::default()
+        };
+        TraceWriter::create(path, manifest, config).unwrap()
+    }
+
+    /// Writes a document of one token into a shard of its own.
+    fn append(writer: &mut TraceWriter, sample: u32) {
+        let token = TokenRow {
+            position: 0,
+            token_id: Some(17),
+            text: Some("Hi".into()),
+            byte_start: Some(0),
+            byte_end: Some(2),
+            phase: Some(Phase::Prefill),
+            role: None,
+            is_special: Some(false),
+            is_template: Some(false),
+            is_routed: true,
+            surprisal: None,
+            predicted_id: None,
+        };
+        let mut decisions = DecisionBatch::new(3, 1);
+        let logits = [0.1, 0.2, 0.9];
+        let gating = Gating::softmax_top_k();
+        decisions.push_decision(0, LayerId(1), 0, &[2], &[1.0], &logits, &gating);
+        let meta = Sample {
+            id: format!("doc-{sample}"),
+            text: "Hi".into(),
+            ..Sample::default()
+        };
+        let record = SampleRecord {
+            sample,
+            meta,
+            num_prompt_tokens: Some(1),
+            seed: None,
+            tokens: vec![token],
+            decisions,
+        };
+        writer.append(record).unwrap();
+        writer.end_batch().unwrap();
+        writer.flush_shard().unwrap();
+    }
+
+    /// The trace in a folder, open in an app.
+    fn opened(path: &Path) -> Traces {
+        let mut traces = Traces::default();
+        traces.open(path.to_owned(), &egui::Context::default());
+        while traces.is_opening() {
+            let (_, failed) = traces.advance();
+            assert!(failed.is_empty(), "{failed:?}");
+            thread::yield_now();
+        }
+        traces
+    }
+
+    fn documents(data: &TraceData) -> Result<u64, AnalyticsError> {
+        let request = MeasureRequest {
+            by: "all".into(),
+            resamples: 0,
+            permutations: 0,
+            ..MeasureRequest::default()
+        };
+        let found = find("assignment_share")?.measure(data, &request, &NoProgress)?;
+        Ok(found[0].protocol.n_documents)
+    }
+
+    #[test]
+    fn a_trace_whose_files_were_merged_is_opened_again_and_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        let mut writer = writer(&path);
+        append(&mut writer, 0);
+        let mut traces = opened(&path);
+        let id = traces.all()[0].id;
+        append(&mut writer, 1);
+        let asked = traces.asked(id).unwrap();
+        assert!(
+            documents(&asked.data).unwrap_err().is_of_merged_files(),
+            "the file that it was opened with is gone"
+        );
+        assert_eq!(asked.answer(documents), Ok(2));
+        // From now on the open trace is the one that was read, under its old number.
+        assert_eq!(traces.get(id).unwrap().about.counts.samples, 1);
+        traces.advance();
+        let open = traces.get(id).unwrap();
+        assert_eq!(open.about.counts.samples, 2);
+        assert_eq!(documents(&open.data).unwrap(), 2);
+        assert_eq!(traces.all().len(), 1);
+    }
+
+    #[test]
+    fn a_second_failure_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        let mut writer = writer(&path);
+        append(&mut writer, 0);
+        let traces = opened(&path);
+        let asked = traces.asked(traces.all()[0].id).unwrap();
+        let calls = Cell::new(0);
+        let gone = || TraceError::Gone { path: path.clone() };
+        let failing = |_: &TraceData| -> Result<(), AnalyticsError> {
+            calls.set(calls.get() + 1);
+            Err(gone().into())
+        };
+        let told = asked.answer(failing).unwrap_err();
+        assert!(told.contains("a file of the trace is gone"), "{told}");
+        assert_eq!(calls.get(), 2);
+        // Another error is told at once.
+        let refused = |_: &TraceData| -> Result<(), AnalyticsError> {
+            calls.set(calls.get() + 1);
+            Err(AnalyticsError::Request("it makes no sense".into()))
+        };
+        assert!(asked.answer(refused).is_err());
+        assert_eq!(calls.get(), 3);
+    }
+
+    #[test]
+    fn work_that_opens_traces_is_done_twice_at_most() {
+        let calls = Cell::new(0);
+        let failing = |fails: u32| {
+            calls.set(0);
+            once_more(|| {
+                calls.set(calls.get() + 1);
+                if calls.get() > fails {
+                    return Ok(calls.get());
+                }
+                Err(PipelineError::Trace(TraceError::Gone { path: "a".into() }))
+            })
+        };
+        assert_eq!(failing(0).unwrap(), 1);
+        assert_eq!(failing(1).unwrap(), 2);
+        assert!(failing(2).is_err());
+        assert_eq!(calls.get(), 2);
+    }
+}
