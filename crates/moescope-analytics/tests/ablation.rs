@@ -1,13 +1,12 @@
 //! An ablation small enough to be counted by hand.
 
-mod common;
-
-use common::{model, sample};
 use moescope_analytics::{ComparedDocument, MeasureRequest, RoutingComparison};
 use moescope_core::{
     AxisKind::{self, Group, Layer, Variant},
     DecisionBatch, Gating, LayerId, Measurement, NoProgress, NullComparison, TokenDivergence,
 };
+
+use crate::common::{model, sample};
 
 /// Two tokens at layers 1, 3 and 5; `last` are the experts of the second token at layer 5.
 fn batch(last: [u16; 2]) -> DecisionBatch {

@@ -1,13 +1,12 @@
 //! A comparison of weights on routing small enough to be counted by hand.
 
-mod common;
-
-use common::{model, sample};
 use moescope_analytics::{ComparedDocument, MeasureRequest, RoutingComparison};
 use moescope_core::{
     AxisKind::{self, ChangedLayers, Group, Layer, Margin, Variant},
     DecisionBatch, Gating, LayerId, Measurement, ModelSpec, NoProgress, TokenDivergence,
 };
+
+use crate::common::{model, sample};
 
 /// Probabilities of the reference: a margin of 0.15 between the second and the third expert, and one of 0.0005.
 const CLEAR: [f64; 4] = [0.5, 0.3, 0.15, 0.05];

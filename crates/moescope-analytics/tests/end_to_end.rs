@@ -1,11 +1,10 @@
 //! A trace written to disk gives the same numbers as the same documents in memory.
 
-mod common;
-
-use common::{NEED_MORE, Synthetic, fails, quick};
 use moescope_analytics::{AnalyticsError, MeasureRequest, TraceData, catalogue, long_table};
 use moescope_core::{Measurement, NoProgress};
 use moescope_trace::{CaptureSummary, Manifest, SampleRecord, Scores, TraceWriter, WriterConfig};
+
+use crate::common::{NEED_MORE, Synthetic, fails, quick};
 
 fn write(synthetic: Synthetic, folder: &std::path::Path) {
     let model = synthetic.model();

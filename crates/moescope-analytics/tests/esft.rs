@@ -2,11 +2,10 @@
 //!
 //! The published files lie outside the repository; without them the test says so and passes.
 
-mod common;
-
-use common::{fails, measure, model, quick, sample, token};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{DecisionBatch, ModelSpec, Scope, Weighting};
+
+use crate::common::{self, fails, measure, model, quick, sample, token};
 
 /// The decisions of one document at one layer: experts and weights of each token, heaviest first.
 fn document(

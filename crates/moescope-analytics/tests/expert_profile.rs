@@ -1,12 +1,11 @@
 //! An expert's profile holds the numbers of the metrics it is named after, and is silent on what a trace lacks.
 
-mod common;
-
-use common::{Synthetic, measure, sample};
 use moescope_analytics::{
     Control, ExpertConfig, ExpertProfile, ExpertsOrder, MeasureRequest, TraceData, expert_profile,
 };
 use moescope_core::{LayerId, NoProgress, Scope, Weighting};
+
+use crate::common::{self, Synthetic, measure, sample};
 
 const CONFIG: ExpertConfig = ExpertConfig {
     layer: LayerId(3),

@@ -1,10 +1,9 @@
 //! Metrics of documents as fingerprints, on traces that are computed by hand and on synthetic ones.
 
-mod common;
-
-use common::{Synthetic, counted, fails, measure, model, quick, sample};
 use moescope_analytics::{ExpertsOrder, FingerprintKind, MeasureRequest, TraceData};
 use moescope_core::Measurement;
+
+use crate::common::{Synthetic, counted, fails, measure, model, quick, sample};
 
 /// Directions (0, 1) and (0, 1) of math, (1, 0) and (0.6, 0.8) of law; every document is its own group.
 fn four() -> TraceData {

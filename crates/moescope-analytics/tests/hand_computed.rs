@@ -1,10 +1,9 @@
 //! Every metric on a trace of two documents, with the computation in comments.
 
-mod common;
-
-use common::{fails, measure, model, quick, sample, token};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{AxisKind, DecisionBatch, LabelSize, Phase, Scope, Weighting};
+
+use crate::common::{self, fails, measure, model, quick, sample, token};
 
 /// Layer 1, 4 experts, top-2; BOS at position 0, then three content tokens.
 ///

@@ -1,10 +1,9 @@
 //! Labels' profiles kept, on documents that they were not made from.
 
-mod common;
-
-use common::Synthetic;
 use moescope_analytics::{LabelReference, MeasureRequest, MemoryDocument, TextAssignments};
 use moescope_core::NoProgress;
+
+use crate::common::Synthetic;
 
 const TOKENS: u32 = 24;
 

@@ -1,14 +1,13 @@
 //! Documents chosen by several columns, and labels taken together: the numbers of a trace that holds only these
 //! documents, or that carries these names.
 
-mod common;
-
-use common::{NAMES, Synthetic, close, counted, fails, measure, model, quick, sample};
 use moescope_analytics::{
     ExpertConfig, ExpertsOrder, MeasureRequest, MemoryDocument, TokenConfig, TraceData,
     expert_profile, token_profile,
 };
 use moescope_core::{Discipline, LabelSize, LayerId, NoProgress, Scope};
+
+use crate::common::{NAMES, Synthetic, close, counted, fails, measure, model, quick, sample};
 
 /// One layer, 4 experts, top-2.
 ///

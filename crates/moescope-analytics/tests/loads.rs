@@ -1,12 +1,11 @@
 //! Metrics of load, of the router's confidence and of labels' experts: by hand, and on synthetic traces.
 
-mod common;
-
-use common::{
-    Synthetic, close, counted, fails, first, measure, model, of_counts, quick, sample, with_mass,
-};
 use moescope_analytics::{ExpertsOrder, LoadMass, MeasureRequest, TraceData};
 use moescope_core::{AxisKind, Weighting};
+
+use crate::common::{
+    Synthetic, close, counted, fails, first, measure, model, of_counts, quick, sample, with_mass,
+};
 
 /// math chooses experts 1, 0, 3, 2 times, physics 3, 2, 1, 0 times, of six assignments each.
 fn tiny() -> TraceData {

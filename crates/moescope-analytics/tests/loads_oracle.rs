@@ -1,11 +1,12 @@
 //! Metrics of load, of the router's confidence and of labels' experts against numpy, scipy, scikit-learn and statsmodels.
 
-mod common;
-
-use common::{NAMES, close, first, measure, model, of_counts, quick, sample, token, with_mass};
 use moescope_analytics::{ExpertsOrder, LoadMass, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{DecisionBatch, DecisionStats, Measurement};
 use serde::Deserialize;
+
+use crate::common::{
+    NAMES, close, first, measure, model, of_counts, quick, sample, token, with_mass,
+};
 
 /// `tests/oracle/generate_loads.py` made the values with numpy, scipy, scikit-learn and statsmodels.
 #[derive(Deserialize)]

@@ -2,12 +2,11 @@
 
 #![expect(clippy::cast_precision_loss, reason = "numbers of documents")]
 
-mod common;
-
-use common::{chosen, measure, model, quick, sample};
 use moescope_analytics::{ExpertsOrder, FingerprintKind, MeasureRequest, TraceData};
 use moescope_core::Measurement;
 use serde::Deserialize;
+
+use crate::common::{chosen, measure, model, quick, sample};
 
 #[derive(Deserialize)]
 struct Oracle {

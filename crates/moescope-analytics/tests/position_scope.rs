@@ -1,8 +1,5 @@
 //! Tokens chosen by their position: the numbers of a trace that holds only these tokens.
 
-mod common;
-
-use common::{Synthetic, chosen, close, counted, fails, measure, model, quick, sample, token};
 use moescope_analytics::{
     ExpertConfig, ExpertsOrder, FingerprintKind, MeasureRequest, MemoryDocument, TokenConfig,
     TraceData, expert_profile, token_profile,
@@ -10,6 +7,10 @@ use moescope_analytics::{
 use moescope_core::{
     DecisionBatch, LayerId, Measurement, ModelSpec, NoProgress, Phase, PhaseSelection,
     PositionSelection, Scope,
+};
+
+use crate::common::{
+    Synthetic, chosen, close, counted, fails, measure, model, quick, sample, token,
 };
 
 fn at(positions: &str) -> MeasureRequest {

@@ -2,14 +2,13 @@
 //!
 //! The traces lie outside the repository; without them the test says so and passes.
 
-mod common;
-
 use std::{collections::HashMap, fs, io::Read as _, path::Path};
 
-use common::{measure, sample, token};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{DecisionBatch, LayerId, Measurement, ModelSpec};
 use serde_json::Value;
+
+use crate::common::{self, measure, sample, token};
 
 const TASKS: [&str; 2] = ["intent", "law"];
 const LAYERS: u16 = 26;

@@ -2,14 +2,13 @@
 //!
 //! The counts lie outside the repository; without them the tests say so and pass.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{counted, measure, quick, sample};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, TraceData};
 use moescope_core::LayerId;
 use serde_json::Value;
+
+use crate::common::{self, counted, measure, quick, sample};
 
 const DOMAINS: [&str; 5] = ["arxiv", "book", "c4", "github", "wikipedia"];
 

@@ -1,10 +1,9 @@
 //! Metrics of token order, on traces that are computed by hand.
 
-mod common;
-
-use common::{chosen, fails, measure, model, quick, sample};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{AxisKind, Measurement, Phase, Scope, Weighting};
+
+use crate::common::{chosen, fails, measure, model, quick, sample};
 
 /// One document of one expert per token, of four experts.
 fn one(choices: &[u16]) -> TraceData {

@@ -1,10 +1,9 @@
 //! Structure across experts, layers and tokens on traces small enough to compute by hand.
 
-mod common;
-
-use common::{Synthetic, fails, measure, model, quick, sample, token};
 use moescope_analytics::{ExpertsOrder, MeasureRequest, MemoryDocument, TraceData};
 use moescope_core::{AxisKind, DecisionBatch, ModelSpec, Scope, Weighting};
+
+use crate::common::{self, Synthetic, fails, measure, model, quick, sample, token};
 
 /// What a document's tokens are and choose: id, and the ranked experts of each layer.
 type Row<'a> = (u32, &'a [[u16; 2]]);

@@ -1,16 +1,15 @@
 //! Structure across experts, layers and tokens against numpy, scipy and scikit-learn; `oracle/structure.py` made the values.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{measure, model, sample, token};
 use moescope_analytics::{
     AnalyticsError, ExpertProjection, ExpertsOrder, LayerWeights, MeasureRequest, MemoryDocument,
     TraceData, WeightSource,
 };
 use moescope_core::{DecisionBatch, LayerId, Measurement};
 use serde_json::Value;
+
+use crate::common::{self, measure, model, sample, token};
 
 fn oracle() -> Value {
     serde_json::from_str(include_str!("oracle/structure.json")).unwrap()

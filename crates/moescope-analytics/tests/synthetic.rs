@@ -1,12 +1,11 @@
 //! Properties that hold whatever the numbers are, on synthetic traces with a known dependence.
 
-mod common;
-
-use common::{NAMES, NEED_MORE, Synthetic, counted, fails, measure, model, quick, sample};
 use moescope_analytics::{
     ExpertsOrder, FingerprintKind, MeasureRequest, MemoryDocument, TraceData, catalogue, table,
 };
 use moescope_core::{AxisKind, Measurement, NoProgress};
+
+use crate::common::{NAMES, NEED_MORE, Synthetic, counted, fails, measure, model, quick, sample};
 
 /// Everything the catalogue says of a trace, as text, so that NaN equals NaN.
 fn everything(data: &TraceData, request: &MeasureRequest) -> String {

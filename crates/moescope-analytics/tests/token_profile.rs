@@ -1,13 +1,12 @@
 //! A token's profile counts what stands in the trace, beside what any token would give.
 
-mod common;
-
-use common::{model, sample, token};
 use moescope_analytics::{
     Excerpt, ExpertsOrder, MeasureRequest, MemoryDocument, TokenConfig, TokenProfile,
     TokenSpelling, TraceData, token_profile, token_spellings,
 };
 use moescope_core::{DecisionBatch, LayerId, ModelSpec, NoProgress, Scope};
+
+use crate::common::{model, sample, token};
 
 const SEVEN: TokenConfig = TokenConfig {
     id: 7,

@@ -201,6 +201,21 @@ impl Answers {
         self.tokens.forget(|question| question.trace == id);
     }
 
+    /// Forgets what was answered from a trace that was read again. What is still being answered is answered from what was
+    /// read.
+    pub(crate) fn renew_trace(&mut self, trace: &OpenTrace) {
+        let (id, path) = (trace.id, &trace.path);
+        self.compared
+            .forget_answered(|question| question.first == *path || question.second == *path);
+        self.documents
+            .forget_answered(|question| question.trace == *path);
+        self.measured
+            .forget_answered(|question| question.trace == id);
+        self.experts
+            .forget_answered(|question| question.trace == id);
+        self.tokens.forget_answered(|question| question.trace == id);
+    }
+
     /// Takes answers that have come and starts work on what waits.
     pub(crate) fn advance(&mut self, traces: &Traces, ctx: &egui::Context) {
         self.measured.advance(|question, job| {

@@ -89,6 +89,17 @@ impl<K: PartialEq + Clone, T: AnswerBytes + Send + 'static> Results<K, T> {
         });
     }
 
+    /// Forgets the results that `is_of` says, so that they are made anew where they are asked for; what waits or runs goes on.
+    pub(crate) fn forget_answered(&mut self, is_of: impl Fn(&K) -> bool) {
+        self.entries.retain_mut(|entry| {
+            if !is_of(&entry.key) {
+                return true;
+            }
+            entry.job.poll();
+            entry.is_waiting || entry.job.is_running()
+        });
+    }
+
     /// Takes what has come and starts what waits, the latest question first; once a frame.
     pub(crate) fn advance(&mut self, mut start: impl FnMut(&K, &mut Job<T>)) {
         self.frame += 1;
@@ -263,6 +274,31 @@ mod tests {
         assert_eq!(results.get(&7).and_then(Job::value), Some(&70));
         results.forget(|key| *key == 7);
         assert!(results.get(&7).is_none());
+    }
+
+    #[test]
+    fn what_was_answered_is_forgotten_and_what_is_being_answered_is_not() {
+        let ctx = egui::Context::default();
+        let mut results: Results<u32, u32> = Results::new(usize::MAX);
+        answered(&mut results, &(0..2), 1);
+        let (open_gate, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        results.ask(7);
+        results.advance(|_, job| {
+            let gate = Arc::clone(&gate);
+            job.start("answer", &ctx, move |_| {
+                let _ = gate.lock().unwrap().recv();
+                Ok(70)
+            });
+        });
+        results.forget_answered(|key| *key != 1);
+        assert!(results.get(&0).is_none() && results.get(&1).is_some());
+        drop(open_gate);
+        while !results.is_idle() {
+            results.advance(|key, _| panic!("{key} is begun"));
+            thread::yield_now();
+        }
+        assert_eq!(results.get(&7).and_then(Job::value), Some(&70));
     }
 
     #[test]

@@ -75,6 +75,17 @@ pub(crate) struct ReadTrace {
     is_demo: bool,
 }
 
+/// What has come of reading traces.
+#[derive(Debug, Default)]
+pub(crate) struct TraceNews {
+    /// Folders of those that are open now.
+    pub(crate) opened: Vec<PathBuf>,
+    /// Those whose files were merged, and that were read again: what was said of them before is of what was there before.
+    pub(crate) renewed: Vec<TraceId>,
+    /// What went wrong.
+    pub(crate) failed: Vec<String>,
+}
+
 /// The traces that are open or being opened.
 #[derive(Debug, Default)]
 pub struct Traces {
@@ -265,6 +276,7 @@ impl Traces {
     /// Closes a trace, or gives up opening it again.
     pub(crate) fn close(&mut self, id: TraceId) {
         self.open.retain(|t| t.id != id);
+        self.reopened.forget(id);
         for opening in &self.opening {
             if opening.again.is_some_and(|again| again.id == id)
                 && let Some(progress) = opening.job.progress()
@@ -289,11 +301,13 @@ impl Traces {
         self.add(read, None)
     }
 
-    /// Takes the traces that have been read; their folders, and what went wrong.
-    pub(crate) fn advance(&mut self) -> (Vec<PathBuf>, Vec<String>) {
-        let (mut opened, mut failed) = (Vec::new(), Vec::new());
+    /// Takes the traces that have been read.
+    pub(crate) fn advance(&mut self) -> TraceNews {
+        let mut news = TraceNews::default();
         for (id, read) in self.reopened.take() {
-            self.renew(id, read);
+            if self.renew(id, read) {
+                news.renewed.push(id);
+            }
         }
         // Reading a folder is not interrupted; nobody waits for it any more.
         self.opening.retain(|opening| {
@@ -304,7 +318,8 @@ impl Traces {
             if opening.job.poll()
                 && let Some(error) = opening.job.error()
             {
-                failed.push(format!("cannot open {}: {error}", opening.what));
+                let told = format!("cannot open {}: {error}", opening.what);
+                news.failed.push(told);
             }
         }
         let (done, going): (Vec<_>, Vec<_>) = std::mem::take(&mut self.opening)
@@ -313,11 +328,11 @@ impl Traces {
         self.opening = going;
         for opening in done {
             if let Job::Ready(read) = opening.job {
-                opened.push(read.path.clone());
+                news.opened.push(read.path.clone());
                 self.add(read, opening.again);
             }
         }
-        (opened, failed)
+        news
     }
 
     /// A trace for a question that another thread answers.
@@ -335,13 +350,15 @@ impl Traces {
         })
     }
 
-    /// Puts what was read again in the place of an open trace.
-    fn renew(&mut self, id: TraceId, read: ReadTrace) {
-        if let Some(trace) = self.open.iter_mut().find(|trace| trace.id == id) {
+    /// Puts what was read again in the place of an open trace; says whether it is open.
+    fn renew(&mut self, id: TraceId, read: ReadTrace) -> bool {
+        let open = self.open.iter_mut().find(|trace| trace.id == id);
+        open.map(|trace| {
             trace.about = read.about;
             trace.data = read.data;
             trace.labels = read.labels;
-        }
+        })
+        .is_some()
     }
 
     /// Puts a trace among the open ones, in the order of their numbers.

@@ -1,16 +1,15 @@
 //! A window that is closed while it captures.
 
-mod common;
-
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-use common::{SIZE, Window, config};
 use moescope_app::{CaptureChoice, Command, ThemeChoice};
 use moescope_core::NoProgress;
 use moescope_trace::{RoutingTrace, ViolationKind, validate};
+
+use crate::common::{SIZE, Window, config};
 
 /// More texts than are read while the test looks.
 const DOCUMENTS: usize = 6000;

@@ -1,10 +1,9 @@
 //! Views and traces are left, and their commands copied, without a pointer.
 
-mod common;
-
-use common::{SIZE, Window, config, traces};
 use egui::{Key, Modifiers, pos2};
 use moescope_app::{Command, ThemeChoice};
+
+use crate::common::{SIZE, Window, config, traces};
 
 const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
 

@@ -1,17 +1,16 @@
 //! What is dropped, what was opened lately, and the messages about it.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use common::{SIZE, Window, config, traces};
 use egui::Key;
 use egui_kittest::kittest::Queryable as _;
 use moescope_app::{AppConfig, Command, SettingsPlace, ThemeChoice};
+
+use crate::common::{SIZE, Window, config, traces};
 
 /// A file or folder as a window system drops it.
 #[derive(Debug)]

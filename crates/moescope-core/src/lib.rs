@@ -30,6 +30,7 @@ mod near_names;
 mod positions;
 mod problems;
 mod progress;
+mod ranges;
 mod sample;
 mod scope;
 mod token_divergence;

@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::CoreError;
+use crate::{CoreError, ranges};
+
+/// A range that ends here has no end.
+const LARGEST: Option<u32> = Some(u32::MAX);
 
 /// Which tokens of a document count, by their position in it (0 is its first token), such as `all`, `0,5-8` or `16-`.
 ///
@@ -34,9 +37,7 @@ impl PositionSelection {
     pub fn contains(&self, position: u32) -> bool {
         match self {
             Self::All => true,
-            Self::Ranges(ranges) => ranges
-                .iter()
-                .any(|(first, last)| (*first..=*last).contains(&position)),
+            Self::Ranges(ranges) => ranges::contain(ranges, position),
         }
     }
 
@@ -54,26 +55,11 @@ impl FromStr for PositionSelection {
         if text.trim() == "all" {
             return Ok(Self::All);
         }
-        let parse = |part: &str| {
-            let error = || CoreError::PositionSelection {
-                found: text.to_owned(),
-                part: part.to_owned(),
-            };
-            let number = |text: &str| text.trim().parse::<u32>().map_err(|_| error());
-            let (first, last) = match part.split_once('-') {
-                None => (number(part)?, number(part)?),
-                Some((first, last)) if last.trim().is_empty() => (number(first)?, u32::MAX),
-                Some((first, last)) => (number(first)?, number(last)?),
-            };
-            if first <= last {
-                Ok((first, last))
-            } else {
-                Err(error())
-            }
-        };
-        Ok(Self::Ranges(
-            text.split(',').map(parse).collect::<Result<_, _>>()?,
-        ))
+        let ranges = ranges::parse(text, LARGEST).map_err(|part| CoreError::PositionSelection {
+            found: text.to_owned(),
+            part: part.to_owned(),
+        })?;
+        Ok(Self::Ranges(ranges))
     }
 }
 
@@ -81,21 +67,7 @@ impl fmt::Display for PositionSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
-            Self::Ranges(ranges) => {
-                let parts: Vec<String> = ranges
-                    .iter()
-                    .map(|(first, last)| {
-                        if first == last {
-                            first.to_string()
-                        } else if *last == u32::MAX {
-                            format!("{first}-")
-                        } else {
-                            format!("{first}-{last}")
-                        }
-                    })
-                    .collect();
-                f.write_str(&parts.join(","))
-            }
+            Self::Ranges(ranges) => f.write_str(&ranges::to_text(ranges, LARGEST)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, LabelFilter, LayerId, Phase, PositionSelection};
+use crate::{CoreError, LabelFilter, LayerId, Phase, PositionSelection, ranges};
 
 /// The decisions to measure. The default is prefill only, at all positions, without special or template tokens, all layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,14 +101,23 @@ impl PhaseSelection {
             Self::All => true,
         }
     }
+
+    /// One word, which reads back as the same selection: `prefill`, `decode` or `all`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+            Self::All => "all",
+        }
+    }
 }
 
 impl fmt::Display for PhaseSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
             Self::All => "prefill and decode",
+            one => one.name(),
         })
     }
 }
@@ -143,9 +152,7 @@ impl LayerSelection {
     pub fn contains(&self, layer: LayerId) -> bool {
         match self {
             Self::All => true,
-            Self::Ranges(ranges) => ranges
-                .iter()
-                .any(|(first, last)| (*first..=*last).contains(&layer.0)),
+            Self::Ranges(ranges) => ranges::contain(ranges, layer.0),
         }
     }
 }
@@ -157,23 +164,11 @@ impl FromStr for LayerSelection {
         if text.trim() == "all" {
             return Ok(Self::All);
         }
-        let parse = |part: &str| {
-            let error = || CoreError::LayerSelection {
-                found: text.to_owned(),
-                part: part.to_owned(),
-            };
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let first: u16 = first.trim().parse().map_err(|_| error())?;
-            let last: u16 = last.trim().parse().map_err(|_| error())?;
-            if first <= last {
-                Ok((first, last))
-            } else {
-                Err(error())
-            }
-        };
-        Ok(Self::Ranges(
-            text.split(',').map(parse).collect::<Result<_, _>>()?,
-        ))
+        let ranges = ranges::parse(text, None).map_err(|part| CoreError::LayerSelection {
+            found: text.to_owned(),
+            part: part.to_owned(),
+        })?;
+        Ok(Self::Ranges(ranges))
     }
 }
 
@@ -181,19 +176,7 @@ impl fmt::Display for LayerSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
-            Self::Ranges(ranges) => {
-                let parts: Vec<String> = ranges
-                    .iter()
-                    .map(|(first, last)| {
-                        if first == last {
-                            first.to_string()
-                        } else {
-                            format!("{first}-{last}")
-                        }
-                    })
-                    .collect();
-                f.write_str(&parts.join(","))
-            }
+            Self::Ranges(ranges) => f.write_str(&ranges::to_text(ranges, None)),
         }
     }
 }
@@ -265,11 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn a_phase_is_read_by_its_name() {
+        for phase in [
+            PhaseSelection::Prefill,
+            PhaseSelection::Decode,
+            PhaseSelection::All,
+        ] {
+            assert_eq!(phase.name().parse::<PhaseSelection>().unwrap(), phase);
+        }
+    }
+
+    #[test]
     fn layer_lists_read_and_print() {
         let layers: LayerSelection = "0, 5-8".parse().unwrap();
         assert_eq!(layers.to_string(), "0,5-8");
         assert!(layers.contains(LayerId(6)) && !layers.contains(LayerId(4)));
         assert!("8-5".parse::<LayerSelection>().is_err());
+        assert!("5-".parse::<LayerSelection>().is_err());
         assert!("".parse::<LayerSelection>().is_err());
         assert!("a".parse::<LayerSelection>().is_err());
         assert_eq!(

@@ -1,5 +1,8 @@
 //! Chat templates against what transformers makes of the same conversations; `tests/fixtures/tokenizers/README.md` names
 //! its version.
+//!
+//! A program of its own: renderings are bounded by the memory of the whole process, and one that was given up runs on until
+//! the process ends.
 
 use std::fs;
 

@@ -1,4 +1,7 @@
 //! What a token's routing may depend on: its own sequence, and nothing else in the batch.
+//!
+//! A program of its own: products are made in pools of one thread, and the first product of a process decides how many
+//! threads all later ones have.
 
 use std::path::Path;
 

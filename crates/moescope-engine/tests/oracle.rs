@@ -3,8 +3,6 @@
 //! Cases are folders with `config.json`, weights and `expected.safetensors`. They come from `tests/fixtures/golden`, or
 //! from the folder that `MOESCOPE_GOLDEN` names, so that others can be added without touching the code.
 
-mod support;
-
 use std::path::Path;
 
 use moescope_core::NoProgress;
@@ -12,7 +10,8 @@ use moescope_engine::{
     Checkpoint, ComputeDevice, DeviceChoice, EngineError, InstructionSet, LoadOptions, MoeModel,
     Tolerances, verify,
 };
-use support::{cases, expected, gpu, repository};
+
+use crate::support::{cases, expected, gpu, repository};
 
 fn check(case: &Path, device: &ComputeDevice, tolerances: Tolerances) {
     let checkpoint =

@@ -1,8 +1,6 @@
 //! Weights in blocks and products in bf16: the oracle cases within what rounding explains, and blocks against the
 //! same rounded weights in burn's own operators.
 
-mod support;
-
 use std::{collections::BTreeMap, path::Path};
 
 use moescope_core::{NoProgress, ScoreFunction};
@@ -11,7 +9,8 @@ use moescope_engine::{
     KvCache, LoadOptions, MoeModel, RunConfig, Span, Tolerances, VerifyReport, WeightType, verify,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use support::{cases, expected, gpu, repository};
+
+use crate::support::{cases, expected, gpu, repository};
 
 /// What `--compute bf16` may change in an oracle case.
 ///

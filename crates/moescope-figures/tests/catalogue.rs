@@ -1,11 +1,10 @@
 //! What every kind of figure has in common: its name, its options, its size, its formats.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use common::drawing::{fitting, svg};
 use moescope_figures::{ColorScale, FigureError, FigureOptions, Format, catalogue, draw, find};
+
+use crate::common::drawing::{fitting, svg};
 
 #[test]
 fn every_file_of_kinds_is_in_the_catalogue() {

@@ -2,12 +2,11 @@
 //!
 //! After a wanted change, run `cargo run --release -p moescope-figures --example gallery` and look at the difference.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use common::gallery;
 use moescope_figures::catalogue;
+
+use crate::common::gallery;
 
 fn docs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs")

@@ -2,13 +2,12 @@
 //!
 //! After a wanted change, run with `MOESCOPE_UPDATE_GOLDEN=1` and look at the difference before committing it.
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::structures;
 use moescope_core::Measurement;
 use moescope_figures::{ColorScale, FigureOptions, Format, catalogue, draw};
+
+use crate::common::{self, structures};
 
 struct Case {
     kind: &'static str,

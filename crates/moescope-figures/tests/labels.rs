@@ -1,15 +1,15 @@
 //! Labels: harmless, within the page, apart from one another.
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::{
+use moescope_core::Measurement;
+use moescope_figures::{FigureOptions, Format, Panels, catalogue, draw};
+
+use crate::common::{
+    self,
     drawing::{fitting, has, svg, texts},
     structures,
 };
-use moescope_core::Measurement;
-use moescope_figures::{FigureOptions, Format, Panels, catalogue, draw};
 
 #[test]
 fn labels_of_strangers_stay_text() {

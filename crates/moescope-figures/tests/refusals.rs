@@ -1,10 +1,12 @@
 //! What figures answer to measurements that are not theirs.
 
-mod common;
-
-use common::drawing::{fitting, svg};
 use moescope_core::AxisKind;
 use moescope_figures::{FigureError, FigureOptions, catalogue};
+
+use crate::common::{
+    self,
+    drawing::{fitting, svg},
+};
 
 #[test]
 fn wrong_axes_are_named_beside_the_needed_ones() {

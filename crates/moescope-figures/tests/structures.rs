@@ -1,13 +1,13 @@
 //! What figures of structure say: order, significance, ranks, flows, tokens.
 
-mod common;
+use moescope_core::{Axis, AxisKind, Measurement};
+use moescope_figures::{CellOrder, FigureOptions, find};
 
-use common::{
+use crate::common::{
+    self,
     drawing::{has, svg, texts},
     numbered, structures,
 };
-use moescope_core::{Axis, AxisKind, Measurement};
-use moescope_figures::{CellOrder, FigureOptions, find};
 
 /// A matrix of four groups where 0 and 2 are alike, and 1 and 3.
 fn two_pairs() -> Measurement {

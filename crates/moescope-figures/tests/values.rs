@@ -1,10 +1,12 @@
 //! What figures do with unusual values, and what they say about the usual ones.
 
-mod common;
-
-use common::drawing::{fitting, has, svg, texts};
 use moescope_core::{Axis, AxisKind, Interval};
 use moescope_figures::{ColorScale, FigureOptions, catalogue};
+
+use crate::common::{
+    self,
+    drawing::{fitting, has, svg, texts},
+};
 
 #[test]
 fn undefined_values_are_grey_and_explained() {

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use moescope_analytics::{BiasCorrection, Control, MeasureRequest};
-use moescope_core::{LabelList, LayerSelection, PhaseSelection, Weighting};
+use moescope_core::{LabelList, LayerSelection, Weighting};
 use moescope_engine::DeviceChoice;
 
 /// A command line, word by word.
@@ -126,7 +126,7 @@ impl Line {
             self.option("layers", &scope.layers.to_string());
         }
         if scope.phase != plain.scope.phase {
-            self.option("phase", phase_word(scope.phase));
+            self.option("phase", scope.phase.name());
         }
         if !scope.positions.is_all() {
             self.option("positions", &scope.positions.to_string());
@@ -139,7 +139,7 @@ impl Line {
         }
         let reference = &request.reference;
         if let Some(phase) = reference.phase {
-            self.option("reference-phase", phase_word(phase));
+            self.option("reference-phase", phase.name());
         }
         if let Some(positions) = &reference.positions {
             self.option("reference-positions", &positions.to_string());
@@ -181,15 +181,6 @@ impl Line {
     }
 }
 
-/// A phase as `--phase` reads it.
-fn phase_word(phase: PhaseSelection) -> &'static str {
-    match phase {
-        PhaseSelection::Prefill => "prefill",
-        PhaseSelection::Decode => "decode",
-        PhaseSelection::All => "all",
-    }
-}
-
 /// Variables with commas between.
 fn joined(variables: &[Control]) -> String {
     let names: Vec<String> = variables.iter().map(ToString::to_string).collect();
@@ -210,6 +201,7 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use moescope_analytics::{LoadMass, ReferenceScope};
+    use moescope_core::PhaseSelection;
 
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Conversations of several messages, against the template's own text and a sequence that was never touched.
 
-mod support;
-
 use std::{fs, path::Path, sync::Arc};
 
 use moescope_core::{NoProgress, Role, TokenRow};
@@ -16,7 +14,8 @@ use moescope_pipeline::{
 use moescope_testkit::TinyModel;
 use moescope_trace::{RoutingTrace, validate};
 use serde_json::json;
-use support::{FIRST, Listening, SECOND, document, experts, ids, run, sampling};
+
+use crate::support::{self, FIRST, Listening, SECOND, document, experts, ids, run, sampling};
 
 const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n{{ m.content | trim }}</s>\n{% endfor %}\
                         {% if add_generation_prompt %}<|assistant|>\n{% endif %}";

@@ -1,8 +1,6 @@
 //! A capture whose process is killed loses at most its last moments, and goes on to the rows of one that was not.
 #![cfg(unix)]
 
-mod support;
-
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -21,7 +19,8 @@ use moescope_core::{Cancelled, NoProgress, Progress};
 use moescope_engine::SamplingConfig;
 use moescope_pipeline::{CaptureConfig, CapturePlan, DataConfig};
 use moescope_trace::{RoutingTrace, validate};
-use support::loaded;
+
+use crate::support::loaded;
 
 /// Where the child captures; only the parent sets it.
 const CHILD: &str = "MOESCOPE_TEST_CAPTURE";
@@ -174,7 +173,12 @@ fn finished_documents_do_not_wait_for_the_rest_of_their_batch() {
 
 fn spawn(folder: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["--exact", "child_that_captures", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "killed_capture::child_that_captures",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(CHILD, folder)
         .stdout(Stdio::piped())
         .spawn()

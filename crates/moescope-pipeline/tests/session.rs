@@ -1,7 +1,5 @@
 //! A live session on the embedded model, against what `generate` does.
 
-mod support;
-
 use std::path::Path;
 
 use moescope_core::{NoProgress, Phase};
@@ -14,7 +12,10 @@ use moescope_pipeline::{
     },
 };
 use moescope_trace::RoutingTrace;
-use support::{FIRST, Listening, PROMPT, SECOND, experts, ids, loaded, run, sampling, start};
+
+use crate::support::{
+    FIRST, Listening, PROMPT, SECOND, experts, ids, loaded, run, sampling, start,
+};
 
 #[test]
 fn a_session_writes_what_generate_writes_whether_stepped_or_run() {

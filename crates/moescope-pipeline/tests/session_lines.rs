@@ -1,7 +1,5 @@
 //! Branches that are closed, and the names of those that were given other words.
 
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -14,7 +12,10 @@ use moescope_pipeline::{
     session::{Branch, BranchId, BranchState, Given, SessionCommand, SessionConfig, SessionEvent},
 };
 use moescope_trace::{RoutingTrace, validate};
-use support::{FIRST, Listening, PROMPT, SECOND, document, experts, ids, loaded, run, start};
+
+use crate::support::{
+    FIRST, Listening, PROMPT, SECOND, document, experts, ids, loaded, run, start,
+};
 
 fn fork(branch: BranchId, keep: usize) -> SessionCommand {
     SessionCommand::Fork { branch, keep }

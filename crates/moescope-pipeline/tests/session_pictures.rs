@@ -1,7 +1,5 @@
 //! What is measured of texts in a session: pictures of their routing, and the effect of interventions on one.
 
-mod support;
-
 use moescope_analytics::{MeasureRequest, TraceData, find};
 use moescope_core::{NoProgress, PhaseSelection, Scope};
 use moescope_pipeline::{
@@ -12,7 +10,8 @@ use moescope_pipeline::{
     text_effect,
 };
 use moescope_trace::RoutingTrace;
-use support::{FIRST, Listening, PROMPT, SECOND, loaded, run, start};
+
+use crate::support::{FIRST, Listening, PROMPT, SECOND, loaded, run, start};
 
 #[test]
 fn pictures_are_what_measure_says_of_the_saved_trace() {

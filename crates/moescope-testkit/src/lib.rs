@@ -11,6 +11,7 @@
 //! assert!(folder.path().join("model.safetensors").is_file());
 //! ```
 
+mod content_token;
 mod fixtures;
 pub mod fuzz;
 mod hub_repository;
@@ -20,6 +21,7 @@ mod safetensors_file;
 mod tiny_model;
 mod word_tokenizer;
 
+pub use content_token::content_token;
 pub use fixtures::{golden_case, golden_cases, repository_root, scidfm_mini};
 pub use hub_repository::{HubRepository, ranged, sha256};
 pub use hub_server::{HubAnswer, HubRequest, HubServer};

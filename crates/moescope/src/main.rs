@@ -7,6 +7,7 @@ mod cells;
 mod cli;
 mod commands;
 mod console;
+mod counted_args;
 mod data_args;
 mod devices;
 mod exit;

@@ -2,9 +2,7 @@
 //!
 //! A tour through every view in a real window is `tests/app/tour.txt`, which continuous integration follows.
 
-mod support;
-
-use support::{Ran, Scratch, command};
+use crate::support::{Ran, Scratch, command};
 
 fn without_display(args: &[&str]) -> Ran {
     command(args)

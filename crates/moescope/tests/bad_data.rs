@@ -1,10 +1,8 @@
 //! Data that cannot be used: everything is listed at once, with its place.
 
-mod support;
-
 use std::fs;
 
-use support::{Ran, Scratch, refuse, run, succeed};
+use crate::support::{Ran, Scratch, documents, refuse, run, succeed};
 
 /// Captures files with the tiny model.
 fn capture(scratch: &Scratch, files: &[&str], options: &[&str]) -> Ran {
@@ -218,7 +216,7 @@ fn bad_rows_can_be_left_out() {
         "{}",
         ran.stderr
     );
-    let ids: Vec<String> = support::documents(&scratch.path("trace"))
+    let ids: Vec<String> = documents(&scratch.path("trace"))
         .into_iter()
         .map(|document| document.sample.meta.id)
         .collect();
@@ -290,7 +288,7 @@ fn all_formats_give_the_same_samples() {
             "--out",
             &out,
         ]);
-        let found = support::documents(out.as_ref());
+        let found = documents(out.as_ref());
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].sample.meta.group.as_deref(), Some("g"));
         assert_eq!(

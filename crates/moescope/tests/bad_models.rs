@@ -1,12 +1,11 @@
 //! Checkpoints that are broken or lie: each is refused with a message that names the fault.
 
-mod support;
-
 use std::fs;
 
 use moescope_testkit::{SafetensorsFile, TinyModel, write_word_tokenizer};
 use serde_json::{Value, json};
-use support::{Scratch, refuse, run};
+
+use crate::support::{Scratch, refuse, run};
 
 const TEXT: &str = "{\"text\": \"the enzyme lowers energy\"}\n";
 

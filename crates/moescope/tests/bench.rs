@@ -1,12 +1,11 @@
 //! `moescope bench`: models with random weights from a configuration alone, and what it refuses.
 
-mod support;
-
 use std::{fs, path::Path};
 
 use moescope_testkit::TinyModel;
 use serde_json::Value;
-use support::{Scratch, command, refuse, run, succeed};
+
+use crate::support::{Scratch, command, refuse, run, succeed};
 
 /// Every case in one or two passes.
 const QUICK: [&str; 6] = ["--prefill", "8", "--batches", "2", "--recording", "routing"];

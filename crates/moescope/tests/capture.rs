@@ -1,11 +1,10 @@
 //! What a capture keeps, and that it does not depend on company.
 
-mod support;
-
 use moescope_core::{LayerId, Phase};
 use moescope_trace::{Document, RoutingTrace};
 use serde_json::Value;
-use support::{Scratch, discipline_files, documents, refuse, succeed};
+
+use crate::support::{Scratch, discipline_files, documents, refuse, succeed};
 
 const TEXTS: &str = "{\"id\": \"a\", \"text\": \"the enzyme lowers the energy\", \"discipline\": \"biology\"}\n\
                      {\"id\": \"b\", \"text\": \"a court held that the law of the price binds\", \"discipline\": \"law\"}\n\

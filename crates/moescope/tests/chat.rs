@@ -1,14 +1,13 @@
 //! Models with `tokenizer.model`, chat templates, and what a trace says of them.
 
-mod support;
-
 use std::fs;
 
 use moescope_core::{Role, TokenRow};
 use moescope_testkit::TinyModel;
 use moescope_trace::{Document, Manifest, RoutingTrace};
 use serde_json::Value;
-use support::{Scratch, documents, refuse, run, succeed};
+
+use crate::support::{Scratch, documents, refuse, run, succeed};
 
 const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n{{ m.content | trim }}</s>\n{% endfor %}\
                         {% if add_generation_prompt %}<|assistant|>\n{% endif %}";

@@ -1,12 +1,11 @@
 //! `moescope compare` and `measure` with several traces, on the embedded model captured in several ways.
 
-mod support;
-
 use std::{fs, path::Path, sync::OnceLock};
 
 use serde_json::Value;
-use support::{discipline_files, documents, refuse, succeed};
 use tempfile::TempDir;
+
+use crate::support::{discipline_files, documents, refuse, succeed};
 
 /// Traces of two texts of each discipline: as the model is, with 4-bit weights, and with an expert masked.
 fn folder() -> &'static Path {
@@ -37,6 +36,18 @@ fn folder() -> &'static Path {
     });
     folder.path()
 }
+
+/// The experts' shares at the layer where one is masked.
+const SHARES: [&str; 8] = [
+    "assignment_share",
+    "--layers",
+    "2",
+    "--by",
+    "all",
+    "--json",
+    "--resamples",
+    "50",
+];
 
 fn trace(name: &str) -> String {
     folder().join(name).to_str().unwrap().to_owned()
@@ -140,18 +151,8 @@ fn decisions_before_a_masked_layer_are_the_same_and_at_it_they_differ() {
         let row = found.iter().find(|row| row["expert"] == "3").unwrap();
         row["value"].as_f64().unwrap()
     };
-    let options = [
-        "assignment_share",
-        "--layers",
-        "2",
-        "--by",
-        "all",
-        "--json",
-        "--resamples",
-        "50",
-    ];
-    let had = share(&[&["measure", &plain][..], &options].concat());
-    let lost = share(&[&["compare", &masked, &plain][..], &options].concat());
+    let had = share(&[&["measure", &plain][..], &SHARES].concat());
+    let lost = share(&[&["compare", &masked, &plain][..], &SHARES].concat());
     assert!(had > 0.0 && (had + lost).abs() < 1e-12, "{had} {lost}");
 }
 
@@ -218,25 +219,15 @@ fn the_standard_comparison_tells_what_differs_and_where() {
 #[test]
 fn a_part_of_a_trace_is_compared_with_another_part_of_it() {
     let plain = trace("plain");
-    let options = [
-        "assignment_share",
-        "--layers",
-        "2",
-        "--by",
-        "all",
-        "--json",
-        "--resamples",
-        "0",
-    ];
     let share = |positions: &str| -> Vec<f64> {
         let args = ["measure", &plain, "--positions", positions];
-        let found = rows(&[&args[..], &options].concat());
+        let found = rows(&[&args[..], &SHARES].concat());
         let values = found.iter().map(|row| row["value"].as_f64().unwrap());
         values.collect()
     };
     let (late, early) = (share("3-"), share("0-5"));
     let args = ["compare", &plain, &plain, "--positions", "3-"];
-    let found = rows(&[&args[..], &["--reference-positions", "0-5"], &options].concat());
+    let found = rows(&[&args[..], &["--reference-positions", "0-5"], &SHARES].concat());
     assert_eq!(found.len(), 8);
     for (row, (late, early)) in found.iter().zip(late.iter().zip(&early)) {
         assert_eq!(row["trace"], "plain");
@@ -248,7 +239,7 @@ fn a_part_of_a_trace_is_compared_with_another_part_of_it() {
     // Other documents of the reference.
     let q4 = trace("q4");
     let law = ["--reference-only", "discipline=law"];
-    let found = rows(&[&["compare", &q4, &plain][..], &law, &options].concat());
+    let found = rows(&[&["compare", &q4, &plain][..], &law, &SHARES].concat());
     assert_eq!(found[0]["n_documents"], 2);
     for metric in [&["router_saturation"][..], &[]] {
         let args = [&["compare", &q4, &plain][..], metric, &law].concat();

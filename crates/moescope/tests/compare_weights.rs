@@ -1,13 +1,12 @@
 //! `moescope compare-weights` on the embedded model, against traces that `capture` wrote of the same texts.
 
-mod support;
-
 use std::{fs, sync::OnceLock};
 
 use moescope_trace::Document;
 use serde_json::Value;
-use support::{Scratch, discipline_files, documents, refuse, succeed};
 use tempfile::TempDir;
+
+use crate::support::{Scratch, discipline_files, documents, refuse, succeed};
 
 /// Texts of each discipline.
 const LIMIT: &str = "2";

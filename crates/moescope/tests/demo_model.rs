@@ -1,13 +1,12 @@
 //! The embedded model, and what other implementations computed.
 
-mod support;
-
 use std::{fs, process::Command};
 
 use moescope_testkit::{golden_case, golden_cases, repository_root, scidfm_mini};
 use moescope_trace::RoutingTrace;
 use serde_json::Value;
-use support::{Scratch, command, refuse, run, succeed};
+
+use crate::support::{Scratch, command, refuse, run, succeed};
 
 #[test]
 fn the_demo_model_agrees_with_transformers() {

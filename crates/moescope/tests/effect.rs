@@ -1,9 +1,8 @@
 //! `moescope effect` on the embedded model, against traces that `capture` wrote of the same text.
 
-mod support;
-
 use serde_json::Value;
-use support::{Scratch, documents, refuse, succeed};
+
+use crate::support::{Scratch, documents, refuse, succeed};
 
 const TEXT: &str = "The enzyme lowers the activation energy of the reaction.";
 const SPEC: &str = "mask:2:0";

@@ -1,13 +1,12 @@
 //! Every family from checkpoint to a valid trace: captured, generated, intervened in, and each margin recomputed to be
 //! what the device's choice implies.
 
-mod support;
-
 use std::{fs, path::Path};
 
 use moescope_testkit::{repository_root, write_word_tokenizer};
 use moescope_trace::RoutingTrace;
-use support::{documents, succeed};
+
+use crate::support::{documents, succeed};
 
 const TEXTS: &str = r#"{"id": "a", "text": "w1 w2 w3 w4 w5 w6 w7"}
 {"id": "b", "text": "w60 w50 w40"}

@@ -1,13 +1,12 @@
 //! The binary and a Hub on this machine: from a repository's id to a trace.
 
-mod support;
-
 use std::{path::Path, process::Command};
 
 use moescope_testkit::{HubAnswer, HubRepository, HubServer, TinyModel};
 use serde_json::Value;
-use support::{Ran, command, documents};
 use tempfile::TempDir;
+
+use crate::support::{Ran, command, documents};
 
 const ID: &str = "ada/tiny-moe";
 

@@ -1,8 +1,6 @@
 //! Captures that are killed, interrupted, or run out of disk: nothing finished is lost, and the rows come out the same.
 #![cfg(unix)]
 
-mod support;
-
 use std::{
     path::Path,
     process::Command,
@@ -11,8 +9,9 @@ use std::{
 };
 
 use moescope_trace::{Manifest, RoutingTrace};
-use support::{Ran, discipline_files, documents, run, start, succeed};
 use tempfile::TempDir;
+
+use crate::support::{Ran, discipline_files, documents, run, start, succeed};
 
 /// 30 texts, about 6,000 tokens, in many small shards.
 fn args<'a>(files: &'a [String], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {

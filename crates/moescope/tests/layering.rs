@@ -1,6 +1,6 @@
 //! The layering of `docs/ARCHITECTURE.md`: a crate uses crates on lower lines only, and heavy libraries have one home.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -124,6 +124,47 @@ fn heavy_libraries_have_one_home() {
                     homes.join(", ")
                 );
             }
+        }
+    }
+}
+
+/// Tests of a crate are modules of one program, and cargo does not look for others: a file that nobody names would not run.
+#[test]
+fn every_file_of_tests_is_part_of_a_program() {
+    for package in packages() {
+        let home = moescope_testkit::repository_root()
+            .join("crates")
+            .join(&package.name);
+        let manifest = fs::read_to_string(home.join("Cargo.toml")).unwrap();
+        if manifest.contains("autotests = false") {
+            let program = fs::read_to_string(home.join("tests/main.rs")).unwrap();
+            every_file_is_named(&home.join("tests"), &program, &manifest);
+        }
+    }
+}
+
+/// Every file in the folder of a module is one of its modules, or a program of its own; and so on in folders of modules.
+fn every_file_is_named(folder: &Path, module: &str, manifest: &str) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let own = fs::read_to_string(path.join("mod.rs"));
+        let is_source = path.extension().is_some_and(|kind| kind == "rs") || own.is_ok();
+        if !is_source || ["main", "mod"].contains(&name) {
+            continue;
+        }
+        let line = format!("mod {name};");
+        let is_named = module
+            .lines()
+            .any(|l| l == line || l == format!("pub(crate) {line}"))
+            || manifest.contains(&format!("path = \"tests/{name}.rs\""));
+        assert!(
+            is_named,
+            "{} is in no program of tests: write `{line}` where its folder is",
+            path.display()
+        );
+        if let Ok(own) = own {
+            every_file_is_named(&path, &own, manifest);
         }
     }
 }

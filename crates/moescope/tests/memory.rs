@@ -1,12 +1,11 @@
 //! Models that are larger than any machine: refused from their headers, without touching a page of their weights.
 #![cfg(unix)]
 
-mod support;
-
 use std::{fs, fs::File, io::Write as _, path::Path, time::Instant};
 
 use serde_json::{Map, Value, json};
-use support::{Scratch, refuse, run, succeed};
+
+use crate::support::{Scratch, refuse, run, succeed};
 
 /// A model of 16 layers whose 64 experts have 8192 × 65536 weights each: 3.3 terabytes in 16 bits, in a sparse file
 /// that takes a few kilobytes of disk.

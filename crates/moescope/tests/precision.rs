@@ -1,12 +1,11 @@
 //! `--weights` and `--compute`: what is recorded, what is told, what is refused.
 
-mod support;
-
 use moescope_engine::{ComputeDevice, DeviceChoice};
 use moescope_testkit::repository_root;
 use moescope_trace::RoutingTrace;
 use serde_json::Value;
-use support::{Scratch, refuse, run, succeed};
+
+use crate::support::{Scratch, refuse, run, succeed};
 
 const TEXTS: &str = "{\"text\": \"the enzyme binds\"}\n{\"text\": \"light and time\"}\n";
 

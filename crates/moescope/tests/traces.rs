@@ -1,11 +1,10 @@
 //! Looking at traces, and finding what is wrong with them.
 
-mod support;
-
 use std::{fs, path::Path};
 
 use serde_json::Value;
-use support::{Scratch, refuse, run, succeed};
+
+use crate::support::{Scratch, refuse, run, start, succeed};
 
 fn traced() -> Scratch {
     let scratch = Scratch::new();
@@ -132,7 +131,7 @@ fn show_goes_through_a_document_token_by_token() {
 #[test]
 fn a_closed_pipe_is_not_an_error() {
     let scratch = traced();
-    let mut child = support::start(&["show", &scratch.arg("trace"), "--sample", "a", "--json"]);
+    let mut child = start(&["show", &scratch.arg("trace"), "--sample", "a", "--json"]);
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -41,7 +41,7 @@ pub(crate) use decisions::{DecisionNeeds, DecisionShard, DocumentDecisions, Docu
 pub(crate) use documents::{ALL, GENRE};
 pub(crate) use joined::{JoinedMember, LABEL_IN_TRACE, TRACE, check_same_experts, label_in_trace};
 pub(crate) use profiles::{DocumentTensor, ProfileColumn};
-pub(crate) use selection::{Selection, phase_name};
+pub(crate) use selection::Selection;
 pub(crate) use source::{DecisionCursor, OptionalColumn};
 pub(crate) use summary::Summary;
 pub(crate) use texts::{TokenText, is_spelling, piece_label, spelled};

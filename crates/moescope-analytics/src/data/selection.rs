@@ -6,7 +6,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use moescope_core::{Axis, AxisKind, LabelSize, PhaseSelection, Progress, Protocol};
+use moescope_core::{Axis, AxisKind, LabelSize, Progress, Protocol};
 
 use super::{ProfileColumn, TraceData, documents};
 use crate::{AnalyticsError, MeasureRequest, calibration};
@@ -243,7 +243,7 @@ impl Selection {
     pub(crate) fn protocol(&self, request: &MeasureRequest) -> Protocol {
         Protocol {
             scope: request.describe_scope(),
-            phase: phase_name(request.scope.phase).to_owned(),
+            phase: request.scope.phase.name().to_owned(),
             by: request.by.clone(),
             bias_correction: "none".to_owned(),
             interval_method: "none".to_owned(),
@@ -257,15 +257,6 @@ impl Selection {
             notes: self.notes.clone(),
             ..Protocol::default()
         }
-    }
-}
-
-/// What phases are called in tables.
-pub(crate) fn phase_name(phase: PhaseSelection) -> &'static str {
-    match phase {
-        PhaseSelection::Prefill => "prefill",
-        PhaseSelection::Decode => "decode",
-        PhaseSelection::All => "all",
     }
 }
 

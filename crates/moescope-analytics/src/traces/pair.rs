@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AnalyticsError, MeasureRequest, TraceData,
-    data::{JoinedMember, ProfileColumn, TokenSelection, phase_name},
+    data::{JoinedMember, ProfileColumn, TokenSelection},
 };
 
 /// A trace joined with the reference.
@@ -100,7 +100,7 @@ impl<'a> Pair<'a> {
         let protocol = &mut found.protocol;
         protocol.scope = request.describe_scope();
         if let Some(phase) = request.reference.phase {
-            protocol.phase = format!("{}; reference: {}", protocol.phase, phase_name(phase));
+            protocol.phase = format!("{}; reference: {}", protocol.phase, phase.name());
         }
         // Those of the traces, which stand for labels here.
         protocol.label_sizes.clear();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use moescope_core::{AxisKind, Measurement};
 
-use crate::rows::Outcome;
+use super::rows::Outcome;
 
 /// Metrics whose q corrects over layers only, for each variant.
 const FAMILY_PER_VARIANT: &[&str] = &["variance_partition"];

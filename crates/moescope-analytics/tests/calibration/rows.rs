@@ -8,7 +8,7 @@ use moescope_analytics::{
 };
 use moescope_core::{LayerId, Measurement, NoProgress};
 
-use crate::{
+use super::{
     families::{cells, intervals, rejections},
     simulate::Simulation,
     specials::{

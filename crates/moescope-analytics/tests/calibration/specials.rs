@@ -26,11 +26,18 @@ fn by_document(request: &mut MeasureRequest) {
     request.scope.weighting = moescope_core::Weighting::Document;
 }
 
-/// Where nothing depends on the label, beside every metric of the catalogue.
-pub(crate) const NULL: &[Special] = &[
+/// Differences of two labels.
+const CONTRASTS: [Special; 3] = [
     ("assignment_share", "", contrast, " --contrast"),
     ("routing_entropy", "", contrast, " --contrast"),
     ("first_choice_repetition", "", contrast, " --contrast"),
+];
+
+/// Where nothing depends on the label, beside every metric of the catalogue.
+pub(crate) const NULL: &[Special] = &[
+    CONTRASTS[0],
+    CONTRASTS[1],
+    CONTRASTS[2],
     (
         "mutual_information",
         "",
@@ -91,9 +98,9 @@ pub(crate) const GENRES: &[Special] = &[
 
 /// Where the label matters, beside every metric of the catalogue.
 pub(crate) const EFFECT: &[Special] = &[
-    ("assignment_share", "", contrast, " --contrast"),
-    ("routing_entropy", "", contrast, " --contrast"),
-    ("first_choice_repetition", "", contrast, " --contrast"),
+    CONTRASTS[0],
+    CONTRASTS[1],
+    CONTRASTS[2],
     ("mutual_information", "", match_genre, " --match genre"),
     (
         "conditional_mutual_information",

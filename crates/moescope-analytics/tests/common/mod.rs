@@ -1,36 +1,17 @@
 //! Traces small enough to compute by hand, and synthetic ones with a known dependence.
 
-#![allow(dead_code, reason = "every test file uses a part of this")]
-
 use moescope_analytics::{
     ExpertsOrder, LoadMass, MeasureRequest, MemoryDocument, Profile, TraceData, find,
 };
-use moescope_core::{
-    DecisionBatch, Discipline, Measurement, ModelSpec, NoProgress, Phase, Sample, TokenRow,
-};
+use moescope_core::{DecisionBatch, Discipline, Measurement, ModelSpec, NoProgress, Phase, Sample};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// A model of so many routers, experts and chosen experts.
 pub(crate) use moescope_testkit::model_spec as model;
 
-/// A content token of given text.
-pub(crate) fn token(position: u32, token_id: u32) -> TokenRow {
-    TokenRow {
-        position,
-        token_id: Some(token_id),
-        text: Some("x".into()),
-        byte_start: None,
-        byte_end: None,
-        phase: Some(Phase::Prefill),
-        role: None,
-        is_special: Some(false),
-        is_template: Some(false),
-        is_routed: true,
-        surprisal: None,
-        predicted_id: None,
-    }
-}
+/// A content token of given text, at a position and of an entry of the vocabulary.
+pub(crate) use moescope_testkit::content_token as token;
 
 pub(crate) fn sample(id: &str, discipline: &str, group: &str) -> Sample {
     Sample {

@@ -1,7 +1,7 @@
 //! Metrics of one trace as differences of two.
 
+use super::{close, compare, data, difference, set};
 use crate::common::{NAMES, Synthetic, measure, quick};
-use crate::{close, compare, data, difference, set};
 use moescope_analytics::{MeasureRequest, MemoryDocument, difference_of_traces, find};
 use moescope_core::{AxisKind, Discipline, Measurement, NoProgress, Scope};
 

@@ -1,7 +1,7 @@
 //! Traces whose tokens correspond: saturation, agreement, and what cannot be matched.
 
+use super::{close, compare, data, document, refused, set, table, tokens, two_checkpoints};
 use crate::common::{model, quick, sample, token};
-use crate::{close, compare, data, document, refused, set, table, tokens, two_checkpoints};
 use moescope_analytics::MemoryDocument;
 use moescope_core::{AxisKind, DecisionBatch, TokenRow};
 

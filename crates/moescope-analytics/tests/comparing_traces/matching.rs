@@ -1,7 +1,7 @@
 //! Experts of one model found again in another.
 
+use super::{close, compare, data, refused, set};
 use crate::common::{Synthetic, quick};
-use crate::{close, compare, data, refused, set};
 use moescope_analytics::{MeasureRequest, MemoryDocument};
 use moescope_core::{DecisionBatch, Discipline, LabelFilter, Measurement};
 

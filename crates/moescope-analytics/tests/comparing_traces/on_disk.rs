@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
+use super::{close, compare, data, difference, set};
 use crate::common::{Synthetic, counted, model, quick, sample};
-use crate::{close, compare, data, difference, set};
 use moescope_analytics::{MemoryDocument, TraceData};
 use moescope_core::{LayerId, ModelSpec};
 use moescope_trace::{CaptureSummary, Manifest, SampleRecord, Scores, TraceWriter, WriterConfig};

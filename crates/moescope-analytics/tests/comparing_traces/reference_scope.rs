@@ -1,7 +1,7 @@
 //! Differences in which the reference counts other tokens or other documents than the trace.
 
+use super::{close, compare, data, difference, document, refused, set, tokens};
 use crate::common::{Synthetic, fails, measure, model, quick};
-use crate::{close, compare, data, difference, document, refused, set, tokens};
 use moescope_analytics::{
     MeasureRequest, MemoryDocument, ReferenceScope, TraceData, TraceSet, difference_of_traces, find,
 };

@@ -3,11 +3,8 @@
 use moescope_analytics::{Control, MeasureRequest, TraceData};
 use moescope_core::Sample;
 
-use crate::{
-    close,
-    common::{fails, measure, quick, sample},
-    document, trace, variant,
-};
+use super::{close, document, trace, variant};
+use crate::common::{fails, measure, quick, sample};
 
 /// Token 5 goes to expert 0 always; token 6 to expert 1 but once.
 fn two_documents() -> TraceData {

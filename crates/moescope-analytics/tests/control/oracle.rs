@@ -6,11 +6,8 @@ use moescope_analytics::{BiasCorrection, Control, LabelPrior, MeasureRequest, Tr
 use moescope_core::{Cancelled, Progress, Sample};
 use serde::Deserialize;
 
-use crate::{
-    close,
-    common::{fails, measure, quick, sample},
-    document, trace, variant,
-};
+use super::{close, document, trace, variant};
+use crate::common::{fails, measure, quick, sample};
 
 /// Every expected value of `tests/oracle/generate_control.py`.
 #[derive(Deserialize)]

@@ -24,15 +24,21 @@ const OFFERS: usize = 3;
 
 impl App {
     pub(super) fn take_results(&mut self, ctx: &Context, now: Instant) {
-        let (opened, failed) = self.state.traces.advance();
-        for path in &opened {
+        let news = self.state.traces.advance();
+        for path in &news.opened {
             if !self.state.traces.at(path).is_some_and(|t| t.is_demo) {
                 self.state.recent.note_trace(path);
             }
             self.follow_opened();
         }
-        for told in failed {
+        for told in news.failed {
             self.notify(Notice::failed(told), now);
+        }
+        for id in news.renewed {
+            if let Some(trace) = self.state.traces.get(id) {
+                self.state.answers.renew_trace(trace);
+                self.state.lives.forget_labels_of(id);
+            }
         }
         self.state.answers.advance(&self.state.traces, ctx);
         let is_shown = self.layout.is_in_front("capture");

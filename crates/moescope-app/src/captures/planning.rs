@@ -166,7 +166,10 @@ fn model_of(
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use moescope_core::{Cancelled, NoProgress};
 
@@ -178,14 +181,19 @@ mod tests {
         panic!("it is in memory already")
     }
 
+    /// A capture of a short text into a folder.
+    fn choice_in(folder: &Path) -> CaptureChoice {
+        CaptureChoice {
+            text: "The court found.".to_owned(),
+            out: folder.join("trace"),
+            ..CaptureChoice::default()
+        }
+    }
+
     #[test]
     fn a_plan_and_a_generation_share_a_model_and_a_capture_lets_it_go() {
         let folder = tempfile::tempdir().unwrap();
-        let choice = CaptureChoice {
-            text: "The court found.".to_owned(),
-            out: folder.path().join("trace"),
-            ..CaptureChoice::default()
-        };
+        let choice = choice_in(folder.path());
         let planner = Planner::default();
         let known = plan(choice.clone(), CPU, &planner, &NoProgress).unwrap();
         assert!(planner.models.keeps_one());
@@ -222,11 +230,7 @@ mod tests {
     #[test]
     fn what_failed_on_the_way_can_be_continued_and_what_was_refused_cannot() {
         let folder = tempfile::tempdir().unwrap();
-        let choice = CaptureChoice {
-            text: "The court found.".to_owned(),
-            out: folder.path().join("trace"),
-            ..CaptureChoice::default()
-        };
+        let choice = choice_in(folder.path());
         let planner = Planner::default();
         let known = plan(choice.clone(), CPU, &planner, &NoProgress).unwrap();
         let disk = FailingDisk(choice.out.clone());

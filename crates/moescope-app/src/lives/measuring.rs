@@ -180,6 +180,13 @@ impl Lives {
             });
     }
 
+    /// Has profiles of a trace's labels made anew, where they are there and of that trace.
+    pub(crate) fn forget_labels_of(&mut self, trace: TraceId) {
+        if self.reference_of == Some(trace) && !self.reference.is_running() {
+            self.reference_of = None;
+        }
+    }
+
     /// What a reply minus a label takes away: the trace of the labels' profiles, and which of its decisions those of the
     /// label are made of.
     ///

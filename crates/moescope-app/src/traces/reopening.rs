@@ -1,7 +1,7 @@
 //! Traces whose capture goes on: it merges files that they were opened with, and then they are opened again.
 
 use std::{
-    mem,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,9 +19,18 @@ pub(crate) struct AskedTrace {
     pub(super) reopened: Reopened,
 }
 
-/// Traces that were read again while a question was answered, for whoever holds the open ones.
+/// Traces that were read again while questions were answered, for whoever holds the open ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reopened(Arc<Mutex<Vec<(TraceId, ReadTrace)>>>);
+pub(super) struct Reopened(Arc<Mutex<HashMap<TraceId, Renewed>>>);
+
+/// A trace that was read again.
+#[derive(Debug)]
+struct Renewed {
+    /// What all questions are asked of from then on.
+    data: Arc<TraceData>,
+    /// What takes the open trace's place, until it has.
+    read: Option<ReadTrace>,
+}
 
 /// An error that says whether it is one of files that were merged.
 pub(crate) trait MergedFiles {
@@ -31,7 +40,7 @@ pub(crate) trait MergedFiles {
 
 impl AskedTrace {
     /// What `ask` finds in the trace. Where its files were merged, the trace is read again, once, and asked again; the open
-    /// one is then replaced by what was read.
+    /// one is then replaced by what was read. Nothing is answered from before when another question had it read meanwhile.
     ///
     /// # Errors
     /// When asking fails for another reason or a second time, or the trace cannot be read.
@@ -39,30 +48,61 @@ impl AskedTrace {
         &self,
         ask: impl Fn(&TraceData) -> Result<T, AnalyticsError>,
     ) -> Result<T, String> {
-        let found = match ask(&self.data) {
-            Err(error) if error.is_of_merged_files() => {
-                let again = read(self.place.path.clone(), self.place.is_demo)?;
-                let data = Arc::clone(&again.data);
-                self.reopened.put(self.place.id, again);
-                ask(&data)
+        let id = self.place.id;
+        let data = self.reopened.latest(id, &self.data);
+        let found = ask(&data);
+        let mut latest = self.reopened.latest(id, &data);
+        if Arc::ptr_eq(&latest, &data) {
+            match found {
+                Err(error) if error.is_of_merged_files() => {
+                    let again = read(self.place.path.clone(), self.place.is_demo)?;
+                    latest = self.reopened.put(id, &data, again);
+                }
+                ended => return ended.map_err(|error| error.to_string()),
             }
-            ended => ended,
-        };
-        found.map_err(|error| error.to_string())
+        }
+        ask(&latest).map_err(|error| error.to_string())
     }
 }
 
 impl Reopened {
-    fn put(&self, id: TraceId, read: ReadTrace) {
-        self.lock().push((id, read));
+    /// The data that was read last, or `known` where nothing was read again.
+    fn latest(&self, id: TraceId, known: &Arc<TraceData>) -> Arc<TraceData> {
+        let renewed = self.lock();
+        let data = renewed.get(&id).map_or(known, |renewed| &renewed.data);
+        Arc::clone(data)
     }
 
-    /// Takes what has come, oldest first.
+    /// Notes what was read in place of `before`, unless somebody else did so first; the data from now on.
+    fn put(&self, id: TraceId, before: &Arc<TraceData>, read: ReadTrace) -> Arc<TraceData> {
+        let mut renewed = self.lock();
+        if let Some(other) = renewed.get(&id)
+            && !Arc::ptr_eq(&other.data, before)
+        {
+            return Arc::clone(&other.data);
+        }
+        let data = Arc::clone(&read.data);
+        let entry = Renewed {
+            data: Arc::clone(&data),
+            read: Some(read),
+        };
+        renewed.insert(id, entry);
+        data
+    }
+
+    /// Takes what has come.
     pub(super) fn take(&self) -> Vec<(TraceId, ReadTrace)> {
-        mem::take(&mut self.lock())
+        let mut renewed = self.lock();
+        let taken = |(id, renewed): (&TraceId, &mut Renewed)| Some((*id, renewed.read.take()?));
+        renewed.iter_mut().filter_map(taken).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(TraceId, ReadTrace)>> {
+    /// Forgets a trace that is closed.
+    pub(super) fn forget(&self, id: TraceId) {
+        self.lock().remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TraceId, Renewed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,8 +145,8 @@ mod tests {
     use std::{cell::Cell, path::Path, thread};
 
     use moescope_analytics::{MeasureRequest, find};
-    use moescope_core::{DecisionBatch, Gating, LayerId, NoProgress, Phase, Sample, TokenRow};
-    use moescope_testkit::model_spec;
+    use moescope_core::{DecisionBatch, Gating, LayerId, NoProgress, Sample};
+    use moescope_testkit::{content_token, model_spec};
     use moescope_trace::{Manifest, SampleRecord, Scores, TraceWriter, WriterConfig};
 
     use super::{super::Traces, *};
@@ -129,27 +169,13 @@ mod tests {
 
     /// Writes a document of one token into a shard of its own.
     fn append(writer: &mut TraceWriter, sample: u32) {
-        let token = TokenRow {
-            position: 0,
-            token_id: Some(17),
-            text: Some("Hi".into()),
-            byte_start: Some(0),
-            byte_end: Some(2),
-            phase: Some(Phase::Prefill),
-            role: None,
-            is_special: Some(false),
-            is_template: Some(false),
-            is_routed: true,
-            surprisal: None,
-            predicted_id: None,
-        };
         let mut decisions = DecisionBatch::new(3, 1);
         let logits = [0.1, 0.2, 0.9];
         let gating = Gating::softmax_top_k();
         decisions.push_decision(0, LayerId(1), 0, &[2], &[1.0], &logits, &gating);
         let meta = Sample {
             id: format!("doc-{sample}"),
-            text: "Hi".into(),
+            text: "x".into(),
             ..Sample::default()
         };
         let record = SampleRecord {
@@ -157,7 +183,7 @@ mod tests {
             meta,
             num_prompt_tokens: Some(1),
             seed: None,
-            tokens: vec![token],
+            tokens: vec![content_token(0, 17)],
             decisions,
         };
         writer.append(record).unwrap();
@@ -170,7 +196,7 @@ mod tests {
         let mut traces = Traces::default();
         traces.open(path.to_owned(), &egui::Context::default());
         while traces.is_opening() {
-            let (_, failed) = traces.advance();
+            let failed = traces.advance().failed;
             assert!(failed.is_empty(), "{failed:?}");
             thread::yield_now();
         }
@@ -205,11 +231,43 @@ mod tests {
         assert_eq!(asked.answer(documents), Ok(2));
         // From now on the open trace is the one that was read, under its old number.
         assert_eq!(traces.get(id).unwrap().about.counts.samples, 1);
-        traces.advance();
+        assert_eq!(traces.advance().renewed, [id]);
         let open = traces.get(id).unwrap();
         assert_eq!(open.about.counts.samples, 2);
         assert_eq!(documents(&open.data).unwrap(), 2);
         assert_eq!(traces.all().len(), 1);
+    }
+
+    #[test]
+    fn questions_that_were_asked_before_a_trace_was_read_again_are_answered_from_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        let mut writer = writer(&path);
+        append(&mut writer, 0);
+        let mut traces = opened(&path);
+        let id = traces.all()[0].id;
+        let [first, second, third] = [(); 3].map(|()| traces.asked(id).unwrap());
+        append(&mut writer, 1);
+        // The second one still finds its answer in the old files, but meanwhile the first one has had them read.
+        let calls = Cell::new(0);
+        let told = second.answer(|data| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 {
+                assert_eq!(first.answer(documents), Ok(2));
+                return Ok(1);
+            }
+            documents(data)
+        });
+        assert_eq!(told, Ok(2));
+        // And a third one asks what is there, at once.
+        let calls = Cell::new(0);
+        let told = third.answer(|data| {
+            calls.set(calls.get() + 1);
+            documents(data)
+        });
+        assert_eq!((told, calls.get()), (Ok(2), 1));
+        assert_eq!(traces.advance().renewed, [id], "it was read once");
+        assert!(traces.advance().renewed.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod colors;
 mod controls;
 mod lines;
 mod looks;
+mod painted_rows;
 
 use egui::{Panel, Ui};
 use moescope_core::AxisKind;

@@ -1,10 +1,5 @@
 //! What the tests of views share: small traces of the embedded model, and an app in a window that only the test sees.
 
-#![allow(
-    dead_code,
-    reason = "every test file is a program of its own and uses some of this"
-)]
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -34,7 +29,7 @@ pub(crate) struct Traces {
     pub(crate) masked: PathBuf,
 }
 
-/// The traces, captured once for all tests of a file.
+/// The traces, captured once for all tests.
 pub(crate) fn traces() -> &'static Traces {
     static TRACES: OnceLock<Traces> = OnceLock::new();
     TRACES.get_or_init(|| {

@@ -8,8 +8,8 @@ use moescope_core::{Measurement, NoProgress};
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::{ComparedMetric, GenerateConfig, generate, session::Given};
 
+use super::{assert_same, choice, conversation::chat_model, generated};
 use crate::common::{SIZE, Window, config, loaded, traces};
-use crate::{assert_same, choice, conversation::chat_model, generated};
 
 const METRIC: &str = "assignment_share";
 

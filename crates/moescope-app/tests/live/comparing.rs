@@ -5,8 +5,8 @@ use moescope_app::{Command, CompareChoice, LinePart, LiveChoice, LiveCommand, Th
 use moescope_figures::short_number;
 use moescope_pipeline::session::{BranchId, LiveScope, PictureSource, picture_difference};
 
+use super::{choice, generated};
 use crate::common::{Window, traces};
-use crate::{choice, generated};
 
 #[test]
 fn two_prompts_are_compared_on_one_scale_and_a_line_beside_a_trace_is_refused() {

@@ -7,7 +7,7 @@ use moescope_app::{Command, LiveChoice, LiveCommand, ThemeChoice};
 use moescope_pipeline::session::BranchId;
 use moescope_testkit::TinyModel;
 
-use crate::choice;
+use super::choice;
 use crate::common::{SIZE, Window, config};
 
 /// A model of a few words beside others that a test makes.

@@ -4,8 +4,8 @@ use egui::{Event, Key, Modifiers, PointerButton, Pos2, vec2};
 use moescope_app::{Cell, Command, NumbersChoice, ThemeChoice};
 use moescope_core::LayerId;
 
+use super::generated;
 use crate::common::{SIZE, Window, config, traces};
-use crate::generated;
 
 const CELL: Cell = Cell {
     layer: LayerId(3),

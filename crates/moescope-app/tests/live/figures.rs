@@ -12,8 +12,8 @@ use moescope_pipeline::{
     session::{BranchId, LiveScope, PictureSource, picture, picture_difference},
 };
 
+use super::{assert_same, choice, generated};
 use crate::common::{Window, drawn_again};
-use crate::{assert_same, choice, generated};
 
 const METRIC: &str = "assignment_share";
 

@@ -11,8 +11,8 @@ use moescope_core::LayerId;
 use moescope_figures::short_number;
 use moescope_pipeline::session::{BranchId, LiveScope, LiveToken, picture};
 
+use super::{TOKENS, choice, conversation::tiny_model, experts, generated};
 use crate::common::{Window, can_paint, traces};
-use crate::{TOKENS, choice, conversation::tiny_model, experts, generated};
 
 #[test]
 fn a_started_generation_is_read_token_by_token() {

@@ -7,8 +7,8 @@ use moescope_core::LayerId;
 use moescope_engine::DeviceChoice;
 use moescope_pipeline::session::BranchId;
 
+use super::{choice, experts, generated};
 use crate::common::{SIZE, Window, config, drawn_again, traces};
-use crate::{choice, experts, generated};
 
 /// Where all that is called so stands.
 fn places(window: &Window, label: &str) -> Vec<Rect> {

@@ -9,8 +9,8 @@ use moescope_app::{AppConfig, Command, SettingsPlace, ThemeChoice};
 use moescope_pipeline::session::{BranchId, Session, SessionCommand, SessionConfig, StartConfig};
 use moescope_trace::read_journal;
 
+use super::generated;
 use crate::common::{SIZE, Window, config, loaded};
-use crate::generated;
 
 #[test]
 fn a_line_is_kept_in_the_folder_that_was_chosen() {

@@ -10,8 +10,8 @@ use moescope_app::{
 };
 use moescope_pipeline::session::{BranchId, Given};
 
+use super::{choice, generated};
 use crate::common::{SIZE, Window, config};
-use crate::{choice, generated};
 
 const FIRST: BranchId = BranchId(0);
 const SECOND: BranchId = BranchId(1);

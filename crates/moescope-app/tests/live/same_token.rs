@@ -6,8 +6,8 @@ use moescope_analytics::{MeasureRequest, TokenConfig, TokenProfile, TraceData, t
 use moescope_app::{Command, LiveChoice, LiveCommand, ThemeChoice};
 use moescope_core::{LayerId, NoProgress};
 
+use super::{choice, generated};
 use crate::common::{Window, traces};
-use crate::{choice, generated};
 
 /// A token of the prompt that the open trace's texts have as well, and what is known of it there.
 fn token_in_trace(window: &Window) -> (usize, TokenProfile) {

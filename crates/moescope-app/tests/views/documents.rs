@@ -8,10 +8,8 @@ use moescope_analytics::{TraceData, find};
 use moescope_app::{Command, DisciplinesChoice, DisciplinesTab, ThemeChoice};
 use moescope_core::{AxisKind, NoProgress};
 
-use crate::{
-    common::{Window, traces},
-    quick, window,
-};
+use super::{quick, window};
+use crate::common::{Window, traces};
 
 /// A window that shows the map.
 fn map(theme: ThemeChoice) -> Window {

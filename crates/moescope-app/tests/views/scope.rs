@@ -7,10 +7,8 @@ use moescope_app::{Command, CompareChoice, DisciplinesChoice, ThemeChoice};
 use moescope_core::{AxisKind, NoProgress, PositionSelection};
 use moescope_figures::short_number;
 
-use crate::{
-    common::{SIZE, Window, config, traces},
-    quick, window,
-};
+use super::{quick, window};
+use crate::common::{SIZE, Window, config, traces};
 
 /// Chooses an entry of a list, which is opened where it is not open.
 fn choose(window: &mut Window, list: &str, role: Role, entry: &str) {

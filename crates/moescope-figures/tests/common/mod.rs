@@ -1,5 +1,5 @@
 //! Measurements like those of a real study, made of a fixed sequence of numbers.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "the example `gallery` uses a part of this")]
 #![expect(clippy::cast_precision_loss, reason = "counts of a fixture are small")]
 
 pub(crate) mod drawing;

@@ -85,6 +85,13 @@ fn is_whole(path: &Path, sums: &[String]) -> bool {
 /// Writes the files beside their place and moves the folder there, so that another process never sees half of it.
 fn install(cache: &Path, path: &Path, sums: &[String]) -> io::Result<()> {
     fs::create_dir_all(cache)?;
+    // Those that come at once take turns, so that a whole copy, which another may have opened, is never removed. Where the
+    // file system knows no locks, the names of drafts still keep processes apart.
+    let turn = fs::File::create(cache.join(".demo.lock"))?;
+    drop(turn.lock());
+    if is_whole(path, sums) {
+        return Ok(());
+    }
     let draft = cache.join(format!(".demo-{}", std::process::id()));
     let result = write_files(&draft).and_then(|()| {
         if path.exists() {
@@ -96,7 +103,7 @@ fn install(cache: &Path, path: &Path, sums: &[String]) -> io::Result<()> {
     if result.is_err() {
         drop(fs::remove_dir_all(&draft));
     }
-    // Another process may have been faster; its copy is as good.
+    // Without locks, another process may have been faster; its copy is as good.
     if is_whole(path, sums) { Ok(()) } else { result }
 }
 
@@ -114,14 +121,15 @@ fn write_files(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn sums() -> Vec<String> {
+        let sum = |(_, content): &(_, &[u8])| checksum::sha256_of_bytes(content);
+        FILES.iter().map(sum).collect()
+    }
+
     #[test]
     fn a_damaged_copy_is_noticed_and_replaced() {
         let cache = tempfile::tempdir().unwrap();
-        let path = cache.path().join("demo");
-        let sums: Vec<String> = FILES
-            .iter()
-            .map(|(_, c)| checksum::sha256_of_bytes(c))
-            .collect();
+        let (path, sums) = (cache.path().join("demo"), sums());
         install(cache.path(), &path, &sums).unwrap();
         assert!(is_whole(&path, &sums));
         // The same length, another content.
@@ -133,8 +141,27 @@ mod tests {
         assert!(is_whole(&path, &sums));
         assert_eq!(
             fs::read_dir(cache.path()).unwrap().count(),
-            1,
-            "no draft is left"
+            2,
+            "no draft is left, only the copy and the lock"
         );
+    }
+
+    #[test]
+    fn of_many_that_come_at_once_one_makes_the_copy() {
+        let cache = tempfile::tempdir().unwrap();
+        let (path, sums) = (cache.path().join("demo"), sums());
+        let made = || {
+            install(cache.path(), &path, &sums).unwrap();
+            fs::metadata(path.join("config.json"))
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let times: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(made)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
     }
 }

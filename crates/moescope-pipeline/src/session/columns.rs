@@ -120,12 +120,18 @@ impl LiveColumns {
             (&other.layers, other.num_experts, other.top_k),
             "columns of one model"
         );
+        let first = self.tokens.len();
         self.tokens.extend_from_slice(&other.tokens);
         self.chosen.append(&other.chosen);
         self.weights.extend_from_slice(&other.weights);
         self.entropy.extend_from_slice(&other.entropy);
         self.margin.extend_from_slice(&other.margin);
         self.runner_up.extend_from_slice(&other.runner_up);
+        // A single token chooses far fewer experts than there are sums, and the next event or frame waits for this.
+        if other.len() * self.top_k < self.num_experts {
+            self.count(first..self.tokens.len(), 1);
+            return;
+        }
         let add = |sums: &mut [u32], more: &[u32]| {
             sums.iter_mut().zip(more).for_each(|(sum, n)| *sum += n);
         };
@@ -403,11 +409,15 @@ mod tests {
     #[test]
     fn appended_columns_are_those_of_all_tokens() {
         let whole = columns();
-        let mut first = whole.clone();
-        first.truncate(2);
-        let mut rest = LiveColumns::new(whole.layers().to_vec(), 4, 2);
-        rest.extend(vec![token(7, Phase::Decode)], &decisions(&[[2, 1]]), 0);
-        first.append(&rest);
-        assert_eq!(first, whole);
+        // Sums of two tokens are added, and the choices of a single one counted.
+        for kept in [1, 2] {
+            let mut first = whole.clone();
+            first.truncate(kept);
+            let mut rest = LiveColumns::new(whole.layers().to_vec(), 4, 2);
+            let second = &[[2, 3], [2, 0], [2, 1]][kept..];
+            rest.extend(whole.tokens()[kept..].to_vec(), &decisions(second), 0);
+            first.append(&rest);
+            assert_eq!(first, whole);
+        }
     }
 }

@@ -15,10 +15,8 @@ use moescope_pipeline::session::{
 };
 use moescope_trace::{RoutingTrace, validate};
 
-use crate::{
-    folders::{folders, wait_for},
-    support::{FIRST, Listening, PROMPT, SECOND, document, loaded, run, start},
-};
+use super::folders::{folders, wait_for};
+use crate::support::{FIRST, Listening, PROMPT, SECOND, document, loaded, run, start};
 
 /// Where the child journals; only the parent sets it.
 const CHILD: &str = "MOESCOPE_TEST_JOURNALS";
@@ -129,7 +127,7 @@ fn spawn(journals: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
-            "killed::child_that_generates",
+            "recovery::killed::child_that_generates",
             "--ignored",
             "--nocapture",
         ])

@@ -1,7 +1,5 @@
 //! What tests of sessions share: the embedded model, and a session with its listener.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::{path::Path, sync::Arc, time::Duration};
 
 use moescope_core::NoProgress;

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use moescope_analytics::{Control, ExpertConfig, MeasureRequest, TraceData, expert_profile};
-use moescope_core::{LayerId, PositionSelection, Scope};
+use moescope_core::{LayerId, Scope};
 
 use super::measure::WeightingArg;
-use crate::{console::Console, exit::Outcome, label_args::LabelArgs, output};
+use crate::{
+    console::Console, counted_args::CountedArgs, exit::Outcome, label_args::LabelArgs, output,
+};
 
 /// Tell what one expert does: who chooses it, with what, where, and in which texts
 #[derive(Args, Debug)]
@@ -31,16 +33,8 @@ pub(crate) struct ExpertArgs {
     place: String,
     #[command(flatten)]
     labels: LabelArgs,
-    /// Given text, generated text, or both: prefill, decode, all
-    #[arg(long, default_value = "prefill", value_name = "PHASE")]
-    phase: String,
-    /// Tokens by their position in their document, of which the first has 0, like 0,5-8 or 16-; prompt and generated
-    /// tokens are counted through
-    #[arg(long, default_value = "all", value_name = "POSITIONS")]
-    positions: PositionSelection,
-    /// Count special and template tokens as well
-    #[arg(long)]
-    include_special: bool,
+    #[command(flatten)]
+    counted: CountedArgs,
     /// What has equal weight; lists of tokens and contexts count every occurrence once
     #[arg(long, value_enum, default_value_t)]
     weighting: WeightingArg,
@@ -78,13 +72,10 @@ pub(crate) fn run(args: &ExpertArgs, console: &Console) -> anyhow::Result<Outcom
     let (layer, expert) = parse_place(&args.place)?;
     let request = MeasureRequest {
         scope: Scope {
-            phase: args.phase.parse()?,
-            positions: args.positions.clone(),
-            include_special: args.include_special,
             labels: args.labels.labels(),
             only: args.labels.only.clone(),
             weighting: args.weighting.into(),
-            ..Scope::default()
+            ..args.counted.scope()
         },
         by: args.labels.by.clone(),
         merge: args.labels.merge.clone(),

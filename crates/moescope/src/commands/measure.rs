@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use moescope_analytics::{
     BiasCorrection, Control, FingerprintKind, LoadMass, MeasureRequest, TraceData, find,
 };
-use moescope_core::{Axis, AxisKind, LabelList, PositionSelection, Scope, Weighting};
+use moescope_core::{Axis, AxisKind, LabelList, LayerSelection, Scope, Weighting};
 use moescope_pipeline::{ModelFolder, NamedTrace, StoredWeights};
 use moescope_trace::RoutingTrace;
 
 use crate::{
-    console::Console, exit::Outcome, label_args::LabelArgs, table_args::TableArgs, trace_args,
+    console::Console, counted_args::CountedArgs, exit::Outcome, label_args::LabelArgs,
+    table_args::TableArgs, trace_args,
 };
 
 /// Measure metrics on traces, with intervals and null models
@@ -59,17 +60,9 @@ pub(crate) struct RequestArgs {
     contrast: Option<String>,
     /// Layers in the model's numbering, like 0,5-8
     #[arg(long, default_value = "all", value_name = "LAYERS")]
-    layers: String,
-    /// Given text, generated text, or both: prefill, decode, all
-    #[arg(long, default_value = "prefill", value_name = "PHASE")]
-    phase: String,
-    /// Tokens by their position in their document, of which the first has 0, like 0,5-8 or 16-; prompt and generated
-    /// tokens are counted through
-    #[arg(long, default_value = "all", value_name = "POSITIONS")]
-    positions: PositionSelection,
-    /// Count special and template tokens as well
-    #[arg(long)]
-    include_special: bool,
+    layers: LayerSelection,
+    #[command(flatten)]
+    counted: CountedArgs,
     /// What has equal weight
     #[arg(long, value_enum, default_value_t)]
     weighting: WeightingArg,
@@ -188,13 +181,11 @@ impl RequestArgs {
         let mass = self.mass.as_deref().map(load_mass).transpose()?;
         let request = MeasureRequest {
             scope: Scope {
-                layers: self.layers.parse()?,
-                phase: self.phase.parse()?,
-                positions: self.positions.clone(),
-                include_special: self.include_special,
+                layers: self.layers.clone(),
                 labels: self.labels.labels(),
                 only: self.labels.only.clone(),
                 weighting: self.weighting.into(),
+                ..self.counted.scope()
             },
             by: self.labels.by.clone(),
             merge: self.labels.merge.clone(),

@@ -11,11 +11,13 @@ use moescope_analytics::{
     FirstChoiceAgreement, MeasureRequest, TokenConfig, TokenProfile, TraceData, token_profile,
     token_spellings,
 };
-use moescope_core::{LayerId, LayerSelection, PositionSelection, Scope};
+use moescope_core::{LayerId, LayerSelection, Scope};
 use serde::Serialize;
 
 use super::expert::parse_place;
-use crate::{console::Console, exit::Outcome, label_args::LabelArgs, output};
+use crate::{
+    console::Console, counted_args::CountedArgs, exit::Outcome, label_args::LabelArgs, output,
+};
 
 /// Tell where one token occurs in a trace, and which experts it goes to there
 #[derive(Args, Debug)]
@@ -40,17 +42,9 @@ pub(crate) struct TokenArgs {
     labels: LabelArgs,
     /// Layers to count at, in the model's numbering, like 0,5-8
     #[arg(long, default_value = "all", value_name = "LAYERS")]
-    layers: String,
-    /// Given text, generated text, or both: prefill, decode, all
-    #[arg(long, default_value = "prefill", value_name = "PHASE")]
-    phase: String,
-    /// Tokens by their position in their document, of which the first has 0, like 0,5-8 or 16-; prompt and generated
-    /// tokens are counted through
-    #[arg(long, default_value = "all", value_name = "POSITIONS")]
-    positions: PositionSelection,
-    /// Count special and template tokens as well
-    #[arg(long)]
-    include_special: bool,
+    layers: LayerSelection,
+    #[command(flatten)]
+    counted: CountedArgs,
     /// Experts to list at each layer, those first that it chooses most often
     #[arg(long, default_value_t = 3, value_name = "N")]
     top: usize,
@@ -126,13 +120,10 @@ pub(crate) fn run(args: &TokenArgs, console: &Console) -> anyhow::Result<Outcome
         .collect::<anyhow::Result<_>>()?;
     let request = MeasureRequest {
         scope: Scope {
-            layers: args.layers.parse()?,
-            phase: args.phase.parse()?,
-            positions: args.positions.clone(),
-            include_special: args.include_special,
+            layers: args.layers.clone(),
             labels: args.labels.labels(),
             only: args.labels.only.clone(),
-            ..Scope::default()
+            ..args.counted.scope()
         },
         by: args.labels.by.clone(),
         merge: args.labels.merge.clone(),

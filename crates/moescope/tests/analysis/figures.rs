@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use crate::{
-    support::{refuse, succeed},
-    trace,
-};
+use super::trace;
+use crate::support::{refuse, succeed};
 
 #[test]
 fn figures_are_the_same_bytes_on_repeat_and_have_a_caption() {

@@ -1,9 +1,7 @@
 //! Findings: answers with the commands that give their numbers.
 
-use crate::{
-    support::{refuse, succeed},
-    trace,
-};
+use super::trace;
+use crate::support::{refuse, succeed};
 
 #[test]
 fn findings_answer_every_question_or_say_what_is_missing() {

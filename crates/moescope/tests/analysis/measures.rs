@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use crate::{
-    support::{refuse, succeed},
-    trace,
-};
+use super::trace;
+use crate::support::{refuse, succeed};
 
 #[test]
 fn every_metric_of_the_catalogue_measures_the_demo() {

@@ -6,10 +6,8 @@ use moescope_core::{Phase, TokenRow};
 use moescope_trace::{Document, RoutingTrace};
 use serde_json::Value;
 
-use crate::{
-    support::{refuse, succeed},
-    trace,
-};
+use super::trace;
+use crate::support::{refuse, succeed};
 
 /// The label whose documents are walked over.
 const LABEL: &str = "law";

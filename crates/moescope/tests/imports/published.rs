@@ -4,10 +4,8 @@ use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{
-    fixture, import, measured,
-    support::{Scratch, documents, refuse, succeed},
-};
+use super::{fixture, import, measured};
+use crate::support::{Scratch, documents, refuse, succeed};
 
 #[test]
 fn esft_text_keeps_choice_and_weight() {

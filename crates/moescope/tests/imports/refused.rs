@@ -4,11 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{
-    demo_config, fixture, import,
-    support::{Scratch, documents, refuse, run, succeed},
-    unknown,
-};
+use super::{demo_config, fixture, import, unknown};
+use crate::support::{Scratch, documents, refuse, run, succeed};
 
 #[test]
 fn all_that_is_wrong_is_listed_and_nothing_is_left() {

@@ -4,10 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{
-    fixture, import,
-    support::{Scratch, documents, refuse, succeed},
-};
+use super::{fixture, import};
+use crate::support::{Scratch, documents, refuse, succeed};
 
 /// The routing of layer 1 that every served fixture was cut from.
 fn dispatched(scratch: &Scratch, trace: &str) -> Vec<u16> {

@@ -4,11 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::{
-    demo_config, fixture, import, measured,
-    support::{Scratch, documents, refuse, succeed},
-    unknown,
-};
+use super::{demo_config, fixture, import, measured, unknown};
+use crate::support::{Scratch, documents, refuse, succeed};
 
 #[test]
 fn transformers_logits_give_what_a_capture_of_the_same_texts_gives() {

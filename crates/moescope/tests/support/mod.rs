@@ -1,5 +1,4 @@
 //! Running the real binary, and looking at what it left.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     fs,

@@ -9,7 +9,7 @@ use moescope_core::{
     Cancelled, DecisionBatch, Discipline, LayerId, ModelSpec, NoProgress, Phase, PhaseSelection,
     Progress, Sample, TokenRow,
 };
-use moescope_testkit::model_spec;
+use moescope_testkit::{content_token, model_spec};
 use moescope_trace::{
     CaptureSummary, ExpertsOrder, Manifest, SampleRecord, TraceWriter, WriterConfig,
 };
@@ -32,22 +32,15 @@ fn model() -> ModelSpec {
 /// A document whose first token is special, whose last quarter was generated, and whose last token was not routed.
 fn document(number: u32, tokens: u32) -> MemoryDocument {
     let rows = (0..tokens).map(|position| TokenRow {
-        position,
-        token_id: Some(position % 7),
         text: None,
-        byte_start: None,
-        byte_end: None,
         phase: Some(if position < tokens - tokens / 4 {
             Phase::Prefill
         } else {
             Phase::Decode
         }),
-        role: None,
         is_special: Some(position == 0),
-        is_template: Some(false),
         is_routed: position + 1 < tokens,
-        surprisal: None,
-        predicted_id: None,
+        ..content_token(position, position % 7)
     });
     let mut decisions = DecisionBatch::ids_only(4, 2);
     let mut weights = Vec::new();

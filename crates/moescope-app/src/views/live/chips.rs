@@ -1,16 +1,19 @@
 //! Tokens as chips, each coloured by a quantity that is also written under it; only what can be seen is laid out anew.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use egui::{
-    Align2, CornerRadius, EventFilter, FontId, Key, Modifiers, Pos2, Rect, Response, Role,
-    ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    CornerRadius, EventFilter, FontId, Key, Modifiers, Pos2, Rect, Response, Role, ScrollArea,
+    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 use moescope_core::Phase;
 use moescope_figures::short_number;
 use moescope_pipeline::session::{Branch, BranchId};
 
-use super::colors::Colors;
+use super::{
+    colors::Colors,
+    painted_rows::{Chip, PaintedRows},
+};
 use crate::{
     command::Command,
     lives::{LAYER_KEYS, LiveChoice, LiveCommand},
@@ -19,11 +22,14 @@ use crate::{
 };
 
 /// Height of a row of chips.
-const ROW: f32 = 36.0;
-const TEXT: f32 = 13.0;
-const NUMBER: f32 = 9.5;
+pub(super) const ROW: f32 = 36.0;
+/// Size of a token's text.
+pub(super) const TEXT: f32 = 13.0;
+/// Size of the number under it.
+pub(super) const NUMBER: f32 = 9.5;
+/// Between chips, and between rows.
+pub(super) const GAP: f32 = 3.0;
 const PADDING: f32 = 5.0;
-const GAP: f32 = 3.0;
 
 /// Where the chips of one line stand.
 #[derive(Debug, Default)]
@@ -38,6 +44,7 @@ pub(in crate::views) struct Chips {
     end: f32,
     /// Widths of texts that were measured.
     known: HashMap<Box<str>, f32>,
+    painted: PaintedRows,
     /// The token that was in sight when it was last chosen.
     followed: Option<usize>,
 }
@@ -91,6 +98,9 @@ impl Chips {
                 (seen.min.y / ROW).max(0.0) as usize,
                 (seen.max.y / ROW).max(0.0) as usize + 1,
             );
+            let in_sight = first..last.min(self.rows.len());
+            self.painted
+                .keep(ui.painter(), colors.coloring(), ctx.theme, &in_sight);
             let painting = Painting {
                 ctx,
                 branch,
@@ -99,7 +109,7 @@ impl Chips {
                 pointer: ui.input(|input| input.pointer.latest_pos()),
                 is_told: ui.ctx().has_accesskit_node(response.id),
             };
-            for row in first..last.min(self.rows.len()) {
+            for row in in_sight {
                 if self.row(ui, rect, row, &painting) {
                     response.request_focus();
                 }
@@ -112,6 +122,7 @@ impl Chips {
         let key = (session, branch.info.id, width);
         if self.made_for != Some(key) || self.widths.len() > branch.columns.len() {
             (self.rows, self.widths, self.end) = (Vec::new(), Vec::new(), 0.0);
+            self.painted.clear();
             self.made_for = Some(key);
         }
         let tokens = branch.columns.tokens();
@@ -159,13 +170,18 @@ impl Chips {
     }
 
     /// Paints a row; says whether one of its tokens was clicked.
-    fn row(&self, ui: &Ui, area: Rect, row: usize, painting: &Painting<'_>) -> bool {
+    fn row(&mut self, ui: &Ui, area: Rect, row: usize, painting: &Painting<'_>) -> bool {
         let end = self.rows.get(row + 1).copied().unwrap_or(self.widths.len());
-        let mut rect = self.rect_of(area, self.rows[row]);
+        let tokens = self.rows[row]..end;
+        let mut rect = self.rect_of(area, tokens.start);
+        let widths = &self.widths;
+        let chips = || painting.chips(tokens.clone(), widths);
+        self.painted
+            .paint(ui.painter(), row, tokens.clone(), rect.min, chips);
         let mut is_clicked = false;
-        for token in self.rows[row]..end {
+        for token in tokens {
             rect.set_width(self.widths[token]);
-            is_clicked |= painting.chip(ui, rect, token);
+            is_clicked |= painting.touch(ui, rect, token);
             rect = rect.translate(Vec2::new(self.widths[token] + GAP, 0.0));
         }
         is_clicked
@@ -256,35 +272,28 @@ struct Painting<'a> {
 }
 
 impl Painting<'_> {
-    /// Paints a token's chip, which chooses it when it is clicked; says whether it was.
-    fn chip(&self, ui: &Ui, rect: Rect, place: usize) -> bool {
+    /// How a row's tokens look.
+    fn chips(&self, tokens: Range<usize>, widths: &[f32]) -> Vec<Chip> {
+        let theme = self.ctx.theme;
+        let chip = |place: usize| {
+            let token = &self.branch.columns.tokens()[place];
+            let (color, number) = self.colors.of(place);
+            Chip {
+                width: widths[place],
+                fill: color.map_or(theme.field, paint),
+                ink: color.map_or(theme.text, |color| paint(color.ink())),
+                text: shown(&token.text),
+                number,
+                line: (token.phase == Phase::Prefill).then_some(theme.soft_text),
+            }
+        };
+        tokens.map(chip).collect()
+    }
+
+    /// Marks a token's chip, which chooses it when it is clicked; says whether it was.
+    fn touch(&self, ui: &Ui, rect: Rect, place: usize) -> bool {
         let (theme, branch) = (self.ctx.theme, self.branch);
-        let token = &branch.columns.tokens()[place];
-        let (color, value) = self.colors.of(place);
-        let text = shown(&token.text);
         let painter = ui.painter();
-        painter.rect_filled(rect, CornerRadius::ZERO, color.map_or(theme.field, paint));
-        let ink = color.map_or(theme.text, |color| paint(color.ink()));
-        let middle = rect.center().x;
-        painter.text(
-            pos2(middle, rect.top() + 2.0),
-            Align2::CENTER_TOP,
-            &text,
-            FontId::proportional(TEXT),
-            ink,
-        );
-        painter.text(
-            pos2(middle, rect.bottom() - 1.0),
-            Align2::CENTER_BOTTOM,
-            &value,
-            FontId::proportional(NUMBER),
-            ink,
-        );
-        // What was given has a line under it, so that it is told from the reply without colours.
-        if token.phase == Phase::Prefill {
-            let line = Stroke::new(1.5, theme.soft_text);
-            painter.line_segment([rect.left_bottom(), rect.right_bottom()], line);
-        }
         let outline = |color| {
             let stroke = Stroke::new(2.0, color);
             painter.rect_stroke(rect, CornerRadius::ZERO, stroke, StrokeKind::Inside);
@@ -296,6 +305,9 @@ impl Painting<'_> {
         if !self.is_told && self.pointer.is_none_or(|pointer| !rect.contains(pointer)) {
             return false;
         }
+        let token = &branch.columns.tokens()[place];
+        let text = shown(&token.text);
+        let (_, value) = self.colors.of(place);
         let id = ui.scope_id().with(("chip", branch.info.id, place));
         let response = ui.interact(rect, id, Sense::click());
         if response.hovered() && self.chosen != Some(place) {

@@ -1,6 +1,8 @@
 //! What the colours of tokens stand for: a quantity, its range, and its number.
 
-use moescope_analytics::LabelPreference;
+use std::sync::Arc;
+
+use moescope_analytics::{LabelPreference, LabelReference};
 use moescope_figures::{
     palette::{self, Rgb},
     short_number,
@@ -40,6 +42,25 @@ pub(super) enum Legend {
     },
 }
 
+/// What the colour and the number of any token of a line follow from, beside the token.
+#[derive(Debug, Default)]
+pub(super) struct Coloring {
+    color: ChipColor,
+    layer: usize,
+    reference: Option<Arc<LabelReference>>,
+    label: String,
+}
+
+impl PartialEq for Coloring {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |coloring: &Self| coloring.reference.as_ref().map(Arc::as_ptr);
+        self.color == other.color
+            && self.layer == other.layer
+            && of(self) == of(other)
+            && self.label == other.label
+    }
+}
+
 /// What colours tokens, and the number that is written under each.
 pub(super) struct Colors<'a> {
     columns: &'a LiveColumns,
@@ -49,6 +70,7 @@ pub(super) struct Colors<'a> {
     layer_words: String,
     /// What the label's documents prefer, where they are of the same routers.
     preference: Option<LabelPreference<'a>>,
+    reference: Option<&'a Arc<LabelReference>>,
     label: String,
 }
 
@@ -65,6 +87,7 @@ impl<'a> Colors<'a> {
         let alike = reference.filter(|of| of.has_routers(layers, columns.num_experts()));
         Self {
             preference: alike.and_then(|reference| reference.preference(&label)),
+            reference,
             layer_words: layers
                 .get(layer)
                 .map_or_else(String::new, |l| format!("at layer {l}")),
@@ -72,6 +95,16 @@ impl<'a> Colors<'a> {
             color: choice.color,
             layer,
             label,
+        }
+    }
+
+    /// What tokens' colours and numbers follow from.
+    pub(super) fn coloring(&self) -> Coloring {
+        Coloring {
+            color: self.color,
+            layer: self.layer,
+            reference: self.reference.cloned(),
+            label: self.label.clone(),
         }
     }
 

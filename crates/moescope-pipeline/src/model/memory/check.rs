@@ -159,15 +159,7 @@ pub fn check_memory(
     weights: WeightType,
     pass: &PassSize,
 ) -> Result<Option<String>, PipelineError> {
-    let sizes = ModelSizes::of(checkpoint)?;
-    let placement = Placement::of(device.kind);
-    told(fit(
-        &sizes,
-        weights,
-        pass,
-        placement,
-        &DeviceCapacity::of(device),
-    ))
+    check(checkpoint, device, weights, pass, false)
 }
 
 /// As [`check_memory`], of a model that is loaded: the memory that its weights take is not free any more, and not needed
@@ -181,9 +173,23 @@ pub fn check_memory_of_loaded(
     weights: WeightType,
     pass: &PassSize,
 ) -> Result<Option<String>, PipelineError> {
+    check(checkpoint, device, weights, pass, true)
+}
+
+/// Holds what a model needs against what there is, the memory of its weights included where they are in it already.
+fn check(
+    checkpoint: &Checkpoint,
+    device: &ComputeDevice,
+    weights: WeightType,
+    pass: &PassSize,
+    is_loaded: bool,
+) -> Result<Option<String>, PipelineError> {
     let sizes = ModelSizes::of(checkpoint)?;
     let placement = Placement::of(device.kind);
-    let has = with_weights_back(DeviceCapacity::of(device), &sizes, weights, placement);
+    let mut has = DeviceCapacity::of(device);
+    if is_loaded {
+        has = with_weights_back(has, &sizes, weights, placement);
+    }
     told(fit(&sizes, weights, pass, placement, &has))
 }
 

@@ -1,19 +1,18 @@
 //! Comparing traces: values computed by hand, traces whose relation is known, and published counts.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod differences;
 mod in_step;
 mod matching;
 mod on_disk;
 mod reference_scope;
 
-use common::{model, sample, token};
 use moescope_analytics::{
     ExpertsOrder, MeasureRequest, MemoryDocument, TraceData, TraceSet, difference_of_traces, find,
     find_comparison,
 };
 use moescope_core::{AxisKind, DecisionBatch, Measurement, ModelSpec, NoProgress, TokenRow};
+
+use crate::common::{model, sample, token};
 
 fn set(traces: Vec<(&str, TraceData)>) -> TraceSet {
     let last = traces.len() - 1;

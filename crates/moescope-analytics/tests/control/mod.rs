@@ -1,14 +1,13 @@
 //! Labels compared while other variables are held constant, and what every comparison of labels obeys.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod every_metric;
 mod known_truth;
 mod oracle;
 
-use common::{model, token};
 use moescope_analytics::{ExpertsOrder, MemoryDocument, TraceData};
 use moescope_core::{DecisionBatch, Measurement, Sample};
+
+use crate::common::{model, token};
 
 /// A document with one layer of decisions: a token and its experts at every position.
 pub(crate) fn document(

@@ -1,15 +1,12 @@
 //! Every view in both themes, and what a user does in each, by name.
 
 mod capturing;
-#[path = "../common/mod.rs"]
-mod common;
 mod documents;
 mod scope;
 mod undo;
 
 use std::{collections::HashSet, fs, path::Path};
 
-use common::{SIZE, Window, can_paint, config, drawn_again, traces};
 use egui::{Key, Modifiers, accesskit::Role, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use moescope_analytics::{MeasureRequest, TraceData, TraceSet, difference_of_traces, find};
@@ -18,6 +15,8 @@ use moescope_app::{
 };
 use moescope_core::{AxisKind, LayerId, NoProgress};
 use moescope_figures::{ColorScale, short_number};
+
+use crate::common::{SIZE, Window, can_paint, config, drawn_again, traces};
 
 /// Quick enough for a test, and careful enough for intervals.
 fn quick() -> MeasureRequest {

@@ -3,15 +3,14 @@
 mod figures;
 mod findings;
 mod measures;
-#[path = "../support/mod.rs"]
-mod support;
 mod tokens;
 
 use std::{fs, path::Path, sync::OnceLock};
 
 use serde_json::Value;
-use support::{command, refuse, succeed};
 use tempfile::TempDir;
+
+use crate::support::{command, refuse, succeed};
 
 /// One demo run for all tests of this folder.
 fn demo() -> &'static (TempDir, Value) {

@@ -1,9 +1,6 @@
 //! A process that is killed while it generates loses at most its last moments, and what comes back is exact.
 #![cfg(unix)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod folders;
 mod killed;
 
@@ -22,7 +19,8 @@ use moescope_pipeline::session::{
     recover,
 };
 use moescope_trace::read_journal;
-use support::{FIRST, Listening, PROMPT, loaded, run, sampling, start};
+
+use crate::support::{FIRST, Listening, PROMPT, loaded, run, sampling, start};
 
 #[test]
 fn a_saved_branch_has_no_journal_until_it_grows_again() {

@@ -6,8 +6,6 @@
 //! alone, and puts them in the place of those in the page.
 //! Every metric of the catalogue is simulated as soon as it is listed; `rows.rs` adds rows for other requests, one line each.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod families;
 mod rows;
 mod simulate;

@@ -3,14 +3,13 @@
 mod published;
 mod refused;
 mod served;
-#[path = "../support/mod.rs"]
-mod support;
 mod tensors;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use support::{Scratch, succeed};
+
+use crate::support::{Scratch, succeed};
 
 pub(crate) fn fixture(name: &str) -> String {
     let path = moescope_testkit::repository_root()

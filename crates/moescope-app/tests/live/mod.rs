@@ -1,8 +1,6 @@
 //! Live generations, their tokens and interventions, driven by name as a user does.
 
 mod commands;
-#[path = "../common/mod.rs"]
-mod common;
 mod comparing;
 mod conversation;
 mod expert_menu;
@@ -16,7 +14,7 @@ mod same_token;
 use moescope_app::{Command, LiveChoice, ThemeChoice};
 use moescope_pipeline::session::BranchId;
 
-use common::{SIZE, Window, config, traces};
+use crate::common::{SIZE, Window, config, traces};
 
 /// Tokens that a generation draws.
 pub(crate) const TOKENS: usize = 12;
