@@ -19,7 +19,7 @@ use super::{
 use crate::theme::Theme;
 
 /// Thickness of the line under a token that was given.
-const GIVEN: f32 = 1.5;
+const GIVEN: f32 = 2.0;
 
 /// A token's chip as it is painted.
 pub(super) struct Chip {
