@@ -314,10 +314,10 @@ mod tests {
         let ctx = Context::default();
         let (mut rows, asked) = (PaintedRows::default(), Cell::new(0));
         let first = corners(&ctx, |painter| {
-            paint(&mut rows, painter, pos2(10.0, 20.0), &asked)
+            paint(&mut rows, painter, pos2(10.0, 20.0), &asked);
         });
         let moved = corners(&ctx, |painter| {
-            paint(&mut rows, painter, pos2(10.0, 56.0), &asked)
+            paint(&mut rows, painter, pos2(10.0, 56.0), &asked);
         });
         assert_eq!(asked.get(), 1);
         let down = |(at, color): &(Pos2, Color32)| (*at + vec2(0.0, 36.0), *color);
