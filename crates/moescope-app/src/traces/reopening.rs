@@ -142,7 +142,11 @@ impl MergedFiles for PipelineError {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, path::Path, thread};
+    use std::{
+        cell::Cell,
+        path::{Path, PathBuf},
+        thread,
+    };
 
     use moescope_analytics::{MeasureRequest, find};
     use moescope_core::{DecisionBatch, Gating, LayerId, NoProgress, Sample};
@@ -203,6 +207,16 @@ mod tests {
         traces
     }
 
+    /// A trace that was opened with one document while its capture goes on.
+    fn growing(folder: &Path) -> (PathBuf, TraceWriter, Traces, TraceId) {
+        let path = folder.join("trace");
+        let mut writer = writer(&path);
+        append(&mut writer, 0);
+        let traces = opened(&path);
+        let id = traces.all()[0].id;
+        (path, writer, traces, id)
+    }
+
     fn documents(data: &TraceData) -> Result<u64, AnalyticsError> {
         let request = MeasureRequest {
             by: "all".into(),
@@ -217,11 +231,7 @@ mod tests {
     #[test]
     fn a_trace_whose_files_were_merged_is_opened_again_and_answers() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("trace");
-        let mut writer = writer(&path);
-        append(&mut writer, 0);
-        let mut traces = opened(&path);
-        let id = traces.all()[0].id;
+        let (_, mut writer, mut traces, id) = growing(folder.path());
         append(&mut writer, 1);
         let asked = traces.asked(id).unwrap();
         assert!(
@@ -241,11 +251,7 @@ mod tests {
     #[test]
     fn questions_that_were_asked_before_a_trace_was_read_again_are_answered_from_what_was_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("trace");
-        let mut writer = writer(&path);
-        append(&mut writer, 0);
-        let mut traces = opened(&path);
-        let id = traces.all()[0].id;
+        let (_, mut writer, mut traces, id) = growing(folder.path());
         let [first, second, third] = [(); 3].map(|()| traces.asked(id).unwrap());
         append(&mut writer, 1);
         // The second one still finds its answer in the old files, but meanwhile the first one has had them read.
@@ -273,11 +279,8 @@ mod tests {
     #[test]
     fn a_second_failure_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("trace");
-        let mut writer = writer(&path);
-        append(&mut writer, 0);
-        let traces = opened(&path);
-        let asked = traces.asked(traces.all()[0].id).unwrap();
+        let (path, _writer, traces, id) = growing(folder.path());
+        let asked = traces.asked(id).unwrap();
         let calls = Cell::new(0);
         let gone = || TraceError::Gone { path: path.clone() };
         let failing = |_: &TraceData| -> Result<(), AnalyticsError> {

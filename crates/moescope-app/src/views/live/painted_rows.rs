@@ -18,15 +18,19 @@ use super::{
 };
 use crate::theme::Theme;
 
-/// Thickness of the line under a token that was given.
+/// Thickness of the line under a token that was given, in points.
 const GIVEN: f32 = 2.0;
 
 /// A token's chip as it is painted.
 pub(super) struct Chip {
+    /// In points.
     pub width: f32,
     pub fill: Color32,
+    /// The colour of both texts.
     pub ink: Color32,
+    /// The token.
     pub text: String,
+    /// The quantity that colours it.
     pub number: String,
     /// The colour of the line under it, where it has one.
     pub line: Option<Color32>,
