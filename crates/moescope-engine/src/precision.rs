@@ -51,8 +51,8 @@ pub enum ComputeType {
     F32,
     /// Activations, and weights of a wider type, are rounded to bf16 before each product with weights.
     ///
-    /// With AVX2 and without AVX-512, activations that are multiplied with blocks are rounded to integers of 16 bits with
-    /// a scale for every 32 instead, which is finer.
+    /// With AVX2 alone and with VNNI, unless there are tiles, activations that are multiplied with blocks are rounded to
+    /// integers of 16 bits with a scale for every 32 instead, which is finer.
     Bf16,
 }
 

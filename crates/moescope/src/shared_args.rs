@@ -32,8 +32,8 @@ pub(crate) struct PrecisionArgs {
     /// that does to routing.
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
     pub(crate) weights: WeightsArg,
-    /// Type of the numbers that are multiplied with weights: f32 for fidelity, bf16 for speed (CPU only; with AVX2 alone,
-    /// q8 and q4 meet 16-bit integers instead)
+    /// Type of the numbers that are multiplied with weights: f32 for fidelity, bf16 for speed (CPU only; with AVX2 alone
+    /// or VNNI, q8 and q4 meet 16-bit integers instead)
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
     pub(crate) compute: ComputeArg,
 }

@@ -186,7 +186,7 @@ impl Gathered {
             .flat_map(|(expert, pair)| pieces(pair[0]..pair[1]).map(move |rows| (expert, rows)))
             .collect();
         let weights = experts.iter().flat_map(|expert| [expert.gate, expert.up]);
-        let rounding = Rounding::of(set, compute, weights);
+        let rounding = Rounding::of(set, compute, weights, hidden);
         let rows = Inputs::arranged(set, rounding, &rows_of(&pieces), hidden, |row, out| {
             let token = order[row] / top_k;
             out.copy_from_slice(&x[token * hidden..(token + 1) * hidden]);
@@ -284,7 +284,8 @@ fn down(
         ..
     } = sizes;
     let assignments = inner.len() / intermediate;
-    let rounding = Rounding::of(set, compute, experts.iter().map(|expert| expert.down));
+    let weights = experts.iter().map(|expert| expert.down);
+    let rounding = Rounding::of(set, compute, weights, intermediate);
     let rows = Inputs::arranged(set, rounding, &rows_of(pieces), intermediate, |row, out| {
         out.copy_from_slice(&inner[row * intermediate..(row + 1) * intermediate]);
     });
@@ -304,15 +305,18 @@ fn down(
     outer
 }
 
+/// All pieces of an expert pass a block of its weights before the next one is read.
 fn tasks(pieces: &[(usize, Range<usize>)], width: usize, column_block: usize) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for (expert, rows) in pieces {
+    for pieces in pieces.chunk_by(|(one, _), (other, _)| one == other) {
         for first in (0..width).step_by(column_block) {
-            tasks.push(Task {
-                expert: *expert,
-                rows: rows.clone(),
-                columns: first..(first + column_block).min(width),
-            });
+            for (expert, rows) in pieces {
+                tasks.push(Task {
+                    expert: *expert,
+                    rows: rows.clone(),
+                    columns: first..(first + column_block).min(width),
+                });
+            }
         }
     }
     tasks

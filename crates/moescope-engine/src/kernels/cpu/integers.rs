@@ -1,4 +1,4 @@
-//! Products of blocks of weights with activations as integers of 16 bits, for AVX2.
+//! Products of blocks of weights with activations as integers of 16 bits, for AVX2 and, where they are many, VNNI.
 //!
 //! Every 32 activations of a row, which meet one block of each row of weights, have one scale, the largest of them over
 //! 32,767, and are rounded to the nearest multiple of it: wrong by 2⁻¹⁶ of the largest at most. The sum of a block's 32
@@ -20,10 +20,10 @@ use std::ops::Range;
 pub(super) use self::activations::{IntegerPiece, IntegerRows};
 use self::{
     few::few_rows,
-    many::many_rows,
+    many::{Avx2, Vnni, many_rows},
     weights::{Blocks, Q4Blocks, Q8Blocks},
 };
-use super::output::Rectangle;
+use super::{output::Rectangle, simd::InstructionSet};
 use crate::blocks::{BLOCK, BlockType};
 
 /// Weight rows per task.
@@ -36,8 +36,9 @@ const EIGHT: usize = 8;
 /// x · Wᵀ for some rows of weights, which lie in blocks.
 ///
 /// # Safety
-/// The machine has AVX2, FMA and F16C.
+/// The machine has AVX2, FMA and F16C, and what `set` says.
 pub(super) unsafe fn multiply(
+    set: InstructionSet,
     x: IntegerPiece<'_>,
     kind: BlockType,
     weights: &[u8],
@@ -47,15 +48,16 @@ pub(super) unsafe fn multiply(
     assert!(columns.end * kind.row_bytes(x.blocks() * BLOCK) <= weights.len());
     // SAFETY (both): by the contract and the assertion.
     match kind {
-        BlockType::Q8 => unsafe { product::<Q8Blocks>(x, weights, columns, out) },
-        BlockType::Q4 => unsafe { product::<Q4Blocks>(x, weights, columns, out) },
+        BlockType::Q8 => unsafe { product::<Q8Blocks>(set, x, weights, columns, out) },
+        BlockType::Q4 => unsafe { product::<Q4Blocks>(set, x, weights, columns, out) },
     }
 }
 
 /// # Safety
-/// The machine has AVX2, FMA and F16C; there are the rows of weights.
+/// The machine has AVX2, FMA and F16C, and what `set` says; there are the rows of weights.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn product<W: Blocks>(
+    set: InstructionSet,
     x: IntegerPiece<'_>,
     weights: &[u8],
     columns: Range<usize>,
@@ -67,7 +69,10 @@ unsafe fn product<W: Blocks>(
         1 => unsafe { few_rows::<W, 1>(x, weights, columns, out) },
         2 => unsafe { few_rows::<W, 2>(x, weights, columns, out) },
         FEW => unsafe { few_rows::<W, FEW>(x, weights, columns, out) },
-        _ => unsafe { many_rows::<W>(x, weights, columns, out) },
+        _ if set == InstructionSet::Avx2 => unsafe {
+            many_rows::<W, Avx2, _>(x, weights, columns, out);
+        },
+        _ => unsafe { many_rows::<W, Vnni, _>(x, weights, columns, out) },
     }
 }
 

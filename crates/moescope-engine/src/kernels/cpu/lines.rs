@@ -4,6 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use super::simd::LANES;
 
+/// Bytes of a line of the cache.
+pub(super) const LINE: usize = 64;
+
 /// A line of the cache: what a vector instruction reads from two of them takes twice as long.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]

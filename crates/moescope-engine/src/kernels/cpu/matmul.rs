@@ -13,7 +13,7 @@ mod source;
 use std::ops::Range;
 
 #[cfg(target_arch = "x86_64")]
-use super::{amx, integers};
+use super::{amx, integers, simd::with_pairs};
 use super::{
     output::{Rectangle, SharedOut},
     rows::Rows,
@@ -49,7 +49,7 @@ pub(crate) fn linear(
     }
     let (n, m) = (x.len() / k, weight.len() / k);
     let pieces: Vec<Range<usize>> = pieces(0..n).collect();
-    let rounding = Rounding::of(set, compute, [weight]);
+    let rounding = Rounding::of(set, compute, [weight], k);
     let inputs = if n <= FEW && rounding == Rounding::Exact {
         Inputs::few(x, k)
     } else {
@@ -101,7 +101,23 @@ pub(super) fn block(
                 unreachable!("activations are rounded to integers for blocks alone")
             };
             // SAFETY: there are integers only where AVX2, FMA and F16C were detected.
-            return unsafe { integers::multiply(x, kind, bytes, columns, out) };
+            return unsafe { integers::multiply(set, x, kind, bytes, columns, out) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        Piece::Pairs(x) => {
+            let product = Product {
+                x,
+                weight,
+                k: k / 2,
+                columns,
+                out,
+            };
+            // SAFETY (both): there are pairs only where AVX-512 with bf16 was detected.
+            return if x.rows <= FEW {
+                unsafe { with_pairs(FewRows(product)) }
+            } else {
+                unsafe { with_pairs(ManyRows(product)) }
+            };
         }
     };
     let product = Product {
@@ -122,6 +138,7 @@ pub(super) fn block(
 struct Product<'a> {
     x: Floats<'a>,
     weight: Rows<'a>,
+    /// Places of a row: inputs, or pairs of them.
     k: usize,
     columns: Range<usize>,
     /// `[rows of x, columns]`

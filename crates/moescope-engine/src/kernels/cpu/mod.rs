@@ -168,11 +168,14 @@ impl Kernels for CpuKernels {
     fn name(&self) -> String {
         let set = match self.set {
             InstructionSet::Portable => "portable",
+            InstructionSet::Neon => "neon",
             InstructionSet::Avx2 => "avx2",
             InstructionSet::Avx512 => "avx512",
+            InstructionSet::Avx512Vnni => "avx512-vnni",
+            InstructionSet::Avx512Bf16 => "avx512-bf16",
             InstructionSet::Amx => "amx",
         };
-        if self.set == InstructionSet::Avx2 && self.compute == ComputeType::Bf16 {
+        if self.set.rounds_to_integers() && self.compute == ComputeType::Bf16 {
             return format!("cpu {set}, 16-bit integers where weights are blocks");
         }
         format!("cpu {set}")

@@ -19,6 +19,11 @@ pub(super) unsafe trait Simd {
     type Part: Copy;
     /// Registers that sixteen floats take.
     const PARTS: usize;
+    /// Registers that the machine has, where they are known.
+    const REGISTERS: usize = 16;
+    /// Numbers in a place of a vector that is multiplied: one float, or two bf16, whose products are both added to the
+    /// float in the same place of the sums.
+    const NUMBERS: usize = 1;
     unsafe fn zero() -> Self::V;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -83,7 +88,7 @@ pub(super) unsafe trait Simd {
     }
 }
 
-/// Plain Rust; the compiler vectorises it for the target's baseline (NEON on aarch64, SSE2 on x86-64).
+/// Plain Rust; the compiler vectorises it for what every machine of the target has.
 pub(super) struct Portable;
 
 // SAFETY: uses no special instruction.
@@ -176,10 +181,14 @@ unsafe impl Simd for Portable {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, sum_of_eight};
+pub(super) use x86::{Avx2, Avx512, round_to_pairs, sum_of_eight};
 
 /// Work that is written once over [`Simd`].
 pub(super) trait SimdTask {
@@ -197,10 +206,16 @@ pub(super) trait SimdTask {
 pub enum InstructionSet {
     /// Plain Rust.
     Portable,
+    /// NEON, of 64-bit ARM.
+    Neon,
     /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512F.
     Avx512,
+    /// AVX-512 with sums of products of integers (VNNI), for blocks.
+    Avx512Vnni,
+    /// AVX-512 with those and with sums of products of bf16.
+    Avx512Bf16,
     /// Tile registers for products with weights, AVX-512 for everything else.
     Amx,
 }
@@ -221,6 +236,10 @@ impl InstructionSet {
     #[must_use]
     pub fn available() -> Vec<Self> {
         let mut sets = vec![Self::Portable];
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(Self::Neon);
+        }
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2")
@@ -230,6 +249,14 @@ impl InstructionSet {
                 sets.push(Self::Avx2);
                 if is_x86_feature_detected!("avx512f") {
                     sets.push(Self::Avx512);
+                    if is_x86_feature_detected!("avx512bw")
+                        && is_x86_feature_detected!("avx512vnni")
+                    {
+                        sets.push(Self::Avx512Vnni);
+                        if is_x86_feature_detected!("avx512bf16") {
+                            sets.push(Self::Avx512Bf16);
+                        }
+                    }
                     if super::amx::support::is_available() {
                         sets.push(Self::Amx);
                     }
@@ -237,6 +264,11 @@ impl InstructionSet {
             }
         }
         sets
+    }
+
+    /// Whether products of bf16 arithmetic with blocks are those of integers.
+    pub(super) fn rounds_to_integers(self) -> bool {
+        matches!(self, Self::Avx2 | Self::Avx512Vnni | Self::Avx512Bf16)
     }
 }
 
@@ -253,16 +285,42 @@ pub(super) fn with_simd<T: SimdTask>(set: InstructionSet, task: T) -> T::Output 
         #[target_feature(enable = "avx512f,avx2,fma,f16c")]
         unsafe fn avx512<T: SimdTask>(task: T) -> T::Output {
             // SAFETY: this function is only called where avx512f was detected.
-            unsafe { task.run::<Avx512>() }
+            unsafe { task.run::<Avx512<false>>() }
         }
         match set {
             // SAFETY: the set comes from `available`, which detected the features.
             InstructionSet::Avx2 => return unsafe { avx2(task) },
-            InstructionSet::Avx512 | InstructionSet::Amx => return unsafe { avx512(task) },
-            InstructionSet::Portable => {}
+            InstructionSet::Avx512
+            | InstructionSet::Avx512Vnni
+            | InstructionSet::Avx512Bf16
+            | InstructionSet::Amx => return unsafe { avx512(task) },
+            InstructionSet::Portable | InstructionSet::Neon => {}
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        #[target_feature(enable = "neon")]
+        unsafe fn neon<T: SimdTask>(task: T) -> T::Output {
+            // SAFETY: this function is only called where neon was detected.
+            unsafe { task.run::<Neon>() }
+        }
+        if set == InstructionSet::Neon {
+            // SAFETY: the set comes from `available`, which detected the feature.
+            return unsafe { neon(task) };
         }
     }
     let _ = set;
     // SAFETY: `Portable` uses no special instruction.
     unsafe { task.run::<Portable>() }
+}
+
+/// Runs a product of pairs of bf16.
+///
+/// # Safety
+/// The machine has AVX-512 with bf16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma,f16c")]
+pub(super) unsafe fn with_pairs<T: SimdTask>(task: T) -> T::Output {
+    // SAFETY: by the contract.
+    unsafe { task.run::<Avx512<true>>() }
 }

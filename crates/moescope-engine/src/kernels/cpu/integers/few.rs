@@ -12,16 +12,14 @@ use std::{
 };
 
 use super::{
-    super::{output::Rectangle, simd::sum_of_eight},
+    super::{lines::LINE, output::Rectangle, simd::sum_of_eight},
     EIGHT, IntegerPiece, activations,
     weights::{Blocks, scales},
 };
 use crate::blocks::BlockType;
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-/// Rows of weights that are asked for ahead of their use.
-const AHEAD: usize = 4;
+/// Bytes of weights that are asked for ahead of their use.
+const AHEAD: usize = 4096;
 /// A block of zeros of either type.
 static ZEROS: [u8; BlockType::Q8.bytes()] = [0; BlockType::Q8.bytes()];
 
@@ -66,28 +64,23 @@ unsafe fn dot_products<W: Blocks, const MR: usize>(
     let mut sums = [_mm256_setzero_ps(); MR];
     let mut at = row;
     for eight in 0..blocks / EIGHT {
-        // The rows that come next; at the end of the matrix, beyond it.
-        let ahead = at.wrapping_add(AHEAD * blocks * W::BYTES);
-        for line in 0..(EIGHT * W::BYTES).div_ceil(LINE) {
-            _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line * LINE).cast());
-        }
-        let mut eight_blocks = [at; EIGHT];
-        for (number, block) in eight_blocks.iter_mut().enumerate() {
-            *block = at.wrapping_add(number * W::BYTES);
-        }
+        fetch_ahead(at, EIGHT * W::BYTES);
         // SAFETY: there are eight more blocks.
-        unsafe { add_eight::<W, MR>(x, eight, eight_blocks, &mut sums) };
+        unsafe { add_blocks::<W, MR, EIGHT>(x, eight, at, &mut sums) };
         at = at.wrapping_add(EIGHT * W::BYTES);
     }
-    let rest = blocks % EIGHT;
-    if rest > 0 {
-        // With blocks of zeros after them, as the activations have them.
-        let mut eight_blocks = [ZEROS.as_ptr(); EIGHT];
-        for (number, block) in eight_blocks.iter_mut().enumerate().take(rest) {
-            *block = at.wrapping_add(number * W::BYTES);
-        }
-        // SAFETY: these are blocks.
-        unsafe { add_eight::<W, MR>(x, blocks / EIGHT, eight_blocks, &mut sums) };
+    let eight = blocks / EIGHT;
+    fetch_ahead(at, blocks % EIGHT * W::BYTES);
+    // SAFETY (all): there are so many more blocks.
+    match blocks % EIGHT {
+        0 => {}
+        1 => unsafe { add_blocks::<W, MR, 1>(x, eight, at, &mut sums) },
+        2 => unsafe { add_blocks::<W, MR, 2>(x, eight, at, &mut sums) },
+        3 => unsafe { add_blocks::<W, MR, 3>(x, eight, at, &mut sums) },
+        4 => unsafe { add_blocks::<W, MR, 4>(x, eight, at, &mut sums) },
+        5 => unsafe { add_blocks::<W, MR, 5>(x, eight, at, &mut sums) },
+        6 => unsafe { add_blocks::<W, MR, 6>(x, eight, at, &mut sums) },
+        _ => unsafe { add_blocks::<W, MR, 7>(x, eight, at, &mut sums) },
     }
     let mut found = [0.0; MR];
     for (found, sums) in found.iter_mut().zip(sums) {
@@ -95,6 +88,41 @@ unsafe fn dot_products<W: Blocks, const MR: usize>(
         *found = unsafe { sum_of_eight(sums) };
     }
     found
+}
+
+/// Asks for as many bytes of the rows that come next; at the end of the matrix, beyond it.
+#[inline]
+fn fetch_ahead(at: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(LINE) {
+        let line = at.wrapping_add(AHEAD + line);
+        // SAFETY: an address to fetch need not exist.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) };
+    }
+}
+
+/// Adds the products of `N` blocks from a place, at most eight, to their running sums.
+///
+/// Blocks of zeros come after them, as the activations have them. How many there are is known to the compiler, so that
+/// it leaves out what is zero, and places need not go through memory.
+///
+/// # Safety
+/// There are so many blocks, and the machine has AVX2, FMA and F16C.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn add_blocks<W: Blocks, const MR: usize, const N: usize>(
+    rows: [&[activations::Blocks]; MR],
+    eight: usize,
+    at: *const u8,
+    sums: &mut [__m256; MR],
+) {
+    let mut blocks = [ZEROS.as_ptr(); EIGHT];
+    for (number, block) in blocks.iter_mut().enumerate() {
+        if number < N {
+            *block = at.wrapping_add(number * W::BYTES);
+        }
+    }
+    // SAFETY: these are blocks.
+    unsafe { add_eight::<W, MR>(rows, eight, blocks, sums) };
 }
 
 /// Adds the products of eight blocks to their running sums.

@@ -69,12 +69,14 @@ fn plain(x: &[f32], kind: BlockType, weights: &[u8], k: usize) -> Vec<f32> {
         .collect()
 }
 
-fn is_here() -> bool {
-    let is_here = InstructionSet::available().contains(&InstructionSet::Avx2);
-    if !is_here {
+/// What of this machine multiplies with integers.
+fn sets() -> Vec<InstructionSet> {
+    let sets = InstructionSet::available().into_iter();
+    let sets: Vec<_> = sets.filter(|set| set.rounds_to_integers()).collect();
+    if sets.is_empty() {
         println!("skipped: this machine has no AVX2");
     }
-    is_here
+    sets
 }
 
 /// Matrices in both types of blocks.
@@ -85,28 +87,28 @@ fn in_blocks(weights: &[f32], k: usize) -> impl Iterator<Item = (BlockType, Vec<
     })
 }
 
-fn product(x: &[f32], kind: BlockType, weights: &[u8], k: usize) -> Vec<f32> {
+fn product(set: InstructionSet, x: &[f32], kind: BlockType, weights: &[u8], k: usize) -> Vec<f32> {
     let weights = Rows::Blocks(kind, weights);
-    linear(InstructionSet::Avx2, ComputeType::Bf16, x, weights, k)
+    linear(set, ComputeType::Bf16, x, weights, k)
 }
 
 #[track_caller]
 fn assert_is_plain(what: &str, x: &[f32], kind: BlockType, weights: &[u8], k: usize) {
-    let (got, want) = (product(x, kind, weights, k), plain(x, kind, weights, k));
-    assert_eq!(got.len(), want.len(), "{what}");
-    for (at, (got, want)) in got.iter().zip(&want).enumerate() {
-        assert!(
-            got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
-            "{what} {kind:?}, result {at}: {got} against {want}"
-        );
+    let want = plain(x, kind, weights, k);
+    for set in sets() {
+        let got = product(set, x, kind, weights, k);
+        assert_eq!(got.len(), want.len(), "{what}");
+        for (at, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert!(
+                got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
+                "{set:?} {what} {kind:?}, result {at}: {got} against {want}"
+            );
+        }
     }
 }
 
 #[test]
 fn every_shape_is_its_meaning_bit_for_bit() {
-    if !is_here() {
-        return;
-    }
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     // Whole tasks and parts of them; chunks of eight blocks and parts; then any.
     let mut shapes = vec![(1, 32, 256), (4, 32, 512), (130, 65, 96), (3, 8, 32)];
@@ -133,9 +135,6 @@ fn every_shape_is_its_meaning_bit_for_bit() {
 
 #[test]
 fn the_largest_integers_do_not_overflow() {
-    if !is_here() {
-        return;
-    }
     let k = 512;
     for (x, w) in [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)] {
         for (kind, weights) in in_blocks(&vec![w; 33 * k], k) {
@@ -148,9 +147,6 @@ fn the_largest_integers_do_not_overflow() {
 
 #[test]
 fn activations_that_are_no_numbers_or_tiny() {
-    if !is_here() {
-        return;
-    }
     let (k, m) = (64, 9);
     let mut rng = ChaCha8Rng::seed_from_u64(12);
     let weights = random(&mut rng, m * k);
@@ -159,9 +155,11 @@ fn activations_that_are_no_numbers_or_tiny() {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut x = random(&mut rng, rows * k);
                 x[k - 7] = value;
-                let got = product(&x, kind, &weights, k);
-                assert!(got[..m].iter().all(|y| y.is_nan()), "{value}");
-                assert!(got[m..].iter().all(|y| y.is_finite()), "{value}");
+                for set in sets() {
+                    let got = product(set, &x, kind, &weights, k);
+                    assert!(got[..m].iter().all(|y| y.is_nan()), "{value}");
+                    assert!(got[m..].iter().all(|y| y.is_finite()), "{value}");
+                }
             }
             for size in [0.0, 1e-44, 1e-36, 1e-33, 1e37] {
                 let mut x = random(&mut rng, rows * k);
@@ -182,9 +180,6 @@ fn relative_error(got: impl Iterator<Item = f64>, want: &[f64]) -> f64 {
 /// exact product.
 #[test]
 fn integers_are_nearer_to_the_exact_product_than_bf16() {
-    if !is_here() {
-        return;
-    }
     let mut rng = ChaCha8Rng::seed_from_u64(13);
     let (n, m, k) = (5, 64, 2048);
     for outlier in [1.0, 30.0] {
@@ -209,10 +204,14 @@ fn integers_are_nearer_to_the_exact_product_than_bf16() {
                 .map(|x| half::bf16::from_f32(*x).to_f32())
                 .collect();
             let bf16 = relative_error(sums(&in_bf16).into_iter(), &want);
-            let got = product(&x, kind, &weights, k);
-            let integers = relative_error(got.into_iter().map(f64::from), &want);
-            println!("{kind:?}, outliers × {outlier}: integers {integers:.1e}, bf16 {bf16:.1e}");
-            assert!(integers * 20.0 < bf16, "{integers:e} {bf16:e}");
+            for set in sets() {
+                let got = product(set, &x, kind, &weights, k);
+                let integers = relative_error(got.into_iter().map(f64::from), &want);
+                println!(
+                    "{set:?} {kind:?}, outliers × {outlier}: integers {integers:.1e}, bf16 {bf16:.1e}"
+                );
+                assert!(integers * 20.0 < bf16, "{integers:e} {bf16:e}");
+            }
         }
     }
 }

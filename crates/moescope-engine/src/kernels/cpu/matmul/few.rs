@@ -1,7 +1,10 @@
 //! A few rows of inputs: weights are read once and widened in registers, since memory decides.
 
 use super::{
-    super::simd::{LANES, Simd, SimdTask},
+    super::{
+        lines::LINE,
+        simd::{LANES, Simd, SimdTask},
+    },
     Floats, Product,
     source::{Source, SourceTask, part_or_whole, with_source},
 };
@@ -28,7 +31,7 @@ impl SimdTask for FewRows<'_> {
             ..
         } = self.0;
         assert!(k + (x.rows - 1) * x.stride <= x.values.len());
-        assert!(columns.end * k <= weight.len());
+        assert!(columns.end * k * S::NUMBERS <= weight.len());
         // SAFETY: by the contract.
         unsafe { with_source::<S>(weight, k, self) };
     }
@@ -43,7 +46,7 @@ impl SourceTask for FewRows<'_> {
         match self.0.x.rows {
             1 if is_wide => unsafe { self.product::<S, W, 1, 8>(weights) },
             // Unpacking needs the registers, and one row of weights after the other is how memory is read ahead best.
-            1 if W::UNPACKS => unsafe { self.product::<S, W, 1, 1>(weights) },
+            1 if W::UNPACKS && S::REGISTERS == 16 => unsafe { self.product::<S, W, 1, 1>(weights) },
             1 => unsafe { self.product::<S, W, 1, 4>(weights) },
             2 if is_wide => unsafe { self.product::<S, W, 2, 4>(weights) },
             2 => unsafe { self.product::<S, W, 2, 2>(weights) },
@@ -103,7 +106,10 @@ impl FewRows<'_> {
                 for (c, row) in rows.iter_mut().enumerate() {
                     if W::FETCHES {
                         // The rows that come next; at the end of the matrix, beyond it.
-                        S::fetch(row.wrapping_add(AHEAD.max(NR) * weights.row_bytes()));
+                        for line in (0..W::PAIR).step_by(LINE) {
+                            let ahead = AHEAD.max(NR) * weights.row_bytes() + line;
+                            S::fetch(row.wrapping_add(ahead));
+                        }
                     }
                     let [first, second] = W::pair::<S>(*row);
                     *row = row.add(W::PAIR);

@@ -7,7 +7,7 @@ use std::{cell::RefCell, ops::Range};
 
 use super::{
     super::{
-        lines::Lines,
+        lines::{LINE, Lines},
         simd::{LANES, Simd, SimdTask},
     },
     Floats, Product,
@@ -15,9 +15,6 @@ use super::{
     source::{Source, SourceTask, with_source},
 };
 use crate::blocks::BLOCK;
-
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 
 thread_local! {
     /// Memory that the tasks of a thread use one after the other.
@@ -49,7 +46,7 @@ impl SimdTask for ManyRows<'_> {
         } = self.0;
         assert_eq!(x.stride, k.next_multiple_of(LANES));
         assert_eq!(x.values.len(), x.rows * x.stride);
-        assert!(columns.end * k <= weight.len());
+        assert!(columns.end * k * S::NUMBERS <= weight.len());
         // SAFETY: by the contract.
         unsafe { with_source::<S>(weight, k, self) };
     }
@@ -60,10 +57,10 @@ impl SourceTask for ManyRows<'_> {
     unsafe fn run<S: Simd, W: Source>(mut self, weights: W) {
         // Taken out, since code in a closure would lose the instruction set.
         let mut scratch = SCRATCH.take();
-        // Twelve sums, three weights and an input are the sixteen registers of AVX2.
+        // 12 sums, 3 weights and an input are 16 registers; 24 sums, 6 weights and an input are 31.
         // SAFETY (both): by the contract.
-        if S::PARTS == 1 {
-            unsafe { self.product::<S, W, 4>(weights, &mut scratch) };
+        if S::REGISTERS == 32 {
+            unsafe { self.product::<S, W, 6>(weights, &mut scratch) };
         } else {
             unsafe { self.product::<S, W, 3>(weights, &mut scratch) };
         }
@@ -85,11 +82,24 @@ impl ManyRows<'_> {
         let chunk = chunk_len::<S>(stride);
         // Where there is one chunk, the sums of a tile of rows are done before the next tile.
         let kept_rows = if chunk < stride { rows } else { TILE_ROWS };
-        scratch.weights.grow(tiles * NR * chunk);
+        // Whole tiles of whole registers are read where they lie.
+        let are_in_place = W::LIES_AS_MULTIPLIED
+            && self.0.k.is_multiple_of(LANES)
+            && self.0.columns.len().is_multiple_of(NR);
+        if !are_in_place {
+            scratch.weights.grow(tiles * NR * chunk);
+        }
         scratch.sums.grow(kept_rows * tiles * NR * LANES);
-        let (w, sums) = (scratch.weights.as_mut_ptr(), scratch.sums.as_mut_ptr());
+        let sums = scratch.sums.as_mut_ptr();
+        let width = LANES / S::PARTS;
         for first in (0..stride).step_by(chunk) {
             let depth = chunk.min(stride - first);
+            let w = if are_in_place {
+                let rows: *const f32 = weights.row(self.0.columns.start).cast();
+                WeightTiles::InPlace(rows.wrapping_add(first), self.0.k)
+            } else {
+                WeightTiles::Arranged(scratch.weights.as_mut_ptr())
+            };
             let step = Chunk {
                 x: self.0.x.values.as_ptr(),
                 w,
@@ -99,9 +109,11 @@ impl ManyRows<'_> {
             };
             // SAFETY: the scratch has room for a chunk of every tile of columns, and for the sums.
             unsafe {
-                for (number, column) in self.0.columns.clone().enumerate() {
-                    let to = w.add(number / NR * NR * depth + number % NR * (LANES / S::PARTS));
-                    self.widen::<S, W, NR>(weights, column, first..first + depth, to);
+                if let WeightTiles::Arranged(w) = w {
+                    for (number, column) in self.0.columns.clone().enumerate() {
+                        let to = w.add(number / NR * NR * depth + number % NR * width);
+                        self.widen::<S, W, NR>(weights, column, first..first + depth, to);
+                    }
                 }
                 for row in (0..rows).step_by(TILE_ROWS) {
                     self.fetch_next::<S, W>(weights, first + depth, row);
@@ -227,11 +239,19 @@ impl ManyRows<'_> {
 struct Chunk {
     /// Registers of `[steps, MR]`, one part after the other.
     x: *const f32,
-    /// Of every tile, registers of `[steps, NR]`, one part after the other.
-    w: *const f32,
+    w: WeightTiles,
     tiles: usize,
     steps: usize,
     is_first: bool,
+}
+
+/// A chunk of the weights of every tile.
+#[derive(Clone, Copy)]
+enum WeightTiles {
+    /// Registers of `[tiles, parts, steps, NR]`.
+    Arranged(*mut f32),
+    /// The first of `tiles · NR` rows in the matrix, at any address, and places to the next row.
+    InPlace(*const f32, usize),
 }
 
 impl Chunk {
@@ -249,14 +269,24 @@ impl Chunk {
                 // SAFETY: by the contract.
                 unsafe {
                     let x = self.x.add(part * MR * step);
-                    let w = self.w.add((tile * S::PARTS + part) * NR * step);
                     let sums = sums.add(tile * MR * NR * LANES + part * width);
-                    self.tile::<S, MR, NR>(x, w, sums);
+                    match self.w {
+                        WeightTiles::Arranged(w) => {
+                            let w = w.add((tile * S::PARTS + part) * NR * step);
+                            self.tile::<S, MR, NR>(x, w, [width, NR * width], sums);
+                        }
+                        WeightTiles::InPlace(rows, row) => {
+                            let w = rows.add(tile * NR * row);
+                            self.tile::<S, MR, NR>(x, w, [row, LANES], sums);
+                        }
+                    }
                 }
             }
         }
     }
 
+    /// `row` and `step` are the floats to the next row of weights, and to the next step of inputs.
+    ///
     /// # Safety
     /// `x` and `w` are the registers of a part, `sums` the places of the part, and the machine has `S`.
     #[inline(always)]
@@ -264,6 +294,7 @@ impl Chunk {
         &self,
         mut x: *const f32,
         mut w: *const f32,
+        [row, step]: [usize; 2],
         place: *mut f32,
     ) {
         let width = LANES / S::PARTS;
@@ -280,7 +311,7 @@ impl Chunk {
             for _ in 0..self.steps {
                 let mut weights = [S::part_zero(); NR];
                 for (c, weight) in weights.iter_mut().enumerate() {
-                    *weight = S::part_load(w.add(c * width));
+                    *weight = S::part_load(w.add(c * row));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let input = S::part_load(x.add(r * width));
@@ -289,7 +320,7 @@ impl Chunk {
                     }
                 }
                 x = x.add(MR * width);
-                w = w.add(NR * width);
+                w = w.wrapping_add(step);
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 for (c, sum) in sums.into_iter().enumerate() {

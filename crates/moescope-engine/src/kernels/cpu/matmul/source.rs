@@ -17,6 +17,9 @@ pub(super) trait Source: Copy {
     /// Whether widening takes several registers.
     const UNPACKS: bool;
 
+    /// Whether the places of a row lie one after the other as they are multiplied, in registers of sixteen.
+    const LIES_AS_MULTIPLIED: bool = false;
+
     /// Where a row begins; it need not exist.
     fn row(self, row: usize) -> *const u8;
 
@@ -45,7 +48,7 @@ pub(super) trait SourceTask {
     unsafe fn run<S: Simd, W: Source>(self, weights: W);
 }
 
-/// Runs a task with the source for `weight [rows, k]`.
+/// Runs a task with the source for `weight`, of `k` places a row ([`Simd::NUMBERS`]).
 ///
 /// # Safety
 /// The machine has the instruction set `S`.
@@ -53,7 +56,10 @@ pub(super) trait SourceTask {
 pub(super) unsafe fn with_source<S: Simd>(weight: Rows<'_>, k: usize, task: impl SourceTask) {
     // SAFETY (all): by the contract.
     match weight {
-        Rows::F32(w) => unsafe { task.run::<S, _>(F32Rows(w.as_ptr(), k)) },
+        Rows::F32(w) => unsafe { task.run::<S, _>(FloatRows::<false>(w.as_ptr(), k)) },
+        Rows::Bf16(w) if S::NUMBERS == 2 => unsafe {
+            task.run::<S, _>(FloatRows::<true>(w.as_ptr().cast(), k));
+        },
         Rows::Bf16(w) => unsafe { task.run::<S, _>(Bf16Rows(w.as_ptr(), k)) },
         Rows::Blocks(BlockType::Q8, w) => unsafe {
             task.run::<S, _>(Q8Rows(w.as_ptr(), BlockType::Q8.row_bytes(k)));
@@ -64,14 +70,15 @@ pub(super) unsafe fn with_source<S: Simd>(weight: Rows<'_>, k: usize, task: impl
     }
 }
 
-/// The first weight, and weights per row.
+/// The first weight, and weights per row; or the first pair of bf16, at any address, and pairs per row.
 #[derive(Clone, Copy)]
-struct F32Rows(*const f32, usize);
+struct FloatRows<const ARE_PAIRS: bool>(*const f32, usize);
 
-impl Source for F32Rows {
+impl<const ARE_PAIRS: bool> Source for FloatRows<ARE_PAIRS> {
     const PAIR: usize = 32 * size_of::<f32>();
-    const FETCHES: bool = false;
+    const FETCHES: bool = ARE_PAIRS;
     const UNPACKS: bool = false;
+    const LIES_AS_MULTIPLIED: bool = ARE_PAIRS;
 
     #[inline(always)]
     fn row(self, row: usize) -> *const u8 {

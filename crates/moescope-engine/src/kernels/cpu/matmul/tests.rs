@@ -111,6 +111,41 @@ fn every_instruction_set_agrees_with_the_plain_product() {
     }
 }
 
+/// In bf16 arithmetic activations are rounded to the nearest bf16, and nothing else: products and sums keep the
+/// precision of f32.
+#[test]
+fn bf16_arithmetic_rounds_activations_alone() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    // One row, a few and many; whole vectors of pairs and parts of them; rows of an odd width.
+    for (n, m, k) in [
+        (1, 40, 2),
+        (2, 9, 30),
+        (3, 25, 63),
+        (1, 17, 64),
+        (5, 31, 100),
+        (9, 50, 2080),
+        (131, 26, 4130),
+    ] {
+        let (x, w) = (random(&mut rng, n * k), random(&mut rng, m * k));
+        let rounded: Vec<f32> = x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
+        let w: Vec<bf16> = w.iter().map(|w| bf16::from_f32(*w)).collect();
+        let values: Vec<f32> = w.iter().map(|w| w.to_f32()).collect();
+        let want = oracle(&rounded, &values, k);
+        for set in InstructionSet::available() {
+            // Not at the start of a line of the cache, nor at that of a float.
+            let mut moved = vec![bf16::ONE];
+            moved.extend_from_slice(&w);
+            let got = linear(set, ComputeType::Bf16, &x, Rows::Bf16(&moved[1..]), k);
+            for (a, b) in got.iter().zip(&want) {
+                let error = (f64::from(*a) - b).abs();
+                #[expect(clippy::cast_precision_loss, reason = "a width")]
+                let tolerance = 1e-6 * (k as f64).sqrt() + 1e-6;
+                assert!(error < tolerance, "{set:?} {n}x{m}x{k}: {a} against {b}");
+            }
+        }
+    }
+}
+
 /// Sums of 4,096 products: as exact as sums of sixteen running f32 sums, which the tolerance is a few times of.
 #[test]
 fn long_sums_keep_the_precision_of_f32() {

@@ -1,19 +1,20 @@
 //! Vectors of x86-64: AVX2 and AVX-512.
 
 use std::arch::x86_64::{
-    __m128, __m256, __m512, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64,
-    _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_set1_epi16, _mm_setzero_ps,
-    _mm_shuffle_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps,
+    __m128, __m256, __m512, __m512bh, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32,
+    _mm_loadl_epi64, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_set1_epi16,
+    _mm_setzero_ps, _mm_shuffle_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps,
     _mm256_and_si256, _mm256_castpd_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
     _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
     _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
     _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm512_add_ps,
     _mm512_castps_pd, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
-    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
-    _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
+    _mm512_cvtph_ps, _mm512_dpbf16_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permute_ps,
+    _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
 use super::{Simd, bf16};
@@ -196,14 +197,17 @@ pub(in super::super) unsafe fn sum_of_eight(v: __m256) -> f32 {
     }
 }
 
-/// AVX-512: one register of sixteen.
-pub(in super::super) struct Avx512;
+/// AVX-512: one register of sixteen floats or, where `PAIRS`, of sixteen pairs of bf16.
+pub(in super::super) struct Avx512<const PAIRS: bool>;
 
-// SAFETY: reached only through `with_simd`, which has seen avx512f as well.
-unsafe impl Simd for Avx512 {
+// SAFETY: reached only through `with_simd`, which has seen avx512f as well, and pairs through `with_pairs`, whose caller has
+// seen avx512bf16.
+unsafe impl<const PAIRS: bool> Simd for Avx512<PAIRS> {
     type V = __m512;
     type Part = __m512;
     const PARTS: usize = 1;
+    const REGISTERS: usize = 32;
+    const NUMBERS: usize = if PAIRS { 2 } else { 1 };
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -271,7 +275,7 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        unsafe { _mm512_fmadd_ps(a, b, c) }
+        unsafe { multiply_add::<PAIRS>(a, b, c) }
     }
     #[inline(always)]
     unsafe fn part_zero() -> Self::Part {
@@ -287,7 +291,7 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn part_fma(a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part {
-        unsafe { _mm512_fmadd_ps(a, b, c) }
+        unsafe { multiply_add::<PAIRS>(a, b, c) }
     }
     #[inline(always)]
     unsafe fn store_parts(p: *mut f32, _: usize, v: Self::V) {
@@ -321,6 +325,51 @@ unsafe impl Simd for Avx512 {
         }
         sums
     }
+}
+
+/// a · b + c of floats, or the products of both pairs of a place added to c.
+#[inline(always)]
+unsafe fn multiply_add<const PAIRS: bool>(a: __m512, b: __m512, c: __m512) -> __m512 {
+    unsafe {
+        if PAIRS {
+            // Both types are 512 bits without invalid values.
+            let [a, b] = [a, b].map(|v| std::mem::transmute::<__m512, __m512bh>(v));
+            _mm512_dpbf16_ps(c, a, b)
+        } else {
+            _mm512_fmadd_ps(a, b, c)
+        }
+    }
+}
+
+/// Rounds floats to the nearest bf16, in place: as many pairs as there are two floats.
+///
+/// # Safety
+/// The machine has AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(in super::super) unsafe fn round_to_pairs(values: &mut [f32]) {
+    assert!(values.len().is_multiple_of(2), "pairs are of two");
+    let start = values.as_mut_ptr();
+    let mut at = 0;
+    while at < values.len() {
+        let count = values.len() - at;
+        let [low, high] = [count.min(16), count.saturating_sub(16).min(16)].map(mask);
+        // SAFETY: the masks leave out what is beyond the values, and pairs are written where floats have been read.
+        unsafe {
+            let from = start.add(at);
+            let low = _mm512_maskz_loadu_ps(low, from);
+            let high = _mm512_maskz_loadu_ps(high, from.wrapping_add(16));
+            // Both types are 512 bits without invalid values.
+            let pairs: __m512 = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+            _mm512_mask_storeu_ps(start.add(at / 2), mask(count.min(32) / 2), pairs);
+        }
+        at += 32;
+    }
+}
+
+/// The lowest bits, sixteen at most.
+#[inline(always)]
+fn mask(bits: usize) -> u16 {
+    u16::try_from((1u32 << bits) - 1).unwrap_or(u16::MAX)
 }
 
 /// The halves of two registers onto each other.
