@@ -116,7 +116,8 @@ fn every_instruction_set_agrees_with_the_plain_product() {
 #[test]
 fn bf16_arithmetic_rounds_activations_alone() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
-    // One row, a few and many; whole vectors of pairs and parts of them; rows of an odd width.
+    // One row, a few and many; whole vectors of pairs and parts of them; rows of an odd width; rows of several chunks, of
+    // whole vectors and not.
     for (n, m, k) in [
         (1, 40, 2),
         (2, 9, 30),
@@ -125,6 +126,7 @@ fn bf16_arithmetic_rounds_activations_alone() {
         (5, 31, 100),
         (9, 50, 2080),
         (131, 26, 4130),
+        (7, 49, 8640),
     ] {
         let (x, w) = (random(&mut rng, n * k), random(&mut rng, m * k));
         let rounded: Vec<f32> = x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
@@ -142,6 +144,8 @@ fn bf16_arithmetic_rounds_activations_alone() {
                 let tolerance = 1e-6 * (k as f64).sqrt() + 1e-6;
                 assert!(error < tolerance, "{set:?} {n}x{m}x{k}: {a} against {b}");
             }
+            let alone = linear(set, ComputeType::Bf16, &x[..k], Rows::Bf16(&moved[1..]), k);
+            assert_eq!(alone, got[..m], "{set:?} {n}x{m}x{k}: the first row alone");
         }
     }
 }
